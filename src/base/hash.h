@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Keyed hashing for tables whose keys come from peers, so that nobody can choose collisions
+// (SipHash-1-3, Aumasson & Bernstein 2012), and an open-addressing map from slices to pointers for
+// tables that are built once.
+
+#pragma once
+
+#include <stdint.h>
+
+#include "base/ensure.h"
+#include "base/slice.h"
+
+struct hash_key {
+    uint64_t k[2];
+};
+
+uint64_t hash_bytes(const struct hash_key *key, struct slice s);
+
+struct arena;
+
+struct slice_map_entry {
+    struct slice key;
+    void *value;
+    uint64_t hash;
+};
+
+/** Keys are borrowed; memory comes from the arena given to init. Lookup is read-only and may be
+ * shared by threads once built. */
+struct slice_map {
+    struct arena *arena;
+    struct slice_map_entry *entries;
+    uint32_t capacity; // power of two
+    uint32_t count;
+    struct hash_key key;
+};
+
+int slice_map_init(struct slice_map *m, struct arena *a, uint32_t expected) must_check;
+/** E_EXISTS when the key is there, E_NO_MEMORY. `value` is not NULL. */
+int slice_map_put(struct slice_map *m, struct slice key, void *value) must_check;
+/** NULL when not there. */
+void *slice_map_get(const struct slice_map *m, struct slice key);
