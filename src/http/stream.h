@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// http_stream: one exchange's share of a session, on either side of it, whatever the protocol.
+//
+// A session (h1 now, h2 and h3 later, a tunnel's h2 as well) implements http_stream_ops; whoever
+// runs the exchange implements http_stream_events and http_handler. Both directions have the same
+// shape: a stream receives one kind of message and sends the other. On the down side it receives a
+// request and sends responses; on the up side it sends a request and receives responses. The
+// exchange never learns which protocol it speaks.
+//
+// Life of a down stream: the session calls handler->begin(), parses into the head it got back, then
+// events->on_head() (or on_bad_head()). The exchange answers with ops->send_head() any number of
+// interim times and once finally. The stream is over when both messages are, or after on_error() or
+// ops->reset(); then the session calls events->on_closed() exactly once and forgets the stream.
+// Nothing may be called on it after that.
+//
+// Life of an up stream: an upstream hands it over idle; the exchange calls send_head() with the
+// request; the session calls on_head() for each interim and the final response; on_closed() ends it.
+// The session decides by itself whether its connection can carry another exchange.
+
+#pragma once
+
+#include <stdint.h>
+
+#include "http/body.h"
+#include "http/head.h"
+#include "os/addr.h"
+
+struct http_stream;
+
+/** In milliseconds; 0 = none. Which ones matter depends on the side. */
+struct http_timeouts {
+    uint32_t head_ms;     // down: request head; up: response head after the request was sent
+    uint32_t read_ms;     // between two bytes of the received body
+    uint32_t write_ms;    // peer takes no byte
+    uint32_t tunnel_ms;   // tunnel with no byte either way
+    uint32_t rate_bytes;  // least bytes per second of a received body after the first 10 s; 0: any
+};
+
+struct http_stream_ops {
+    const char *protocol; // as Via writes it: "1.1", "2"
+    /** Sends a head and then `body` until its end (NULL: head->body is HTTP_BODY_NONE). The head may
+     * be gone when this returns; the body lives until on_closed(). For an interim response `body` is
+     * NULL and further heads follow. A response to an upgrade (101, or 2xx to an extended CONNECT)
+     * has HTTP_BODY_TUNNEL. Errors are reported through on_error, later, never from inside. */
+    void (*send_head)(struct http_stream *s, const struct http_head *head, struct http_body *body);
+    /** Takes a place for the body of the message this stream receives; must be called before
+     * on_head() returns when head->body is not NONE. The session becomes its producer. */
+    void (*receive_body)(struct http_stream *s, struct http_body *body);
+    /** Gives up: nothing more is sent or received, the peer sees a cut (h1: close; h2: RST_STREAM).
+     * `error` says why, for the log. on_closed() follows, later in this turn or at once. */
+    void (*reset)(struct http_stream *s, int error);
+    /** Re-arms the time-outs with those of the route (milliseconds, 0 = none). */
+    void (*set_timeouts)(struct http_stream *s, const struct http_timeouts *t);
+};
+
+struct http_stream_events {
+    /** A head: the request; or a response, interim (status < 200) or final. It lives in the head
+     * that begin() or set_response() gave. */
+    void (*on_head)(struct http_stream *s, struct http_head *head);
+    /** The message's head broke a rule: the head may be half filled. On the down side an answer is
+     * due (the session closes after it); on the up side the exchange fails with 502. */
+    void (*on_bad_head)(struct http_stream *s, struct http_head *head, int error);
+    /** The stream failed: peer gone, framing broken, time out, body over... Both directions are
+     * dead; bodies that this stream produced were failed and notified. on_closed() follows. */
+    void (*on_error)(struct http_stream *s, int error);
+    /** The outgoing message is complete, its last byte handed to the transport. */
+    void (*on_sent)(struct http_stream *s);
+    /** The stream is over and about to be forgotten. */
+    void (*on_closed)(struct http_stream *s);
+};
+
+enum http_side { HTTP_DOWN, HTTP_UP };
+
+struct http_peer {
+    struct os_addr addr;     // the other end of the connection
+    struct os_addr local;
+    bool secure;             // TLS
+    uint32_t listener;       // down: index of the listener
+    uint64_t connection_id;  // unique in this process, for logs
+};
+
+struct http_stream {
+    uint32_t magic;
+    uint8_t side; // enum http_side
+    const struct http_stream_ops *ops;
+    const struct http_stream_events *events; // set by begin() or by who takes an up stream
+    void *user;                              // of who implements events
+    const struct http_peer *peer;            // of the connection
+    struct http_head *receive_head;          // where the next received head is parsed into
+};
+
+/** Who takes requests of the down side. */
+struct http_handler {
+    /** A request is about to be parsed on `s`. Sets s->events, s->user and s->receive_head. 0, or
+     * E_NO_MEMORY / E_OVERLOADED: the session sends a fixed 503 and closes. */
+    int (*begin)(struct http_handler *h, struct http_stream *s);
+};
