@@ -135,7 +135,8 @@ __attribute__((unused)) static pid_t tap_fork(void)
     pid_t pid = fork();
     if (pid == 0) {
         (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-        if (freopen("/dev/null", "w", stderr) == NULL || freopen("/dev/null", "w", stdout) == NULL) {
+        bool silent = freopen("/dev/null", "w", stderr) && freopen("/dev/null", "w", stdout);
+        if (!silent) {
             _exit(0);
         }
     }
@@ -186,6 +187,7 @@ static int tap_run(const struct tap_case *cases, size_t count, int argc, char **
         return tap_run(cases, sizeof cases / sizeof cases[0], argc, argv); \
     }
 
+// clang-format off
 #define TAP_PAREN ()
 #define TAP_EACH(...) __VA_OPT__(TAP_EXPAND(TAP_NEXT(__VA_ARGS__)))
 #define TAP_NEXT(fn, ...) {#fn, fn}, __VA_OPT__(TAP_AGAIN TAP_PAREN(__VA_ARGS__))
@@ -194,3 +196,4 @@ static int tap_run(const struct tap_case *cases, size_t count, int argc, char **
 #define TAP_EXPAND3(...) TAP_EXPAND2(TAP_EXPAND2(TAP_EXPAND2(TAP_EXPAND2(__VA_ARGS__))))
 #define TAP_EXPAND2(...) TAP_EXPAND1(TAP_EXPAND1(TAP_EXPAND1(TAP_EXPAND1(__VA_ARGS__))))
 #define TAP_EXPAND1(...) __VA_ARGS__
+// clang-format on
