@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Counters of one core: plain 64-bit words that only their core writes (relaxed stores) and anyone
+// may read and sum. They lie in memory that the supervisor shares with its worker, so `adit status`
+// reads them without asking a busy core, and they go on over a worker's crash.
+
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+// X(name, "one line of prose")
+#define COUNTER_TABLE(X)                                                                           \
+    X(connections_accepted, "client connections accepted")                                         \
+    X(connections_open, "client connections open now")                                             \
+    X(connections_shed, "client connections refused or closed for lack of room")                   \
+    X(requests, "requests begun")                                                                  \
+    X(requests_active, "exchanges alive now")                                                      \
+    X(requests_refused, "requests that broke a rule (4xx of ours)")                                \
+    X(responses_1xx, "interim responses sent")                                                     \
+    X(responses_2xx, "responses sent with 2xx")                                                    \
+    X(responses_3xx, "responses sent with 3xx")                                                    \
+    X(responses_4xx, "responses sent with 4xx")                                                    \
+    X(responses_5xx, "responses sent with 5xx")                                                    \
+    X(upgrades, "connections that became a pipe")                                                  \
+    X(bytes_in, "body bytes received from clients")                                                \
+    X(bytes_out, "body bytes sent to clients")                                                     \
+    X(upstream_connects, "connections opened to origins")                                          \
+    X(upstream_connect_errors, "connections to origins that failed")                               \
+    X(upstream_reused, "exchanges carried by a pooled connection")                                 \
+    X(upstream_open, "connections to origins open now")                                            \
+    X(upstream_retries, "attempts repeated")                                                       \
+    X(upstream_errors, "exchanges that the origin failed")                                         \
+    X(timeouts, "deadlines that passed")                                                           \
+    X(glitches, "odd but tolerated acts of peers")                                                 \
+    X(log_dropped, "log lines dropped because the writer was behind")
+
+enum counter {
+#define COUNTER_ID(name, text) COUNTER_##name,
+    COUNTER_TABLE(COUNTER_ID)
+#undef COUNTER_ID
+        COUNTER_COUNT
+};
+
+struct counters {
+    _Alignas(64) _Atomic uint64_t v[COUNTER_COUNT];
+};
+
+static inline void counter_add(struct counters *c, enum counter id, uint64_t n)
+{
+    uint64_t old = atomic_load_explicit(&c->v[id], memory_order_relaxed);
+    atomic_store_explicit(&c->v[id], old + n, memory_order_relaxed);
+}
+static inline void counter_sub(struct counters *c, enum counter id, uint64_t n)
+{
+    counter_add(c, id, 0 - n);
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A snapshot: one compiled, immutable configuration, shared by all cores. Built on a helper thread
+// (snapshot_compile), swapped core by core between two loop turns, freed when no exchange of any
+// core uses it. References are counted per core, so that taking one costs no shared cache line.
+
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "conf/doc.h"
+#include "proxy/module.h"
+#include "proxy/upstream.h"
+
+struct match; // proxy/match.h
+
+enum { SNAPSHOT_CORES_MAX = 256 };
+
+struct route_limits {
+    uint64_t body_bytes; // UINT64_MAX: none
+};
+
+struct route {
+    uint32_t index;          // in its site
+    const struct match *match; // NULL: matches everything
+    void *conf[MODULES_MAX]; // by index in modules[]
+    uint16_t stages;         // bit per module that has something to do
+    struct upstream *upstream; // NULL: a stage answers
+    struct http_timeouts down_timeouts;
+    struct http_timeouts up_timeouts;
+    uint32_t connect_ms;
+    struct route_limits limits;
+    const struct error_pages *errors; // proxy/error_page.h, NULL: built-in ones
+    bool access_log;
+    struct slice text;       // how the log calls it: "example.com/2"
+};
+
+struct site {
+    struct slice name;       // canonical host, or "default"
+    struct route *routes;    // as written; the site's own action is the last
+    uint32_t route_count;
+    struct slice redirect_to; // set for a `names:` entry: canonical host to redirect to
+};
+
+struct site_wildcard {
+    struct slice suffix; // ".example.com"
+    struct site *site;
+};
+
+enum forwarded_mode { FORWARDED_OFF = 0, FORWARDED_X = 1, FORWARDED_RFC7239 = 2 };
+
+struct snapshot {
+    uint32_t magic;
+    uint32_t generation;
+    struct arena arena;
+    struct slice_map hosts;           // exact name -> struct site
+    struct site_wildcard *wildcards;  // longest suffix first
+    uint32_t wildcard_count;
+    struct site *fallback;            // `default`, or NULL
+    struct route fallback_route;      // of requests that no site takes: top-level settings
+    struct os_cidr *trusted;
+    uint32_t trusted_count;
+    uint8_t forwarded;                // enum forwarded_mode bits
+    bool via;
+    uint32_t head_bytes;
+    uint32_t target_bytes;
+    uint16_t head_fields;
+    uint32_t header_ms;
+    uint32_t idle_ms;
+    uint64_t requests_per_connection; // UINT64_MAX: no limit
+    struct http_timeouts down_timeouts; // before a route is known
+    struct upstream **upstreams;
+    uint32_t upstream_count;
+    void (*dispose)(struct snapshot *s); // of upstream: gives back shared servers
+    atomic_uint cores;                // cores that still hold references
+    uint32_t core_refs[SNAPSHOT_CORES_MAX];
+};
+
+/** Makes an upstream out of a checked node: a named one of `upstreams:`, or the value of `proxy:`.
+ * Implemented by src/upstream, given to the compile by main. */
+struct upstream_factory {
+    int (*make)(struct upstream_factory *f, struct snapshot *s, struct conf_node node,
+                struct slice name, struct upstream **out);
+    void (*dispose)(struct upstream_factory *f, struct snapshot *s);
+};
+
+/** Compiles a checked document, which must stay mapped for as long as the snapshot lives. Errors that
+ * only compiling finds are reported to `diags` (may be NULL). Helper thread or start-up. */
+int snapshot_compile(const struct conf_doc *doc, struct upstream_factory *factory,
+                     struct conf_diags *diags, struct snapshot **out) must_check;
+/** For each core that will use it, before it is published. */
+void snapshot_publish(struct snapshot *s, uint32_t cores);
+static inline void snapshot_ref(struct snapshot *s, uint32_t core)
+{
+    s->core_refs[core]++;
+}
+/** The last reference of the last core frees it. */
+void snapshot_unref(struct snapshot *s, uint32_t core);
+
+/** The site of a host (lower case, without port): exact, then the longest wildcard, then default;
+ * NULL when there is none. */
+struct site *snapshot_site(const struct snapshot *s, struct slice host);
