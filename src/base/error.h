@@ -67,6 +67,7 @@ enum error_class {
     X(BAD_TRAILER, 400, PEER, "bad trailer section (RFC 9112 7.1.2)")                              \
     X(BODY_TOO_LARGE, 413, LIMIT, "request body larger than allowed")                              \
     X(BAD_EXPECT, 417, PEER, "unknown expectation (RFC 9110 10.1.1)")                              \
+    X(BAD_CONNECTION, 400, PEER, "Connection names a field that it may not (RFC 9110 7.6.1)")      \
     X(BAD_UPGRADE, 400, PEER, "bad Upgrade (RFC 9110 7.8)")                                        \
     X(UPGRADE_REQUIRED, 426, PEER, "another protocol is required (RFC 9110 15.5.22)")              \
     X(MISDIRECTED, 421, PEER, "this connection does not serve that host (RFC 9110 15.5.20)")       \

@@ -36,16 +36,26 @@ struct h1_scan {
 int h1_scan_head(struct h1_scan *scan, const struct h1_limits *limits, const char *p, size_t n,
                  size_t *head_len) must_check;
 
-/** Parses a complete head found by h1_scan_head(). The bytes are copied once into out->fields'
- * store; slices of `out` point there. Fills all of struct http_head: connection-level fields are
- * taken out of the block (http/head.h) and their meaning set; framing is decided (RFC 9112 6.3). On
- * an error `out` may be half filled but is safe to read: method, target, host, fields hold what was
- * understood before. Table of rules and codes: tests/unit/h1/codec_test.c. */
+enum h1_framing {
+    H1_FRAMING_NONE, // no body
+    H1_FRAMING_LENGTH,
+    H1_FRAMING_CHUNKED,
+    H1_FRAMING_CLOSE, // until the connection closes (response to HTTP/1.0)
+    H1_FRAMING_TUNNEL,
+};
+
+/** Parses a complete head found by h1_scan_head() (and only such a one: control bytes were refused
+ * there). The bytes are copied once into out->fields' store; slices of `out` point there. Fills all of
+ * struct http_head but the scheme of an origin-form request: connection-level fields are taken out of
+ * the block (http/head.h) and their meaning set; *framing of the body that follows is decided
+ * (RFC 9112 6.3). On an error `out` may be half filled but is safe to read: method, target, host,
+ * fields hold what was understood before. Table of rules and codes: tests/unit/h1/codec_test.c. */
 int h1_parse_request(const char *p, size_t head_len, const struct h1_limits *limits,
-                     struct http_head *out) must_check;
+                     struct http_head *out, enum h1_framing *framing) must_check;
 /** `request` is the one this answers: HEAD and upgrades change the framing. */
 int h1_parse_response(const char *p, size_t head_len, const struct h1_limits *limits,
-                      const struct http_head *request, struct http_head *out) must_check;
+                      const struct http_head *request, struct http_head *out,
+                      enum h1_framing *framing) must_check;
 
 /** Decoder of the chunked coding. Zero with `trailers` set is the start. */
 struct h1_chunked {
@@ -74,14 +84,6 @@ int h1_chunked_next(struct h1_chunked *d, const char *p, size_t n, size_t *used,
  * RFC 9110 6.5.1) are dropped, malformed ones are E_BAD_TRAILER. */
 int h1_parse_trailers(struct h1_chunked *d, const struct h1_limits *limits, const char *p, size_t n,
                       size_t *used, struct fields *out) must_check;
-
-enum h1_framing {
-    H1_FRAMING_NONE,    // no body
-    H1_FRAMING_LENGTH,
-    H1_FRAMING_CHUNKED,
-    H1_FRAMING_CLOSE,   // until the connection closes (response to HTTP/1.0)
-    H1_FRAMING_TUNNEL,
-};
 
 /** Writes a request head for an origin: always HTTP/1.1, origin-form (or "*"), Host first from
  * head->authority; Content-Length or Transfer-Encoding by `framing`; Connection: Upgrade, TE and

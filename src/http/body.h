@@ -58,6 +58,14 @@ void http_body_init(struct http_body *b, uint32_t limit);
 /** Drops what is inside; kernel bytes are thrown away with their pipe. Callbacks are not called. */
 void http_body_fini(struct http_body *b, struct loop *loop);
 
+/** Gives b an empty kernel pipe, from the core's cache or a new one. Nothing happens when it has one.
+ * E_UNSUPPORTED, E_NO_DESCRIPTORS, E_NO_MEMORY: go on without. */
+int http_body_open_kernel(struct http_body *b, struct loop *loop) must_check;
+/** Gives the pipe back to the core's cache; one with bytes in it is closed, never used again. */
+void http_body_close_kernel(struct http_body *b, struct loop *loop);
+/** Closes the cached pipes of a core; before loop_fini(). */
+void http_body_core_fini(struct loop *loop);
+
 void http_body_set_producer(struct http_body *b, void *producer,
                             void (*on_room)(struct http_body *b, void *producer));
 void http_body_set_consumer(struct http_body *b, void *consumer,

@@ -29,6 +29,7 @@
     X(EXPIRES, "Expires")                                                                          \
     X(FORWARDED, "Forwarded")                                                                      \
     X(HOST, "Host")                                                                                \
+    X(HTTP2_SETTINGS, "HTTP2-Settings")                                                            \
     X(IF_MATCH, "If-Match")                                                                        \
     X(IF_MODIFIED_SINCE, "If-Modified-Since")                                                      \
     X(IF_NONE_MATCH, "If-None-Match")                                                              \
@@ -39,6 +40,8 @@
     X(LOCATION, "Location")                                                                        \
     X(MAX_FORWARDS, "Max-Forwards")                                                                \
     X(ORIGIN, "Origin")                                                                            \
+    X(PROXY_AUTHENTICATE, "Proxy-Authenticate")                                                    \
+    X(PROXY_AUTHORIZATION, "Proxy-Authorization")                                                  \
     X(PROXY_CONNECTION, "Proxy-Connection")                                                        \
     X(RANGE, "Range")                                                                              \
     X(REFERER, "Referer")                                                                          \

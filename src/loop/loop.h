@@ -19,6 +19,7 @@
 #include "os/sys.h"
 
 struct loop;
+struct kernel_pipe;
 
 /** A descriptor and who hears of it. Embedded in its owner. */
 struct io {
@@ -55,6 +56,8 @@ struct loop {
     struct mpsc mail;
     struct chunk_pool chunks;
     struct rng rng;
+    struct kernel_pipe *kernel_pipes; // empty ones ready for reuse (http/body.h)
+    uint32_t kernel_pipe_count;
     bool stopping;
     struct sys_event events[LOOP_EVENTS_MAX];
     int event_next; // while a batch is handled
