@@ -39,25 +39,25 @@ static int tap_failures;
 // Each check is an expression with the value of its condition, so a test may say
 // `if (!CHECK(x)) { return; }`.
 #define CHECK(cond) tap_check((cond), __FILE__, __LINE__, #cond)
-#define CHECK_EQ_INT(got, want) \
+#define CHECK_EQ_INT(got, want)                                                                    \
     tap_check_int((intmax_t)(got), (intmax_t)(want), __FILE__, __LINE__, #got)
 #define CHECK_STR(got, want) tap_check_str((got), (want), __FILE__, __LINE__, #got)
 // Compares `got_len` bytes with a string literal or any C string.
-#define CHECK_TEXT(got, got_len, want) \
+#define CHECK_TEXT(got, got_len, want)                                                             \
     tap_check_bytes((got), (got_len), (want), strlen(want), __FILE__, __LINE__, #got)
-#define CHECK_BYTES(got, got_len, want, want_len) \
+#define CHECK_BYTES(got, got_len, want, want_len)                                                  \
     tap_check_bytes((got), (got_len), (want), (want_len), __FILE__, __LINE__, #got)
 #define REQUIRE(cond) tap_require((cond), __FILE__, __LINE__, #cond)
 
 // Evaluates `expr` in a child and demands that it aborts: for asserts that must fire.
-#define CHECK_ABORTS(expr) \
-    do { \
-        pid_t tap_child = tap_fork(); \
-        if (tap_child == 0) { \
-            (void)(expr); \
-            _exit(0); \
-        } \
-        tap_check(tap_aborted(tap_child), __FILE__, __LINE__, "aborts: " #expr); \
+#define CHECK_ABORTS(expr)                                                                         \
+    do {                                                                                           \
+        pid_t tap_child = tap_fork();                                                              \
+        if (tap_child == 0) {                                                                      \
+            (void)(expr);                                                                          \
+            _exit(0);                                                                              \
+        }                                                                                          \
+        tap_check(tap_aborted(tap_child), __FILE__, __LINE__, "aborts: " #expr);                   \
     } while (0)
 
 // ---- what the macros call -----------------------------------------------------------------------
@@ -180,11 +180,11 @@ static int tap_run(const struct tap_case *cases, size_t count, int argc, char **
 // ---- the list of cases --------------------------------------------------------------------------
 
 // TAP_MAIN(a, b, c) becomes main() over {"a", a}, {"b", b}, {"c", c}; up to 64 cases.
-#define TAP_MAIN(...) \
-    int main(int argc, char **argv) \
-    { \
-        static const struct tap_case cases[] = {TAP_EACH(__VA_ARGS__)}; \
-        return tap_run(cases, sizeof cases / sizeof cases[0], argc, argv); \
+#define TAP_MAIN(...)                                                                              \
+    int main(int argc, char **argv)                                                                \
+    {                                                                                              \
+        static const struct tap_case cases[] = {TAP_EACH(__VA_ARGS__)};                            \
+        return tap_run(cases, sizeof cases / sizeof cases[0], argc, argv);                         \
     }
 
 // clang-format off
