@@ -22,9 +22,10 @@
 
 #include <stdint.h>
 
+#include "os/addr.h"
+
 #include "http/body.h"
 #include "http/head.h"
-#include "os/addr.h"
 
 struct http_stream;
 

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "http/stream.h"
 
+struct upstream;
 struct upstream_request;
 struct loop;
 
