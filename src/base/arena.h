@@ -23,12 +23,12 @@ struct arena_cleanup {
 
 struct arena {
     uint32_t magic;
-    uint32_t used_max;           // bytes over all blocks, the embedded first included
-    uint32_t used;               // bytes reserved over all blocks
+    uint32_t used_max; // bytes over all blocks, the embedded first included
+    uint32_t used;     // bytes reserved over all blocks
     char *pos;
     char *end;
-    struct chunk *blocks;        // chain of pool chunks, newest first
-    struct chunk_pool *pool;     // NULL: blocks come from the system (start-up code)
+    struct chunk *blocks;    // chain of pool chunks, newest first
+    struct chunk_pool *pool; // NULL: blocks come from the system (start-up code)
     struct arena_cleanup *cleanups;
 };
 

@@ -18,7 +18,10 @@ struct slice {
 /** A slice of a string literal (compile time only). */
 #define SLICE(lit) ((struct slice){"" lit, sizeof(lit) - 1})
 /** The same for static initialisers. */
-#define SLICE_INIT(lit) {"" lit, sizeof(lit) - 1}
+#define SLICE_INIT(lit)                                                                            \
+    {                                                                                              \
+        "" lit, sizeof(lit) - 1                                                                    \
+    }
 /** For printf("%.*s"). */
 #define SLICE_ARG(s) (int)(s).len, (s).ptr
 

@@ -21,9 +21,9 @@ enum conf_type {
     CONF_TYPE_ENUM,     // one of `words`
     CONF_TYPE_ADDRESS,  // host:port, PORT, :PORT, [v6]:port, unix:/path, http://host[:port]
     CONF_TYPE_LISTEN,
-    CONF_TYPE_CIDR,     // network, or `not` network
-    CONF_TYPE_HOST,     // name, wildcard, or `default`
-    CONF_TYPE_PATH,     // path match: /exact /prefix/* glob or ~ regex
+    CONF_TYPE_CIDR, // network, or `not` network
+    CONF_TYPE_HOST, // name, wildcard, or `default`
+    CONF_TYPE_PATH, // path match: /exact /prefix/* glob or ~ regex
     CONF_TYPE_REGEX,
     CONF_TYPE_METHOD,
     CONF_TYPE_FIELD,    // field name
@@ -57,25 +57,25 @@ struct conf_node;
 
 struct conf_directive {
     const char *name;
-    uint16_t contexts;    // enum conf_context
-    uint8_t type;         // enum conf_type
-    uint8_t merge;        // enum conf_merge
-    uint8_t reload;       // enum conf_reload
-    bool list;            // one value or a list of them
-    bool off_ok;          // `off` is a value
-    bool action;          // says what happens to a request: one per route
-    bool required;        // in its object
-    uint8_t key_type;     // CONF_TYPE_MAP
+    uint16_t contexts; // enum conf_context
+    uint8_t type;      // enum conf_type
+    uint8_t merge;     // enum conf_merge
+    uint8_t reload;    // enum conf_reload
+    bool list;         // one value or a list of them
+    bool off_ok;       // `off` is a value
+    bool action;       // says what happens to a request: one per route
+    bool required;     // in its object
+    uint8_t key_type;  // CONF_TYPE_MAP
     int64_t min;
     int64_t max;
     const char *unit;
-    const char *fallback; // default as text, for the documentation and the compile
-    const char *const *words;             // CONF_TYPE_ENUM, NULL-terminated
-    const struct conf_directive *rows;    // CONF_TYPE_OBJECT and MAP, ended by a row without name
-    const char *shorthand;                // name of the row that a bare scalar or list stands for
+    const char *fallback;              // default as text, for the documentation and the compile
+    const char *const *words;          // CONF_TYPE_ENUM, NULL-terminated
+    const struct conf_directive *rows; // CONF_TYPE_OBJECT and MAP, ended by a row without name
+    const char *shorthand;             // name of the row that a bare scalar or list stands for
     const char *since;
-    const char *text;     // one line of prose
-    const char *example;  // YAML that parses, for the page and its test
+    const char *text;    // one line of prose
+    const char *example; // YAML that parses, for the page and its test
     /** What a table cannot say; reports through `d`. May be NULL. */
     void (*check)(struct conf_diags *d, struct conf_node value);
 };

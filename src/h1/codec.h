@@ -16,15 +16,15 @@
 #include "http/head.h"
 
 struct h1_limits {
-    uint32_t head_bytes;   // start line and fields with their CRLFs
+    uint32_t head_bytes; // start line and fields with their CRLFs
     uint32_t target_bytes;
     uint16_t fields;
 };
 
 /** Where an incremental search for the end of a head stands. Zero is the start. */
 struct h1_scan {
-    uint32_t pos;    // bytes known to be good
-    uint8_t state;   // codec's own
+    uint32_t pos;  // bytes known to be good
+    uint8_t state; // codec's own
 };
 
 /** Searches p[0..n) for the end of a head, resuming where the last call stopped, each byte looked at
@@ -59,12 +59,12 @@ int h1_parse_response(const char *p, size_t head_len, const struct h1_limits *li
 
 /** Decoder of the chunked coding. Zero with `trailers` set is the start. */
 struct h1_chunked {
-    uint64_t left;          // data bytes left of the current chunk
-    uint32_t line_bytes;    // of the current size line or the trailer section, for their limits
-    uint8_t state;          // codec's own
+    uint64_t left;       // data bytes left of the current chunk
+    uint32_t line_bytes; // of the current size line or the trailer section, for their limits
+    uint8_t state;       // codec's own
     uint8_t digits;
-    struct h1_scan scan;    // of the trailer section
-    uint32_t overhead;      // extension and framing bytes since the last data, to bound them
+    struct h1_scan scan; // of the trailer section
+    uint32_t overhead;   // extension and framing bytes since the last data, to bound them
 };
 
 enum h1_chunked_event {
@@ -77,8 +77,8 @@ enum h1_chunked_event {
 /** Decodes from p[0..n): sets *used (bytes consumed, data included) and returns the event, or a
  * negative code. After TRAILERS, the caller gathers bytes until h1_parse_trailers() has what it
  * needs. "0\r\n\r\n" in one piece goes straight to END. */
-int h1_chunked_next(struct h1_chunked *d, const char *p, size_t n, size_t *used,
-                    struct slice *data) must_check;
+int h1_chunked_next(struct h1_chunked *d, const char *p, size_t n, size_t *used, struct slice *data)
+    must_check;
 /** The trailer section at p[0..n), its final empty line included. E_AGAIN while it is not complete
  * (resumes by d->scan); 0 with *used. Fields that must not be in trailers (framing, routing,
  * RFC 9110 6.5.1) are dropped, malformed ones are E_BAD_TRAILER. */

@@ -33,21 +33,21 @@ struct kernel_pipe {
 
 struct http_body {
     uint32_t magic;
-    bool ended;           // the producer has put the last byte
-    bool takes_kernel;    // the consumer can move kernel bytes
-    bool wants_room;      // the producer waits for on_room
-    bool discarding;      // nobody consumes: bytes are counted and dropped
-    int error;            // the producer failed: the body is cut (negative code)
+    bool ended;        // the producer has put the last byte
+    bool takes_kernel; // the consumer can move kernel bytes
+    bool wants_room;   // the producer waits for on_room
+    bool discarding;   // nobody consumes: bytes are counted and dropped
+    int error;         // the producer failed: the body is cut (negative code)
     uint32_t limit;
     struct bufq q;
     struct kernel_pipe *kernel;
     size_t kernel_bytes;
-    uint64_t put_total;   // bytes that came in
-    uint64_t taken_total; // bytes that went out
+    uint64_t put_total;      // bytes that came in
+    uint64_t taken_total;    // bytes that went out
     struct fields *trailers; // set before `ended`, or NULL
-    struct bufq *kept;    // when not NULL, taken bytes are kept here for a replay
+    struct bufq *kept;       // when not NULL, taken bytes are kept here for a replay
     uint32_t kept_max;
-    bool kept_lost;       // more went through than kept_max: no replay
+    bool kept_lost; // more went through than kept_max: no replay
     void *producer;
     void (*on_room)(struct http_body *b, void *producer);
     void *consumer;

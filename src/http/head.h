@@ -43,17 +43,17 @@ enum http_body_kind {
 
 struct http_head {
     // request
-    uint8_t method;           // enum http_method
-    bool expect_continue;     // Expect: 100-continue
-    bool te_trailers;         // the sender takes trailers
+    uint8_t method;       // enum http_method
+    bool expect_continue; // Expect: 100-continue
+    bool te_trailers;     // the sender takes trailers
     // response
-    uint16_t status;          // 100..599; 0 in a request
-    struct slice reason;      // may be empty
+    uint16_t status;     // 100..599; 0 in a request
+    struct slice reason; // may be empty
     // both
-    uint8_t version_minor;    // of HTTP/1; 1 for everything newer
-    uint8_t body;             // enum http_body_kind
-    bool keep_alive;          // the sender lets the connection live on
-    bool has_length;          // content_length was given (HEAD answers and 304 as well)
+    uint8_t version_minor; // of HTTP/1; 1 for everything newer
+    uint8_t body;          // enum http_body_kind
+    bool keep_alive;       // the sender lets the connection live on
+    bool has_length;       // content_length was given (HEAD answers and 304 as well)
     int64_t content_length;
     struct slice method_text; // as sent; a token
     struct slice scheme;      // "http", "https"

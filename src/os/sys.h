@@ -20,16 +20,16 @@
 enum io_status { IO_OK, IO_AGAIN, IO_EOF, IO_ERROR };
 
 struct io_result {
-    size_t n;         // IO_OK: bytes moved, > 0
-    int16_t status;   // enum io_status
-    int16_t error;    // IO_ERROR: an error code (base/error.h)
+    size_t n;       // IO_OK: bytes moved, > 0
+    int16_t status; // enum io_status
+    int16_t error;  // IO_ERROR: an error code (base/error.h)
 };
 
 enum sys_events {
-    SYS_READ = 1,     // bytes, or a connection to accept, or the end of input
-    SYS_WRITE = 2,    // room to write, or connect() has ended
-    SYS_HANGUP = 4,   // the peer has closed its direction or all (RDHUP, HUP, ERR)
-    SYS_ERROR = 8,    // an error is pending on the socket
+    SYS_READ = 1,   // bytes, or a connection to accept, or the end of input
+    SYS_WRITE = 2,  // room to write, or connect() has ended
+    SYS_HANGUP = 4, // the peer has closed its direction or all (RDHUP, HUP, ERR)
+    SYS_ERROR = 8,  // an error is pending on the socket
 };
 
 struct sys_event {

@@ -20,12 +20,12 @@ struct core {
     struct http_handler handler; // sessions of the down side begin exchanges here
     struct snapshot *snapshot;
     struct slab exchanges;
-    struct list live;            // exchanges
+    struct list live; // exchanges
     struct counters *counters;
     struct log_ring *log;
     char id_prefix[8];
     uint64_t id_next;
-    char date[29];               // of date_second
+    char date[29]; // of date_second
     uint64_t date_second;
     bool draining;
 };

@@ -40,11 +40,11 @@ struct exchange_times { // monotonic nanoseconds, 0: did not happen
 
 struct exchange {
     uint32_t magic;
-    uint8_t state;      // enum exchange_state
-    bool answered;      // a final head went to the client
-    bool upgrade;       // became a pipe
-    uint8_t attempts;   // repeats made so far
-    struct core *core;  // proxy/core.h
+    uint8_t state;     // enum exchange_state
+    bool answered;     // a final head went to the client
+    bool upgrade;      // became a pipe
+    uint8_t attempts;  // repeats made so far
+    struct core *core; // proxy/core.h
     struct loop *loop;
     struct arena arena;
     struct snapshot *snapshot;
@@ -55,27 +55,27 @@ struct exchange {
     struct http_head request;  // as received, then as the stages changed it
     struct http_head response; // being built or received
     struct http_body request_body;
-    struct http_body response_body;     // what the origin (or we) produce
-    struct http_body *response_out;     // what the down stream consumes: the last filter's output
-    struct bufq kept;                   // for replay
+    struct http_body response_body; // what the origin (or we) produce
+    struct http_body *response_out; // what the down stream consumes: the last filter's output
+    struct bufq kept;               // for replay
     struct upstream_request acquire;
-    uint16_t stage;            // next module of the running direction
+    uint16_t stage; // next module of the running direction
     uint8_t stage_direction;
-    bool waiting;              // a stage said STAGE_WAIT
-    void *slots[MODULES_MAX];  // exchange_slot()
-    struct os_addr client;     // after trusted proxies
-    bool client_secure;        // scheme seen by the client
-    struct slice normal_path;  // decoded, for matching (http_path_normalise)
+    bool waiting;                                 // a stage said STAGE_WAIT
+    void *slots[MODULES_MAX];                     // exchange_slot()
+    struct os_addr client;                        // after trusted proxies
+    bool client_secure;                           // scheme seen by the client
+    struct slice normal_path;                     // decoded, for matching (http_path_normalise)
     struct slice captures[EXCHANGE_CAPTURES_MAX]; // $match(0..9) of the route's path
-    struct slice original_target; // for logs, before rewrites
-    char id[EXCHANGE_ID_BYTES];   // request id, hex; also X-Request-Id
-    int error;                 // why it failed (0: did not); logs name it
-    uint8_t error_side;        // enum http_side
-    uint64_t request_bytes;    // body
+    struct slice original_target;                 // for logs, before rewrites
+    char id[EXCHANGE_ID_BYTES];                   // request id, hex; also X-Request-Id
+    int error;                                    // why it failed (0: did not); logs name it
+    uint8_t error_side;                           // enum http_side
+    uint64_t request_bytes;                       // body
     uint64_t response_bytes;
     struct exchange_times times;
     struct wheel_timer timer;
-    struct list link;          // core's list
+    struct list link; // core's list
     char first[EXCHANGE_FIRST_ARENA];
 };
 

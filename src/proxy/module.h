@@ -28,10 +28,10 @@ enum stage_result {
 };
 
 struct module_compile {
-    struct arena *arena;          // lives as long as the snapshot
+    struct arena *arena; // lives as long as the snapshot
     struct snapshot *snapshot;
     const struct conf_scope *scope;
-    struct conf_diags *diags;     // for what only compiling finds (a regular expression)
+    struct conf_diags *diags; // for what only compiling finds (a regular expression)
 };
 
 struct module {

@@ -24,10 +24,10 @@ struct route_limits {
 };
 
 struct route {
-    uint32_t index;          // in its site
+    uint32_t index;            // in its site
     const struct match *match; // NULL: matches everything
-    void *conf[MODULES_MAX]; // by index in modules[]
-    uint16_t stages;         // bit per module that has something to do
+    void *conf[MODULES_MAX];   // by index in modules[]
+    uint16_t stages;           // bit per module that has something to do
     struct upstream *upstream; // NULL: a stage answers
     struct http_timeouts down_timeouts;
     struct http_timeouts up_timeouts;
@@ -35,12 +35,12 @@ struct route {
     struct route_limits limits;
     const struct error_pages *errors; // proxy/error_page.h, NULL: built-in ones
     bool access_log;
-    struct slice text;       // how the log calls it: "example.com/2"
+    struct slice text; // how the log calls it: "example.com/2"
 };
 
 struct site {
-    struct slice name;       // canonical host, or "default"
-    struct route *routes;    // as written; the site's own action is the last
+    struct slice name;    // canonical host, or "default"
+    struct route *routes; // as written; the site's own action is the last
     uint32_t route_count;
     struct slice redirect_to; // set for a `names:` entry: canonical host to redirect to
 };
@@ -56,26 +56,26 @@ struct snapshot {
     uint32_t magic;
     uint32_t generation;
     struct arena arena;
-    struct slice_map hosts;           // exact name -> struct site
-    struct site_wildcard *wildcards;  // longest suffix first
+    struct slice_map hosts;          // exact name -> struct site
+    struct site_wildcard *wildcards; // longest suffix first
     uint32_t wildcard_count;
-    struct site *fallback;            // `default`, or NULL
-    struct route fallback_route;      // of requests that no site takes: top-level settings
+    struct site *fallback;       // `default`, or NULL
+    struct route fallback_route; // of requests that no site takes: top-level settings
     struct os_cidr *trusted;
     uint32_t trusted_count;
-    uint8_t forwarded;                // enum forwarded_mode bits
+    uint8_t forwarded; // enum forwarded_mode bits
     bool via;
     uint32_t head_bytes;
     uint32_t target_bytes;
     uint16_t head_fields;
     uint32_t header_ms;
     uint32_t idle_ms;
-    uint64_t requests_per_connection; // UINT64_MAX: no limit
+    uint64_t requests_per_connection;   // UINT64_MAX: no limit
     struct http_timeouts down_timeouts; // before a route is known
     struct upstream **upstreams;
     uint32_t upstream_count;
     void (*dispose)(struct snapshot *s); // of upstream: gives back shared servers
-    atomic_uint cores;                // cores that still hold references
+    atomic_uint cores;                   // cores that still hold references
     uint32_t core_refs[SNAPSHOT_CORES_MAX];
 };
 
