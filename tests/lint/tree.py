@@ -175,7 +175,7 @@ class Tree:
         """Files that are committed or could be: what .gitignore names is no part of the tree."""
         if (self.root / ".git").exists():
             names = subprocess.run(
-                ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+                ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "-z"],
                 cwd=self.root, check=True, capture_output=True, text=True,
             ).stdout.split("\0")
         else:
