@@ -11,19 +11,20 @@
 
 #pragma once
 
+#include <assert.h> // static_assert
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define likely(x) __builtin_expect(!!(x), 1)
+#define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 /** Must-check attribute for functions whose result carries an error. */
 #define must_check __attribute__((warn_unused_result))
 
-#define ensure(x) (likely(x) ? (void)0 : ensure_failed(#x, __FILE__, __LINE__, __func__))
+#define ensure(x)               (likely(x) ? (void)0 : ensure_failed(#x, __FILE__, __LINE__, __func__))
 #define ensure_magic(ptr, word) ensure((ptr) != NULL && (ptr)->magic == (word))
-#define unreachable() ensure_failed("unreachable", __FILE__, __LINE__, __func__)
+#define unreachable()           ensure_failed("unreachable", __FILE__, __LINE__, __func__)
 
 /** Called once, before abort(), with the broken promise; obs installs the panic dump here. Must not
  * allocate. NULL means: a line on stderr. Set at start-up only. */
@@ -35,4 +36,4 @@ _Noreturn void ensure_failed(const char *what, const char *file, int line, const
 #define array_len(a) (sizeof(a) / sizeof((a)[0]))
 
 #define container_of(ptr, type, member)                                                            \
-    ((type *)(void *)((char *)(ptr)-__builtin_offsetof(type, member)))
+    ((type *)(void *)((char *)(ptr) - __builtin_offsetof(type, member)))

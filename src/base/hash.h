@@ -32,7 +32,7 @@ struct slice_map {
     struct slice_map_entry *entries;
     uint32_t capacity; // power of two
     uint32_t count;
-    struct hash_key key;
+    struct hash_key key; // from init; replace it before the first put when peers choose the keys
 };
 
 int slice_map_init(struct slice_map *m, struct arena *a, uint32_t expected) must_check;

@@ -5,7 +5,7 @@
 // is empty and more than a quarter of all is free. Under AddressSanitizer every object is its own
 // malloc, so that use after free is seen. Not thread-safe: one core, one slab.
 //
-// base is the only folder that calls malloc on the traffic path; slab_fail_nth() lets tests make
+// base is the only folder that calls malloc on the traffic path; alloc_fail_nth() lets tests make
 // the n-th allocation of any slab, arena or chunk pool of this thread fail.
 
 #pragma once
@@ -14,19 +14,19 @@
 #include <stdint.h>
 
 #include "base/ensure.h"
-
-struct slab_block;
+#include "base/list.h"
 
 struct slab {
     uint32_t magic;
-    uint32_t object_size;  // as given to init, rounded up to 16
-    uint32_t in_use;       // objects handed out
-    uint32_t in_use_max;   // limit
-    void *free_list;       // objects ready to be taken
-    struct slab_block *blocks;
+    uint32_t object_size; // as given to init, rounded up to 16
+    uint32_t in_use;      // objects handed out
+    uint32_t in_use_max;  // limit
+    void *free_list;      // objects ready to be taken, last given first
+    struct list blocks;   // empty ones first
     uint32_t per_block;
     uint32_t free_count;
-    const char *name;      // for the panic dump and status
+    uintptr_t block_mask; // object address & mask = its block
+    const char *name;     // for the panic dump and status
 };
 
 /** `name` must live as long as the slab. `objects_max` > 0. */

@@ -9,6 +9,7 @@
 
 #pragma once
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/chunk.h"
@@ -21,10 +22,13 @@
 struct loop;
 struct kernel_pipe;
 
+enum io_watched { IO_UNWATCHED, IO_WATCHED, IO_WATCHED_LISTENER };
+
 /** A descriptor and who hears of it. Embedded in its owner. */
 struct io {
     uint32_t magic;
-    int fd; // -1: none
+    int fd;          // -1: none
+    uint8_t watched; // enum io_watched
     /** `events`: enum sys_events. The owner may close the io or free itself inside. */
     void (*on_ready)(struct io *io, unsigned events);
 };
@@ -48,9 +52,9 @@ struct loop {
     uint32_t magic;
     uint32_t core; // index of the core, 0..
     struct sys *sys;
-    uint64_t now_ns; // monotonic, read once per turn
-    uint64_t now_ms; // the same in milliseconds: the timers' time
-    uint64_t wall_ms;
+    uint64_t now_ns;  // monotonic, read once per turn
+    uint64_t now_ms;  // the same in milliseconds: the timers' time
+    uint64_t wall_ms; // may be some milliseconds old
     struct wheel wheel;
     struct list tasks;
     struct mpsc mail;
@@ -58,12 +62,12 @@ struct loop {
     struct rng rng;
     struct kernel_pipe *kernel_pipes; // empty ones ready for reuse (http/body.h)
     uint32_t kernel_pipe_count;
-    bool stopping;
+    atomic_bool stopping;
     struct sys_event events[LOOP_EVENTS_MAX];
     int event_next; // while a batch is handled
     int event_count;
     uint64_t turns;
-    uint64_t busy_ns; // time spent outside wait
+    uint64_t busy_ns; // time spent outside wait, estimated from one turn in 64
 };
 
 struct loop_limits {
@@ -83,11 +87,14 @@ void loop_turn(struct loop *l, int timeout_ms);
 /** Any thread. */
 void loop_stop(struct loop *l);
 
+/** `fd` may be -1 for an io that is to get its descriptor later. */
+void io_init(struct io *io, int fd, void (*on_ready)(struct io *io, unsigned events));
 /** Watches io->fd; on_ready must be set. 0 or a negative code (the fd stays the caller's). */
 int loop_watch(struct loop *l, struct io *io, bool listener) must_check;
 /** Takes the fd out of the set without closing it; pending events of this turn are dropped. */
 void loop_unwatch(struct loop *l, struct io *io);
-/** Unwatches (when watched) and closes; io->fd becomes -1; pending events of this turn are dropped. */
+/** Unwatches (when watched) and closes; io->fd becomes -1; pending events of this turn are dropped.
+ * Nothing when there is no fd. A connection's descriptor must not have been duplicated. */
 void loop_close(struct loop *l, struct io *io, bool reset);
 
 static inline struct io_result loop_read(struct loop *l, const struct io *io,
