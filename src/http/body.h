@@ -37,6 +37,7 @@ struct http_body {
     bool takes_kernel; // the consumer can move kernel bytes
     bool wants_room;   // the producer waits for on_room
     bool discarding;   // nobody consumes: bytes are counted and dropped
+    bool kernel_dirty; // the kernel pipe holds bytes that nobody will take
     int error;         // the producer failed: the body is cut (negative code)
     uint32_t limit;
     struct bufq q;
@@ -73,7 +74,8 @@ void http_body_set_consumer(struct http_body *b, void *consumer,
 
 // Producer's end.
 
-/** How many bytes may be put now; 0: set wants_room (done here) and wait. */
+/** How many bytes may be put now; 0: set wants_room (done here) and wait. When b->kernel_bytes > 0 they
+ * may only be spliced into the kernel pipe: a producer that cannot waits as if there were no room. */
 size_t http_body_room(struct http_body *b);
 /** Bytes of a chunk; a reference is taken. Never more than room. E_NO_MEMORY. Does not notify. */
 int http_body_put(struct http_body *b, struct chunk *c, size_t off, size_t len) must_check;
@@ -118,7 +120,8 @@ void http_body_keep(struct http_body *b, struct bufq *kept, uint32_t max);
 /** True when everything taken so far can be given again. */
 static inline bool http_body_can_rewind(const struct http_body *b)
 {
-    return b->taken_total == 0 || (b->kept != NULL && !b->kept_lost);
+    return b->taken_total == 0 ||
+           (b->kept != NULL && !b->kept_lost && b->kept->count + b->q.count <= BUFQ_SPANS);
 }
 /** The next consumer gets the body from its first byte. */
 void http_body_rewind(struct http_body *b);

@@ -13,6 +13,10 @@
 #include "base/slice.h"
 #include "http/names.h"
 
+// Bytes behind the store's capacity that may be read (never written with meaning), so that parsers and
+// writers can move whole words.
+enum { FIELDS_PAD = 64 };
+
 struct field {
     uint32_t name_off;
     uint32_t value_off;
@@ -60,6 +64,9 @@ char *fields_reserve(struct fields *f, uint32_t len) must_check;
 /** Adds an entry whose name and value already are in the store. E_TOO_MANY_FIELDS, E_NO_MEMORY. */
 int fields_add_at(struct fields *f, enum http_name id, uint32_t name_off, uint16_t name_len,
                   uint32_t value_off, uint32_t value_len) must_check;
+/** Makes room for one more entry: for a parser that fills f->entries[f->count] by itself, `present`
+ * included. E_TOO_MANY_FIELDS, E_NO_MEMORY. */
+int fields_more_entries(struct fields *f) must_check;
 /** Copies name and value in, at the end. id may be HTTP_OTHER with any name: it is looked up.
  * E_HEAD_TOO_LARGE, E_TOO_MANY_FIELDS, E_NO_MEMORY. Bytes are not checked: see http_value_ok(). */
 int fields_add(struct fields *f, struct slice name, struct slice value) must_check;
@@ -82,6 +89,15 @@ struct slice fields_get(const struct fields *f, struct slice name);
 int fields_copy(struct fields *to, const struct fields *from) must_check;
 /** True when some field of that id has this token in its comma list, in any case. */
 bool fields_list_has(const struct fields *f, enum http_name id, struct slice token);
+
+// Classes of bytes, for scalar loops over tokens and authorities.
+enum http_byte {
+    HTTP_BYTE_TOKEN = 1, // RFC 9110 5.6.2
+    HTTP_BYTE_HOST = 2,  // letter, digit, '-'
+    HTTP_BYTE_DIGIT = 4,
+    HTTP_BYTE_HEX = 8,
+};
+extern const uint8_t http_byte_class[256];
 
 /** RFC 9110 5.6.2 token; 5.5 field value (VCHAR, obs-text, SP, HTAB; no leading/trailing blank). */
 bool http_is_token(struct slice s);

@@ -31,11 +31,11 @@ struct http_stream;
 
 /** In milliseconds; 0 = none. Which ones matter depends on the side. */
 struct http_timeouts {
-    uint32_t head_ms;     // down: request head; up: response head after the request was sent
-    uint32_t read_ms;     // between two bytes of the received body
-    uint32_t write_ms;    // peer takes no byte
-    uint32_t tunnel_ms;   // tunnel with no byte either way
-    uint32_t rate_bytes;  // least bytes per second of a received body after the first 10 s; 0: any
+    uint32_t head_ms;    // down: request head; up: response head after the request was sent
+    uint32_t read_ms;    // between two bytes of the received body
+    uint32_t write_ms;   // peer takes no byte
+    uint32_t tunnel_ms;  // tunnel with no byte either way
+    uint32_t rate_bytes; // least bytes per second of a received body after the first 10 s; 0: any
 };
 
 struct http_stream_ops {
@@ -74,11 +74,11 @@ struct http_stream_events {
 enum http_side { HTTP_DOWN, HTTP_UP };
 
 struct http_peer {
-    struct os_addr addr;     // the other end of the connection
+    struct os_addr addr; // the other end of the connection
     struct os_addr local;
-    bool secure;             // TLS
-    uint32_t listener;       // down: index of the listener
-    uint64_t connection_id;  // unique in this process, for logs
+    bool secure;            // TLS
+    uint32_t listener;      // down: index of the listener
+    uint64_t connection_id; // unique in this process, for logs
 };
 
 struct http_stream {

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The body pipe and the core's cache of kernel pipes. Bytes leave in the order in which they came:
+// first the queue, then the kernel pipe, and while the pipe holds any nothing is added to the queue.
+// A kernel pipe goes back to the cache only when it is known to be empty, so that no exchange can
+// ever read what another left behind.
+
+#include "http/body.h"
+
+#include "base/error.h"
+#include "base/num.h"
+#include "base/slab.h"
+#include "loop/loop.h"
+
+enum {
+    HTTP_BODY_MAGIC = 0xb0d90001,
+    // Pipes kept per core: more transfers at once than that open theirs anew, which costs a few
+    // microseconds for a body of at least some hundred KiB.
+    KERNEL_PIPES_KEPT = 32,
+    // Spans that kept bytes may use: the rest of BUFQ_SPANS stays for what is under way, so that
+    // everything fits one queue after a rewind.
+    KEPT_SPANS_MAX = BUFQ_SPANS - 4,
+};
+
+void http_body_init(struct http_body *b, uint32_t limit)
+{
+    ensure(limit > 0);
+    *b = (struct http_body){.magic = HTTP_BODY_MAGIC, .limit = limit};
+    bufq_init(&b->q);
+}
+
+void http_body_fini(struct http_body *b, struct loop *loop)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    bufq_clear(&b->q);
+    if (b->kept != NULL) {
+        bufq_clear(b->kept);
+    }
+    http_body_close_kernel(b, loop);
+    b->magic = 0;
+}
+
+void http_body_set_producer(struct http_body *b, void *producer,
+                            void (*on_room)(struct http_body *b, void *producer))
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    b->producer = producer;
+    b->on_room = on_room;
+}
+
+void http_body_set_consumer(struct http_body *b, void *consumer,
+                            void (*on_data)(struct http_body *b, void *consumer))
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    b->consumer = consumer;
+    b->on_data = on_data;
+}
+
+// ---- kernel pipes ----------------------------------------------------------------------------------
+
+static void close_pipe(struct loop *loop, struct kernel_pipe *k)
+{
+    loop->sys->ops->close(loop->sys, k->read_fd, false);
+    loop->sys->ops->close(loop->sys, k->write_fd, false);
+    mem_free(k);
+}
+
+int http_body_open_kernel(struct http_body *b, struct loop *loop)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    if (b->kernel != NULL) {
+        return 0;
+    }
+    struct kernel_pipe *k = loop->kernel_pipes;
+    if (k != NULL) {
+        ensure(loop->kernel_pipe_count > 0);
+        loop->kernel_pipes = k->next;
+        loop->kernel_pipe_count--;
+        k->next = NULL;
+        b->kernel = k;
+        return 0;
+    }
+    k = mem_zalloc(sizeof(*k));
+    if (k == NULL) {
+        return E_NO_MEMORY;
+    }
+    int fds[2];
+    int rc = loop->sys->ops->pipe_open(loop->sys, fds, &k->capacity);
+    if (rc != 0) {
+        mem_free(k);
+        return rc;
+    }
+    k->read_fd = fds[0];
+    k->write_fd = fds[1];
+    b->kernel = k;
+    return 0;
+}
+
+void http_body_close_kernel(struct http_body *b, struct loop *loop)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    struct kernel_pipe *k = b->kernel;
+    if (k == NULL) {
+        return;
+    }
+    bool empty = b->kernel_bytes == 0 && !b->kernel_dirty;
+    b->kernel = NULL;
+    b->kernel_bytes = 0;
+    b->kernel_dirty = false;
+    if (!empty || loop->kernel_pipe_count >= KERNEL_PIPES_KEPT) {
+        close_pipe(loop, k);
+        return;
+    }
+    k->next = loop->kernel_pipes;
+    loop->kernel_pipes = k;
+    loop->kernel_pipe_count++;
+}
+
+void http_body_core_fini(struct loop *loop)
+{
+    while (loop->kernel_pipes != NULL) {
+        struct kernel_pipe *k = loop->kernel_pipes;
+        loop->kernel_pipes = k->next;
+        loop->kernel_pipe_count--;
+        close_pipe(loop, k);
+    }
+    ensure(loop->kernel_pipe_count == 0);
+}
+
+// ---- producer --------------------------------------------------------------------------------------
+
+// Spans that are still free, those that a rewind will need left out.
+static unsigned free_spans(const struct http_body *b)
+{
+    unsigned kept = b->kept != NULL && !b->kept_lost ? b->kept->count : 0;
+    unsigned used = b->q.count + kept;
+    return used < BUFQ_SPANS ? BUFQ_SPANS - used : 0;
+}
+
+static size_t room_now(const struct http_body *b)
+{
+    if (b->discarding) {
+        return b->limit;
+    }
+    size_t inside = http_body_bytes(b);
+    if (inside >= b->limit || (b->kernel_bytes == 0 && free_spans(b) == 0)) {
+        return 0;
+    }
+    return b->limit - inside;
+}
+
+size_t http_body_room(struct http_body *b)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    size_t room = room_now(b);
+    if (room == 0) {
+        b->wants_room = true;
+    }
+    return room;
+}
+
+static void check_put(const struct http_body *b)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    ensure(!b->ended);
+    ensure(b->error == 0);
+    ensure(b->kernel_bytes == 0);
+}
+
+static void count_discarded(struct http_body *b, size_t n)
+{
+    b->put_total += n;
+    b->taken_total += n;
+}
+
+int http_body_put(struct http_body *b, struct chunk *c, size_t off, size_t len)
+{
+    check_put(b);
+    if (b->discarding) {
+        count_discarded(b, len);
+        return 0;
+    }
+    int rc = bufq_push(&b->q, c, off, len);
+    if (rc != 0) {
+        return rc;
+    }
+    b->put_total += len;
+    return 0;
+}
+
+int http_body_write(struct http_body *b, struct chunk_pool *pool, const void *bytes, size_t len)
+{
+    check_put(b);
+    if (b->discarding) {
+        count_discarded(b, len);
+        return 0;
+    }
+    int rc = bufq_write(&b->q, pool, bytes, len);
+    if (rc != 0) {
+        return rc;
+    }
+    b->put_total += len;
+    return 0;
+}
+
+void http_body_put_kernel(struct http_body *b, size_t n)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    ensure(b->kernel != NULL);
+    ensure(!b->ended && b->error == 0);
+    if (b->discarding) {
+        b->kernel_dirty = true;
+        count_discarded(b, n);
+        return;
+    }
+    b->kernel_bytes += n;
+    b->put_total += n;
+}
+
+void http_body_end(struct http_body *b, struct fields *trailers)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    ensure(!b->ended);
+    b->trailers = trailers;
+    b->ended = true;
+    b->wants_room = false;
+}
+
+void http_body_fail(struct http_body *b, int error)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    ensure(error < 0);
+    if (!b->ended && b->error == 0) {
+        b->error = error;
+    }
+    b->wants_room = false;
+}
+
+void http_body_notify(struct http_body *b)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    if (b->on_data != NULL) {
+        b->on_data(b, b->consumer);
+    }
+}
+
+// ---- consumer --------------------------------------------------------------------------------------
+
+static void lose_kept(struct http_body *b)
+{
+    b->kept_lost = true;
+    bufq_clear(b->kept);
+}
+
+// Keeps the first n bytes of the queue, which are about to be dropped, for a rewind.
+static void keep_front(struct http_body *b, size_t n)
+{
+    if (b->kept->bytes + n > b->kept_max) {
+        lose_kept(b);
+        return;
+    }
+    for (unsigned i = 0; n > 0; i++) {
+        const struct span *s = &b->q.spans[(b->q.head + i) % BUFQ_SPANS];
+        size_t part = num_min_size(n, s->len);
+        if (b->kept->count >= KEPT_SPANS_MAX || bufq_push(b->kept, s->chunk, s->off, part) != 0) {
+            lose_kept(b);
+            return;
+        }
+        n -= part;
+    }
+}
+
+static void note_taken(struct http_body *b, size_t n)
+{
+    if (b->kept != NULL && !b->kept_lost) {
+        keep_front(b, n);
+    }
+    b->taken_total += n;
+}
+
+void http_body_take(struct http_body *b, size_t n)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    ensure(n <= b->q.bytes);
+    note_taken(b, n);
+    bufq_drop(&b->q, n);
+}
+
+size_t http_body_take_to(struct http_body *b, struct bufq *to, size_t n)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    size_t moved = 0;
+    while (n > 0 && b->q.count > 0) {
+        const struct span *s = &b->q.spans[b->q.head];
+        size_t part = num_min_size(n, s->len);
+        if (bufq_push(to, s->chunk, s->off, part) != 0) {
+            break;
+        }
+        http_body_take(b, part);
+        moved += part;
+        n -= part;
+    }
+    return moved;
+}
+
+void http_body_take_kernel(struct http_body *b, size_t n)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    ensure(n <= b->kernel_bytes);
+    ensure(b->q.bytes == 0);
+    b->kernel_bytes -= n;
+    b->taken_total += n;
+    if (b->kept != NULL && n > 0) {
+        lose_kept(b);
+    }
+}
+
+void http_body_pull(struct http_body *b)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    if (!b->wants_room || b->on_room == NULL || room_now(b) == 0) {
+        return;
+    }
+    b->wants_room = false;
+    b->on_room(b, b->producer);
+}
+
+void http_body_discard(struct http_body *b)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    b->taken_total += http_body_bytes(b);
+    bufq_clear(&b->q);
+    if (b->kept != NULL) {
+        lose_kept(b);
+    }
+    b->kernel_dirty |= b->kernel_bytes > 0;
+    b->kernel_bytes = 0;
+    b->takes_kernel = false;
+    b->discarding = true;
+    b->consumer = NULL;
+    b->on_data = NULL;
+    http_body_pull(b);
+}
+
+// ---- replay ----------------------------------------------------------------------------------------
+
+void http_body_keep(struct http_body *b, struct bufq *kept, uint32_t max)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    ensure(b->taken_total == 0);
+    ensure(b->kept == NULL);
+    bufq_init(kept);
+    b->kept = kept;
+    b->kept_max = max;
+}
+
+void http_body_rewind(struct http_body *b)
+{
+    ensure_magic(b, HTTP_BODY_MAGIC);
+    ensure(http_body_can_rewind(b));
+    ensure(!b->discarding);
+    if (b->taken_total == 0) {
+        return;
+    }
+    size_t back = b->kept->bytes;
+    size_t behind = b->q.bytes;
+    ensure(b->taken_total == back);
+    // can_rewind() has seen that there are spans for both.
+    size_t moved = bufq_move(b->kept, &b->q, behind);
+    ensure(moved == behind);
+    moved = bufq_move(&b->q, b->kept, back + behind);
+    ensure(moved == back + behind);
+    ensure(b->kept->bytes == 0);
+    b->taken_total = 0;
+}
