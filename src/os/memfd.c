@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sealed memory files.
+
+#include "os/memfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+static const int all_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+
+static int fill(int fd, struct slice bytes)
+{
+    while (bytes.len > 0) {
+        ssize_t n = write(fd, bytes.ptr, bytes.len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n == 0 ? E_IO : error_from_errno(errno);
+        }
+        bytes = slice_from(bytes, (size_t)n);
+    }
+    return fcntl(fd, F_ADD_SEALS, all_seals) == 0 ? 0 : error_from_errno(errno);
+}
+
+int os_memfd_make(const char *name, struct slice bytes)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) {
+        return error_from_errno(errno);
+    }
+    int rc = fill(fd, bytes);
+    if (rc != 0) {
+        (void)close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+int os_memfd_map(int fd, size_t max, struct slice *out)
+{
+    *out = slice_of(NULL, 0);
+    struct stat st;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || (seals & all_seals) != all_seals || fstat(fd, &st) != 0 || st.st_size < 0) {
+        return E_INVALID;
+    }
+    if ((uint64_t)st.st_size > max) {
+        return E_TOO_LARGE;
+    }
+    if (st.st_size == 0) {
+        return 0;
+    }
+    void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) {
+        return error_from_errno(errno);
+    }
+    *out = slice_of(p, (size_t)st.st_size);
+    return 0;
+}
+
+void os_memfd_unmap(struct slice mapped)
+{
+    if (mapped.len > 0) {
+        // munmap takes a plain pointer; the mapping itself is read-only.
+        (void)munmap((void *)(uintptr_t)mapped.ptr, mapped.len);
+    }
+}
