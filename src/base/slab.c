@@ -61,6 +61,11 @@ void alloc_fail_nth(uint64_t n)
     fail_armed = fail_countdown > 0 || fail_probability > 0;
 }
 
+bool alloc_fail_pending(void)
+{
+    return fail_countdown > 0;
+}
+
 void alloc_fail_rate(double probability, uint64_t seed)
 {
     fail_probability = probability;

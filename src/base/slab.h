@@ -40,6 +40,8 @@ void slab_give(struct slab *s, void *object);
 /** Test hook: makes the n-th allocation from now on (1 = the next) of this thread fail, in all
  * allocators of base; 0 switches it off. */
 void alloc_fail_nth(uint64_t n);
+/** Test hook: true while the allocation that alloc_fail_nth() named has not been made. */
+bool alloc_fail_pending(void) must_check;
 /** Test hook: every allocation of this thread fails with this probability (0..1), from its own
  * seeded generator. */
 void alloc_fail_rate(double probability, uint64_t seed);

@@ -12,6 +12,10 @@
 //
 // One case is one TAP result. A failed check prints what differs and the case goes on; REQUIRE ends
 // the program when going on makes no sense. With arguments only the cases so named are run.
+//
+// With TAP_ALLOC_FAIL=N in the environment each case is run up to N times, each time in a child in
+// which one more allocation succeeds before one fails. A failed check then ends the child quietly: the
+// code has reported what happened. Only a crash, a broken assert or a sanitizer's report fails.
 
 #pragma once
 
@@ -26,6 +30,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/slab.h"
+
 typedef void tap_case_fn(void);
 
 struct tap_case {
@@ -33,8 +39,15 @@ struct tap_case {
     tap_case_fn *run;
 };
 
+enum {
+    TAP_EXIT_REACHED = 0,  // the failing allocation was met
+    TAP_EXIT_COMPLETE = 3, // the case made fewer allocations
+};
+
 // Failed checks of the case that is running.
 static int tap_failures;
+// An allocation is made to fail in this process.
+static bool tap_starved;
 
 // Each check is an expression with the value of its condition, so a test may say
 // `if (!CHECK(x)) { return; }`.
@@ -64,6 +77,9 @@ static int tap_failures;
 
 __attribute__((unused)) static bool tap_check(bool ok, const char *file, int line, const char *text)
 {
+    if (!ok && tap_starved) {
+        _exit(TAP_EXIT_REACHED);
+    }
     if (!ok) {
         tap_failures++;
         printf("# %s:%d: failed: %s\n", file, line, text);
@@ -159,8 +175,43 @@ static bool tap_selected(const char *name, int argc, char **argv)
     return selected;
 }
 
+// One child in which allocation `nth` of the case fails. Its exit status, or -1 when it was killed.
+static int tap_run_starved(const struct tap_case *c, uint64_t nth)
+{
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        bool silent = freopen("/dev/null", "w", stdout) != NULL;
+        tap_starved = true;
+        alloc_fail_nth(nth);
+        c->run();
+        bool pending = alloc_fail_pending();
+        _exit(pending || !silent ? TAP_EXIT_COMPLETE : TAP_EXIT_REACHED);
+    }
+    int status = 0;
+    bool ended = pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status);
+    return ended ? WEXITSTATUS(status) : -1;
+}
+
+static bool tap_survives_starving(const struct tap_case *c, uint64_t nth_max)
+{
+    for (uint64_t nth = 1; nth <= nth_max; nth++) {
+        int status = tap_run_starved(c, nth);
+        if (status == TAP_EXIT_COMPLETE) {
+            break;
+        }
+        if (status != TAP_EXIT_REACHED) {
+            printf("# does not survive the failure of allocation %" PRIu64 "\n", nth);
+            return false;
+        }
+    }
+    return true;
+}
+
 static int tap_run(const struct tap_case *cases, size_t count, int argc, char **argv)
 {
+    const char *starve = getenv("TAP_ALLOC_FAIL");
+    uint64_t nth_max = starve != NULL ? strtoull(starve, NULL, 10) : 0;
     int failed = 0;
     printf("1..%zu\n", count);
     for (size_t i = 0; i < count; i++) {
@@ -170,7 +221,11 @@ static int tap_run(const struct tap_case *cases, size_t count, int argc, char **
         }
         (void)fflush(stdout);
         tap_failures = 0;
-        cases[i].run();
+        if (nth_max > 0) {
+            tap_failures += !tap_survives_starving(&cases[i], nth_max);
+        } else {
+            cases[i].run();
+        }
         failed += tap_failures > 0;
         printf("%s %zu - %s\n", tap_failures > 0 ? "not ok" : "ok", i + 1, cases[i].name);
     }
