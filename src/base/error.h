@@ -26,6 +26,7 @@ enum error_class {
     X(REFUSED, 502, PEER, "connection refused")                                                    \
     X(UNREACHABLE, 502, PEER, "no route to host")                                                  \
     X(EARLY_CLOSE, 502, PEER, "connection closed before the message was complete")                 \
+    X(STALE, 502, PEER, "pooled connection was closed before the request was taken")               \
     X(CONNECT_TIMEOUT, 504, PEER, "connect timed out")                                             \
     X(RESPONSE_TIMEOUT, 504, PEER, "no response head within the time allowed")                     \
     X(READ_TIMEOUT, 504, PEER, "no byte of the body within the time allowed")                      \

@@ -25,7 +25,7 @@ enum {
 void http_body_init(struct http_body *b, uint32_t limit)
 {
     ensure(limit > 0);
-    *b = (struct http_body){.magic = HTTP_BODY_MAGIC, .limit = limit};
+    *b = (struct http_body){.magic = HTTP_BODY_MAGIC, .limit = limit, .total_max = UINT64_MAX};
     bufq_init(&b->q);
 }
 
@@ -176,6 +176,9 @@ static void count_discarded(struct http_body *b, size_t n)
 int http_body_put(struct http_body *b, struct chunk *c, size_t off, size_t len)
 {
     check_put(b);
+    if (len > b->total_max - b->put_total) {
+        return E_BODY_TOO_LARGE;
+    }
     if (b->discarding) {
         count_discarded(b, len);
         return 0;

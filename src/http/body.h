@@ -43,6 +43,7 @@ struct http_body {
     struct bufq q;
     struct kernel_pipe *kernel;
     size_t kernel_bytes;
+    uint64_t total_max;      // more than this is E_BODY_TOO_LARGE; UINT64_MAX: no limit
     uint64_t put_total;      // bytes that came in
     uint64_t taken_total;    // bytes that went out
     struct fields *trailers; // set before `ended`, or NULL
@@ -77,7 +78,8 @@ void http_body_set_consumer(struct http_body *b, void *consumer,
 /** How many bytes may be put now; 0: set wants_room (done here) and wait. When b->kernel_bytes > 0 they
  * may only be spliced into the kernel pipe: a producer that cannot waits as if there were no room. */
 size_t http_body_room(struct http_body *b);
-/** Bytes of a chunk; a reference is taken. Never more than room. E_NO_MEMORY. Does not notify. */
+/** Bytes of a chunk; a reference is taken. Never more than room. E_NO_MEMORY, E_BODY_TOO_LARGE. Does
+ * not notify. */
 int http_body_put(struct http_body *b, struct chunk *c, size_t off, size_t len) must_check;
 /** The same by copy, for stages. */
 int http_body_write(struct http_body *b, struct chunk_pool *pool, const void *bytes, size_t len)

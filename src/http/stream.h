@@ -9,7 +9,7 @@
 // exchange never learns which protocol it speaks.
 //
 // Life of a down stream: the session calls handler->begin(), parses into the head it got back, then
-// events->on_head() (or on_bad_head()). The exchange answers with ops->send_head() any number of
+// events->on_head() (or on_bad_message()). The exchange answers with ops->send_head() any number of
 // interim times and once finally. The stream is over when both messages are, or after on_error() or
 // ops->reset(); then the session calls events->on_closed() exactly once and forgets the stream.
 // Nothing may be called on it after that.
@@ -40,16 +40,19 @@ struct http_timeouts {
 
 struct http_stream_ops {
     const char *protocol; // as Via writes it: "1.1", "2"
-    /** Sends a head and then `body` until its end (NULL: head->body is HTTP_BODY_NONE). The head may
-     * be gone when this returns; the body lives until on_closed(). For an interim response `body` is
-     * NULL and further heads follow. A response to an upgrade (101, or 2xx to an extended CONNECT)
-     * has HTTP_BODY_TUNNEL. Errors are reported through on_error, later, never from inside. */
+    /** Sends a head and then `body` until its end (NULL: head->body is HTTP_BODY_NONE). A request's
+     * head and every body live until on_closed(); a response's head may be gone when this returns.
+     * For an interim response `body` is NULL and further heads follow. For a switch of protocols
+     * (101) `body` is NULL and tunnel() follows at once. */
     void (*send_head)(struct http_stream *s, const struct http_head *head, struct http_body *body);
     /** Takes a place for the body of the message this stream receives; must be called before
      * on_head() returns when head->body is not NONE. The session becomes its producer. */
     void (*receive_body)(struct http_stream *s, struct http_body *body);
+    /** The exchange became a pipe (HTTP_BODY_TUNNEL): bytes flow both ways, each direction ends by
+     * itself (half-close). Instead of receive_body(), and after send_head() of the 101. */
+    void (*tunnel)(struct http_stream *s, struct http_body *receive, struct http_body *send);
     /** Gives up: nothing more is sent or received, the peer sees a cut (h1: close; h2: RST_STREAM).
-     * `error` says why, for the log. on_closed() follows, later in this turn or at once. */
+     * `error` says why. on_closed() is called before this returns. */
     void (*reset)(struct http_stream *s, int error);
     /** Re-arms the time-outs with those of the route (milliseconds, 0 = none). */
     void (*set_timeouts)(struct http_stream *s, const struct http_timeouts *t);
@@ -59,11 +62,13 @@ struct http_stream_events {
     /** A head: the request; or a response, interim (status < 200) or final. It lives in the head
      * that begin() or set_response() gave. */
     void (*on_head)(struct http_stream *s, struct http_head *head);
-    /** The message's head broke a rule: the head may be half filled. On the down side an answer is
-     * due (the session closes after it); on the up side the exchange fails with 502. */
-    void (*on_bad_head)(struct http_stream *s, struct http_head *head, int error);
+    /** The received message broke a rule, in its head (which may be half filled) or its body (whose
+     * pipe was failed). On the down side the stream can still send: an answer is due if none has
+     * begun, and the session closes after it. Never on the up side: there it is on_error(). */
+    void (*on_bad_message)(struct http_stream *s, int error);
     /** The stream failed: peer gone, framing broken, time out, body over... Both directions are
-     * dead; bodies that this stream produced were failed and notified. on_closed() follows. */
+     * dead. A body that it produced was failed but its consumer not yet told: that is for the
+     * exchange, which knows whether there is a way out (a retry, an error page). on_closed() follows. */
     void (*on_error)(struct http_stream *s, int error);
     /** The outgoing message is complete, its last byte handed to the transport. */
     void (*on_sent)(struct http_stream *s);
@@ -82,7 +87,6 @@ struct http_peer {
 };
 
 struct http_stream {
-    uint32_t magic;
     uint8_t side; // enum http_side
     const struct http_stream_ops *ops;
     const struct http_stream_events *events; // set by begin() or by who takes an up stream

@@ -16,26 +16,28 @@
 struct core {
     uint32_t magic;
     uint32_t index;
+    uint32_t live_count;
+    bool draining;
     struct loop *loop;
     struct http_handler handler; // sessions of the down side begin exchanges here
     struct snapshot *snapshot;
     struct slab exchanges;
-    struct list live; // exchanges
+    struct list live;
+    struct list finished; // in this turn
+    struct task reap;
     struct counters *counters;
-    struct log_ring *log;
-    char id_prefix[8];
-    uint64_t id_next;
-    char date[29]; // of date_second
-    uint64_t date_second;
-    bool draining;
+    struct log_ring *log; // access lines; NULL: none
 };
 
-struct core_limits {
-    uint32_t exchanges_max;
-};
-
+/** `log` may be NULL. 0 or E_NO_MEMORY. */
 int core_init(struct core *c, struct loop *l, struct counters *counters, struct log_ring *log,
-              const struct core_limits *limits) must_check;
+              uint32_t exchanges_max) must_check;
+/** No exchange may be alive; the sessions are closed before. */
 void core_fini(struct core *c);
-/** Between two turns: new exchanges use `s`. Takes over the core's publish reference. */
+/** Between two turns: new exchanges use `s`, whose publish reference of this core is taken over. */
 void core_swap(struct core *c, struct snapshot *s);
+
+/** Of struct http_handler: begins an exchange for a down stream. */
+int exchange_begin(struct http_handler *h, struct http_stream *s);
+/** Ends what the exchange holds; its memory goes at the end of the turn. Called once, by exchange.c. */
+void core_finish(struct core *c, struct exchange *x);

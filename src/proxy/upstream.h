@@ -26,6 +26,7 @@ struct upstream {
     const struct upstream_ops *ops;
     struct slice name;
     uint32_t attempts;      // beyond the first
+    uint32_t backoff_ms;    // before an attempt when every server has failed; tripled each time
     uint32_t replay_bytes;  // request body kept for a repeat, at most
     uint8_t host_mode;      // enum upstream_host
     struct slice host_text; // UPSTREAM_HOST_TEXT
@@ -41,6 +42,7 @@ struct upstream_request {
     void *server;        // the upstream's own: which server was chosen, kept for the next attempt
     uint64_t tried;      // bit per server (index modulo 64) that failed this request
     uint32_t connect_ms; // time-out of the route
+    bool exhausted;      // out: no server is left that this request has not tried
     bool fresh;          // a pooled connection just proved stale: open a new one
     bool reused;         // out: the stream is on a connection that carried exchanges before
     struct slice server_text; // out: the server's address, for logs; lives as long as the snapshot

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One HTTP/1.1 connection, either side: private to src/h1.
+//
+// Two half machines run on it. Receiving (rx): IDLE -> HEAD -> BODY -> (TRAILERS) -> DONE -> IDLE.
+// Sending (tx): IDLE -> ACTIVE -> DONE. An exchange is over when both are DONE; the role then
+// decides whether the connection goes on. The role (down or up) is a table of what happens at the
+// turning points.
+
+#pragma once
+
+#include "h1/session.h"
+
+enum h1_rx {
+    H1_RX_CONNECTING, // up: the connect is on its way
+    H1_RX_IDLE,       // nothing of a message has come
+    H1_RX_HEAD,       // part of a head has come
+    H1_RX_BODY,
+    H1_RX_TRAILERS, // the last chunk was seen, the trailer section is awaited
+    H1_RX_DONE,     // the message is complete
+    H1_RX_LINGER,   // down: input is thrown away until the client closes
+};
+
+enum h1_tx { H1_TX_IDLE, H1_TX_ACTIVE, H1_TX_DONE };
+
+struct h1_role {
+    /** The first byte of a head has come. */
+    void (*on_first_byte)(struct h1_conn *c);
+    /** A complete head; it has been taken from the input but is readable until this returns. */
+    void (*on_head)(struct h1_conn *c, const char *head, size_t head_len);
+    /** The received message (rx is DONE) or the sent one (tx is DONE) is complete. */
+    void (*on_end)(struct h1_conn *c);
+    /** The transport failed, a rule was broken, a deadline passed, the peer closed. */
+    void (*on_fail)(struct h1_conn *c, int error);
+    /** Writing failed; the peer may still have something to say. */
+    void (*on_write_error)(struct h1_conn *c, int error);
+    /** Readiness, before the common part sees to it. */
+    void (*on_events)(struct h1_conn *c, unsigned events);
+};
+
+enum {
+    H1_CONN_MAGIC = 0x68316331,
+    H1_OUT_BYTES_MAX = 64 * 1024,   // moved to the out queue ahead of the socket
+    H1_TURN_BYTES_MAX = 512 * 1024, // received from one connection in one turn
+    H1_SPLICE_MIN = 64 * 1024,      // bodies with less left are copied
+    H1_READ_ROOM_MIN = 4096,        // a chunk with less room is not read into
+    H1_INTERIM_MAX = 16,            // interim responses to one request
+    H1_LINGER_MS = 2000,            // how long a refused client may go on sending
+    H1_LINGER_BYTES = 1024 * 1024,  // and how much
+    H1_DISCARD_MAX = 64 * 1024,     // request body left that is read to keep a connection
+    H1_RATE_GRACE_MS = 10000,       // before the least rate of a body is asked for
+};
+
+struct h1_conn {
+    uint32_t magic;
+    uint8_t rx;         // enum h1_rx
+    uint8_t tx;         // enum h1_tx
+    uint8_t rx_framing; // enum h1_framing
+    uint8_t tx_framing;
+    bool dead;        // closed; the memory goes at the end of the turn
+    bool readable;    // the socket may have input
+    bool writable;    // the socket may have room
+    bool hung_up;     // the peer closed its direction: input ends with EOF
+    bool rx_busy;     // h1_rx_pump is on the stack
+    bool tx_busy;     // h1_tx_pump is on the stack
+    bool tx_last;     // the end of the message has been put into `out`
+    bool tx_glue;     // chunked: a CRLF is owed before the next size line
+    bool close_after; // no further exchange on this connection
+    bool stream_open; // an exchange is attached
+    bool sent_told;   // on_sent has been called
+    bool watched;
+    uint32_t in_pos;
+    struct io io;
+    struct h1_core *h1;
+    const struct h1_role *role;
+    struct chunk *in; // input; unread bytes are [in_pos, in->used)
+    uint64_t rx_left; // LENGTH: body bytes to come
+    uint64_t tx_left; // LENGTH: body bytes to go
+    struct http_body *rx_body;
+    struct http_body *tx_body;
+    struct bufq out;
+    struct h1_scan scan;
+    struct h1_chunked chunked;
+    struct fields *trailers; // being received
+    struct http_timeouts timeouts;
+    int rx_deadline_error;   // what the rx deadline means
+    uint64_t rx_deadline_ms; // 0: none; the timer may fire earlier and is then set anew
+    uint64_t tx_deadline_ms;
+    uint64_t rate_since_ms; // window of the least rate; 0: not begun
+    uint64_t rate_bytes;
+    struct wheel_timer rx_timer;
+    struct wheel_timer tx_timer;
+    struct task again; // goes on with both pumps at the end of the turn
+    struct list link;  // h1_core's lists, or the owner's
+    struct http_stream stream;
+    struct http_peer peer;
+    uint64_t exchanges;
+    union {
+        struct {
+            bool head_only; // the request is HEAD: its answer has no body
+            bool keep_alive;
+            uint8_t client_minor;
+            uint32_t linger_left;
+        } down;
+        struct {
+            const struct h1_up_owner *owner;
+            void *owner_arg;
+            const struct http_head *request; // being answered; lives in the exchange
+            uint64_t connect_started_ns;
+            uint64_t connect_ns;
+            uint32_t idle_ms;
+            uint8_t interim;
+            bool idle; // the owner has it
+        } up;
+    } u;
+};
+
+extern const struct h1_role h1_down_role;
+extern const struct h1_role h1_up_role;
+
+static inline struct h1_conn *h1_of_stream(struct http_stream *s)
+{
+    struct h1_conn *c = container_of(s, struct h1_conn, stream);
+    ensure_magic(c, H1_CONN_MAGIC);
+    return c;
+}
+
+/** A connection around `fd`, watched; NULL with *error, and the fd stays the caller's. */
+struct h1_conn *h1_conn_new(struct h1_core *h, int fd, const struct h1_role *role, int *error)
+    must_check;
+/** Closes and schedules the memory's end. Detaches from bodies. Idempotent. */
+void h1_conn_close(struct h1_conn *c, bool reset);
+
+/** Lets go of both bodies without a word to their other ends. */
+void h1_conn_detach(struct h1_conn *c);
+
+/** Reads and hands on what there is, as far as the state and the body's room allow. */
+void h1_rx_pump(struct h1_conn *c);
+/** Sends what there is. */
+void h1_tx_pump(struct h1_conn *c);
+/** Goes on with both at the end of this turn. */
+void h1_conn_again(struct h1_conn *c);
+
+static inline size_t h1_unread(const struct h1_conn *c)
+{
+    return c->in == NULL ? 0 : c->in->used - c->in_pos;
+}
+
+/** Ready for the next message on both halves. */
+void h1_conn_reset_message(struct h1_conn *c);
+/** The received message goes on with a body of this framing; receive_body() must follow. */
+void h1_rx_begin_body(struct h1_conn *c, enum h1_framing framing, const struct http_head *head);
+/** The received body is cut; its consumer is not told (http/stream.h). */
+void h1_rx_fail_body(struct h1_conn *c, int error);
+/** http_stream_ops of both sides. */
+void h1_receive_body(struct http_stream *s, struct http_body *body);
+void h1_tunnel(struct http_stream *s, struct http_body *receive, struct http_body *send);
+void h1_set_timeouts(struct http_stream *s, const struct http_timeouts *t);
+
+/** A chunk to write a head into, with a text on it; NULL: out of memory. */
+struct chunk *h1_head_chunk(struct h1_conn *c, struct text *text) must_check;
+/** Queues the head (the chunk's one reference is taken over) and begins on the body. */
+void h1_tx_begin(struct h1_conn *c, struct chunk *head, size_t head_len, enum h1_framing framing,
+                 struct http_body *body);
+/** Queues and sends an interim head. */
+void h1_tx_interim(struct h1_conn *c, struct chunk *head, size_t head_len);
+
+/** Deadline of the receiving half, `ms` from now; 0: none. */
+void h1_rx_deadline(struct h1_conn *c, uint32_t ms, int error);
+/** The same for the gap between two bytes of a body. */
+void h1_rx_gap_deadline(struct h1_conn *c);

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of an exchange and its client's side. stages.c runs the stages and makes answers,
+// forward.c speaks to the origin.
+//
+// Two streams hang on an exchange, and each is forgotten when its session calls on_closed. The
+// exchange is over when both are; until then either side may fail at any time, also from inside a
+// call that we make, so every function that calls a stream returns at once or looks again.
+
+#include "base/error.h"
+#include "proxy/access_log.h"
+#include "proxy/exchange_int.h"
+#include "proxy/forwarded.h"
+#include "proxy/match.h"
+
+static const char hex_digits[] = "0123456789abcdef";
+
+static void make_id(struct exchange *x)
+{
+    uint64_t v = rng_u64(&x->loop->rng);
+    for (int i = 0; i < EXCHANGE_ID_BYTES; i++) {
+        x->id[i] = hex_digits[v >> (4 * i) & 15];
+    }
+}
+
+/** Sets every member but the big ones that need no value: the arena's first bytes, the queues'
+ * spans. */
+static void init(struct exchange *x, struct core *c, struct http_stream *s)
+{
+    memset(x, 0, offsetof(struct exchange, arena));
+    x->magic = EXCHANGE_MAGIC;
+    x->core = c;
+    x->loop = c->loop;
+    x->snapshot = c->snapshot;
+    x->route = &c->snapshot->fallback_route;
+    x->down = s;
+    x->client = s->peer->addr;
+    x->client_secure = s->peer->secure;
+    x->times.start = c->loop->now_ns;
+    list_init(&x->link);
+    wheel_timer_init(&x->backoff, forward_backoff_over);
+    arena_init(&x->arena, x->first, sizeof(x->first), &c->loop->chunks, EXCHANGE_ARENA_MAX);
+    http_head_init(&x->request, &x->arena, c->snapshot->head_bytes * 2,
+                   (uint16_t)(c->snapshot->head_fields + 16));
+    x->response.status = 0;
+    memset(&x->acquire, 0, sizeof(x->acquire));
+    http_body_init(&x->request_body, EXCHANGE_BODY_LIMIT);
+    http_body_init(&x->response_body, EXCHANGE_BODY_LIMIT);
+    bufq_init(&x->kept);
+    make_id(x);
+}
+
+static void finish(struct exchange *x)
+{
+    x->state = EXCHANGE_DONE;
+    access_log_write(x, loop_clock_ns(x->loop));
+    for (unsigned i = 0; modules[i] != NULL; i++) {
+        if (x->route->conf[i] != NULL && modules[i]->on_done != NULL) {
+            modules[i]->on_done(x, x->route->conf[i]);
+        }
+    }
+    struct counters *n = x->core->counters;
+    counter_add(n, COUNTER_bytes_in, x->request_body.put_total);
+    http_body_fini(&x->request_body, x->loop);
+    http_body_fini(&x->response_body, x->loop);
+    for (unsigned i = 0; i < x->filter_count; i++) {
+        counter_add(n, COUNTER_bytes_out,
+                    i + 1 == x->filter_count ? x->filters[i]->taken_total : 0);
+        http_body_fini(x->filters[i], x->loop);
+    }
+    if (x->filter_count == 0) {
+        counter_add(n, COUNTER_bytes_out, x->response_body.taken_total);
+    }
+    bufq_clear(&x->kept);
+    core_finish(x->core, x);
+}
+
+/** True when the up side has said its last word and will close by itself, cleanly. */
+static bool up_is_ending(const struct exchange *x)
+{
+    return x->state == EXCHANGE_ANSWERING && !x->upgraded &&
+           (x->response.body == HTTP_BODY_NONE || x->response_body.ended);
+}
+
+void exchange_check_done(struct exchange *x)
+{
+    if (x->down != NULL || x->state == EXCHANGE_DONE) {
+        return;
+    }
+    if (x->up != NULL && up_is_ending(x)) {
+        return;
+    }
+    forward_abandon(x);
+    if (!x->waiting) { // else the module's exchange_resume() comes here again
+        finish(x);
+    }
+}
+
+/** The site and its route; 0 or why there is none. */
+static int find_route(struct exchange *x)
+{
+    struct http_head *r = &x->request;
+    x->original_target = r->target;
+    if (r->method == HTTP_METHOD_CONNECT || r->method == HTTP_METHOD_TRACE) {
+        return E_METHOD_REFUSED;
+    }
+    x->site = snapshot_site(x->snapshot, r->host);
+    if (x->site == NULL) {
+        return E_NO_SITE;
+    }
+    char *room = arena_bytes(&x->arena, r->path.len);
+    if (room == NULL) {
+        return E_NO_MEMORY;
+    }
+    int e = http_path_normalise(r->path, room, &x->normal_path);
+    if (e < 0) {
+        return e;
+    }
+    const struct route *route = match_route(x->site, x);
+    if (route == NULL) {
+        return E_NO_ROUTE;
+    }
+    x->route = route;
+    return 0;
+}
+
+/** Gives the request's body a place. 0 or E_BODY_TOO_LARGE. */
+static int open_request_body(struct exchange *x)
+{
+    struct http_head *r = &x->request;
+    if (r->body == HTTP_BODY_NONE) {
+        return 0;
+    }
+    x->down->ops->receive_body(x->down, &x->request_body);
+    r->upgrade = (struct slice){NULL, 0}; // no switch of protocols in the middle of a body
+    uint64_t limit = x->route->limits.body_bytes;
+    x->request_body.total_max = limit;
+    if (r->has_length && r->content_length >= 0 && (uint64_t)r->content_length > limit) {
+        return E_BODY_TOO_LARGE;
+    }
+    return 0;
+}
+
+static void down_on_head(struct http_stream *s, struct http_head *head)
+{
+    struct exchange *x = exchange_of(s);
+    ensure(head == &x->request && x->state == EXCHANGE_RECEIVING);
+    x->state = EXCHANGE_ROUTING;
+    forwarded_client(x);
+    int e = find_route(x);
+    if (e == 0) {
+        s->ops->set_timeouts(s, &x->route->down_timeouts);
+    }
+    int body_error = open_request_body(x);
+    if (e == 0) {
+        e = body_error;
+    }
+    if (e < 0) {
+        exchange_fail(x, e, HTTP_DOWN);
+        return;
+    }
+    stages_request(x);
+}
+
+static void note_error(struct exchange *x, int error, enum http_side side)
+{
+    if (x->error == 0) {
+        x->error = error;
+        x->error_side = (uint8_t)side;
+    }
+}
+
+static void down_on_bad_message(struct http_stream *s, int error)
+{
+    struct exchange *x = exchange_of(s);
+    if (x->answered) {
+        note_error(x, error, HTTP_DOWN);
+        s->ops->reset(s, error);
+        return;
+    }
+    if (x->state == EXCHANGE_RECEIVING) {
+        x->original_target = x->request.target;
+    }
+    exchange_fail(x, error, HTTP_DOWN);
+}
+
+static void down_on_error(struct http_stream *s, int error)
+{
+    struct exchange *x = exchange_of(s);
+    note_error(x,
+               error == E_EOF || error == E_RESET || error == E_EARLY_CLOSE ? E_CLIENT_GONE : error,
+               HTTP_DOWN);
+}
+
+static void down_on_sent(struct http_stream *s)
+{
+    exchange_of(s)->times.sent = loop_clock_ns(exchange_of(s)->loop);
+}
+
+static void down_on_closed(struct http_stream *s)
+{
+    struct exchange *x = exchange_of(s);
+    x->down = NULL;
+    exchange_check_done(x);
+}
+
+static const struct http_stream_events down_events = {
+    .on_head = down_on_head,
+    .on_bad_message = down_on_bad_message,
+    .on_error = down_on_error,
+    .on_sent = down_on_sent,
+    .on_closed = down_on_closed,
+};
+
+int exchange_begin(struct http_handler *h, struct http_stream *s)
+{
+    struct core *c = container_of(h, struct core, handler);
+    ensure(c->snapshot != NULL);
+    struct exchange *x = slab_take(&c->exchanges);
+    if (x == NULL) {
+        return E_OVERLOADED;
+    }
+    init(x, c, s);
+    snapshot_ref(x->snapshot, c->index);
+    list_push_back(&c->live, &x->link);
+    c->live_count++;
+    counter_add(c->counters, COUNTER_requests, 1);
+    counter_add(c->counters, COUNTER_requests_active, 1);
+    s->events = &down_events;
+    s->user = x;
+    s->receive_head = &x->request;
+    return 0;
+}

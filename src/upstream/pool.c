@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Pools of servers, compiled from the configuration, immutable but for the per-core state of their
+// balancing method.
+
+#include "upstream/pool.h"
+
+#include "base/error.h"
+#include "upstream/balance.h"
+
+enum { POOL_MAGIC = 0x706f6f6c, POOL_SERVERS_MAX = 64 };
+
+struct pool_server {
+    struct server *server;
+    uint32_t weight;
+    bool backup;
+};
+
+struct pool {
+    uint32_t magic;
+    uint32_t server_count;
+    struct upstream base;
+    uint64_t all; // a bit per server
+    const struct balance_method *method;
+    struct pool_server *servers;
+    void **state; // per core
+};
+
+static struct pool *pool_of(struct upstream *u)
+{
+    struct pool *p = container_of(u, struct pool, base);
+    ensure_magic(p, POOL_MAGIC);
+    return p;
+}
+
+/** Who may be asked: not tried yet by this request, and of those the ones that are not failing now,
+ * when there are any; backups when no other is left. */
+static int pick(struct pool *p, uint32_t core, const struct upstream_request *rq)
+{
+    struct balance_candidate candidates[POOL_SERVERS_MAX];
+    uint64_t now = rq->loop->now_ms;
+    for (int round = 0; round < 4; round++) {
+        bool backups = round >= 2;
+        bool failing_too = round % 2 == 1;
+        for (uint32_t i = 0; i < p->server_count; i++) {
+            const struct pool_server *s = &p->servers[i];
+            bool failing = s->server->cores[core].avoid_until_ms > now;
+            candidates[i].weight = s->weight;
+            candidates[i].usable =
+                s->backup == backups && (rq->tried >> i & 1) == 0 && (failing_too || !failing);
+        }
+        int best = p->method->pick(p->state[core], candidates, p->server_count, rq);
+        if (best >= 0) {
+            return best;
+        }
+    }
+    return -1;
+}
+
+static void acquire(struct upstream *u, struct upstream_request *rq)
+{
+    struct pool *p = pool_of(u);
+    uint32_t core = rq->loop->core;
+    int error = E_NO_SERVER;
+    for (uint32_t n = 0; n < p->server_count; n++) {
+        int i = pick(p, core, rq);
+        if (i < 0 && rq->tried != 0) { // all have been: from the start
+            rq->tried = 0;
+            i = pick(p, core, rq);
+        }
+        if (i < 0) {
+            break;
+        }
+        struct server *s = p->servers[i].server;
+        if (!(rq->fresh && rq->server == s)) { // a stale connection says nothing of its server
+            rq->tried |= UINT64_C(1) << i;
+        }
+        rq->exhausted = (rq->tried & p->all) == p->all;
+        rq->server = s;
+        rq->server_text = server_text(s);
+        error = server_acquire(s, core, rq);
+        if (error == 0) {
+            return;
+        }
+        rq->tried |= UINT64_C(1) << i;
+    }
+    rq->on_failed(rq, error);
+}
+
+static void cancel(struct upstream *u, struct upstream_request *rq)
+{
+    (void)pool_of(u);
+    server_cancel(rq->server, rq->loop->core, rq);
+}
+
+static const struct upstream_ops pool_ops = {.acquire = acquire, .cancel = cancel};
+
+static struct conf_node servers_node(struct conf_node n)
+{
+    struct conf_node to = conf_get(n, "to");
+    return conf_exists(to) ? to : conf_get(n, "servers");
+}
+
+static int add_server(struct pool *p, struct upstream_registry *r, struct conf_node n,
+                      const struct server_settings *settings)
+{
+    struct pool_server *s = &p->servers[p->server_count];
+    s->server = server_get(r, conf_string(conf_get(n, "at"), ""), settings);
+    if (s->server == NULL) {
+        return E_NO_MEMORY;
+    }
+    s->weight = (uint32_t)conf_int(conf_get(n, "weight"), 1);
+    s->backup = conf_bool(conf_get(n, "backup"), false);
+    p->server_count++;
+    return 0;
+}
+
+static int make_state(struct pool *p, struct arena *arena, uint32_t cores)
+{
+    p->state = arena_zalloc(arena, cores * sizeof(void *));
+    if (p->state == NULL) {
+        return E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < cores; i++) {
+        p->state[i] = arena_zalloc(arena, p->method->state_bytes(p->server_count));
+        if (p->state[i] == NULL) {
+            return E_NO_MEMORY;
+        }
+    }
+    return 0;
+}
+
+static void set_host_mode(struct upstream *u, struct conf_node n)
+{
+    struct slice host = conf_string(conf_get(n, "host"), "pass");
+    u->host_mode = UPSTREAM_HOST_TEXT;
+    u->host_text = host;
+    if (slice_eq(host, SLICE("pass"))) {
+        u->host_mode = UPSTREAM_HOST_PASS;
+    } else if (slice_eq(host, SLICE("server"))) {
+        u->host_mode = UPSTREAM_HOST_SERVER;
+    }
+}
+
+static void release_servers(void *arg)
+{
+    struct pool *p = arg;
+    ensure_magic(p, POOL_MAGIC);
+    for (uint32_t i = 0; i < p->server_count; i++) {
+        server_unref(p->servers[i].server);
+    }
+    p->magic = 0;
+}
+
+static int make(struct upstream_factory *factory, struct snapshot *snapshot, struct conf_node n,
+                struct slice name, struct upstream **out)
+{
+    struct pool_factory *f = container_of(factory, struct pool_factory, base);
+    struct arena *arena = &snapshot->arena;
+    struct conf_node list = servers_node(n);
+    uint32_t count = conf_count(list);
+    ensure(count > 0 && count <= POOL_SERVERS_MAX);
+    struct pool *p = arena_zalloc(arena, sizeof(*p));
+    if (p == NULL) {
+        return E_NO_MEMORY;
+    }
+    p->magic = POOL_MAGIC;
+    p->servers = arena_zalloc(arena, count * sizeof(*p->servers));
+    if (p->servers == NULL || arena_on_fini(arena, release_servers, p) < 0) {
+        return E_NO_MEMORY;
+    }
+    p->base.ops = &pool_ops;
+    p->base.name = name;
+    struct conf_node retry = conf_get(n, "retry");
+    p->base.attempts = (uint32_t)conf_int(conf_get(retry, "attempts"), 3);
+    p->base.backoff_ms = (uint32_t)conf_duration_ms(conf_get(retry, "backoff"), 50);
+    p->base.replay_bytes = (uint32_t)conf_size(conf_get(retry, "body"), 64 * 1024);
+    set_host_mode(&p->base, n);
+    p->method = balance_find(conf_string(conf_get(n, "balance"), "round-robin"));
+    ensure(p->method != NULL);
+    struct server_settings settings = {
+        .connections_max = (uint32_t)conf_int(conf_get(n, "connections"), 1024),
+        .idle_max = (uint32_t)conf_int(conf_get(n, "idle_connections"), 64),
+        .idle_ms = (uint32_t)conf_duration_ms(conf_get(n, "idle"), 50000),
+    };
+    conf_each(server, list)
+    {
+        int e = add_server(p, f->registry, server, &settings);
+        if (e < 0) {
+            return e;
+        }
+    }
+    p->all = count == 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1;
+    *out = &p->base;
+    return make_state(p, arena, f->registry->core_count);
+}
+
+void pool_factory_init(struct pool_factory *f, struct upstream_registry *r)
+{
+    *f = (struct pool_factory){.base = {.make = make}, .registry = r};
+}

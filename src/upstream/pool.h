@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A pool: the upstream made of servers that we connect to. It chooses a server (balance.h) and asks
+// it for a connection (server.h).
+
+#pragma once
+
+#include "proxy/snapshot.h"
+#include "upstream/server.h"
+
+/** Makes pools of checked nodes for snapshot_compile(); one per process. */
+struct pool_factory {
+    struct upstream_factory base;
+    struct upstream_registry *registry;
+};
+
+void pool_factory_init(struct pool_factory *f, struct upstream_registry *r);
