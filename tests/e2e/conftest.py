@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: what a test starts is stopped and checked after it, and kept when the test failed."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from harness import Edge, Origin  # noqa: E402
+from harness.dns import NameServer  # noqa: E402
+from harness.peers import Nginx, WebSocketServer  # noqa: E402
+
+LIVE = []   # Edges that run now, those of module-wide fixtures included.
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("long") and not os.environ.get("ADIT_LONG"):
+            item.add_marker(pytest.mark.skip(reason="long: set ADIT_LONG=1"))
+        if item.get_closest_marker("release") and not os.environ.get("ADIT_RELEASE"):
+            item.add_marker(pytest.mark.skip(reason="release builds only: set ADIT_RELEASE=1"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test's report carries configuration and logs of every edge that ran."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        item.failed = True
+        for edge in LIVE:
+            edge.keep = True
+            report.sections.append((f"edge in {edge.dir}", edge.describe()))
+
+
+@pytest.fixture(autouse=True)
+def watch():
+    """After each test every edge must be free of sanitizer reports and panics."""
+    yield
+    for edge in LIVE:
+        edge.check()
+
+
+def end_edges(edges):
+    """Stops them all, then raises the first failure; what failed keeps its directory."""
+    failures = []
+    for edge in edges:
+        try:
+            edge.stop()
+        except AssertionError as failure:
+            failures.append(failure)
+            edge.keep = True
+        LIVE.remove(edge)
+        if not getattr(edge, "keep", False):
+            edge.clean()
+    if failures:
+        raise failures[0]
+
+
+def start_edges(edges):
+    def start(*args, **kwargs):
+        edge = Edge.__new__(Edge)
+        LIVE.append(edge)
+        try:
+            Edge.__init__(edge, *args, **kwargs)
+        except BaseException:
+            edge.kill_session()
+            print(edge.describe())
+            LIVE.remove(edge)
+            raise
+        edges.append(edge)
+        return edge
+    return start
+
+
+@pytest.fixture
+def edge():
+    """edge(config, proxy=..., **top) starts an edge."""
+    edges = []
+    yield start_edges(edges)
+    end_edges(edges)
+
+
+@pytest.fixture(scope="module")
+def module_edge():
+    """The same, for a table of cases that share one edge."""
+    edges = []
+    yield start_edges(edges)
+    end_edges(edges)
+
+
+def start_origins(origins):
+    def start(handler=None, **options):
+        origins.append(Origin(handler, **options))
+        return origins[-1]
+    return start
+
+
+def end_origins(origins):
+    for one in origins:
+        one.stop()
+    for one in origins:
+        one.check()
+
+
+@pytest.fixture
+def origin():
+    """origin(handler) or origin(play=script) starts an origin; by default it says hello."""
+    origins = []
+    yield start_origins(origins)
+    end_origins(origins)
+
+
+@pytest.fixture(scope="module")
+def module_origin():
+    origins = []
+    yield start_origins(origins)
+    end_origins(origins)
+
+
+@pytest.fixture
+def dns():
+    server = NameServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def nginx():
+    """nginx(folder) serves a folder."""
+    running = []
+
+    def start(root):
+        running.append(Nginx(root))
+        return running[-1]
+    yield start
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture
+def websocket_server():
+    """websocket_server(coroutine) starts a WebSocket server."""
+    running = []
+
+    def start(handler, **options):
+        running.append(WebSocketServer(handler, **options))
+        return running[-1]
+    yield start
+    for one in running:
+        one.stop()
