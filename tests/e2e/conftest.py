@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: what a test starts is stopped and checked after it, and kept when the test failed."""
 import os
+import pathlib
+import shutil
 import sys
+import tempfile
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from harness import Edge, Origin  # noqa: E402
+from harness import Edge, Origin, program  # noqa: E402
 from harness.dns import NameServer  # noqa: E402
 from harness.peers import Nginx, WebSocketServer  # noqa: E402
 
 LIVE = []   # Edges that run now, those of module-wide fixtures included.
+
+
+def pytest_sessionstart(session):
+    if not session.config.option.collectonly and not os.access(program(), os.X_OK):
+        pytest.exit(f"no program at {program()}: ./dev build, or set ADIT", 2)
 
 
 def pytest_collection_modifyitems(items):
@@ -72,6 +80,16 @@ def start_edges(edges):
         edges.append(edge)
         return edge
     return start
+
+
+@pytest.fixture
+def tmp_path():
+    """A folder that other users can enter, as pytest's own is not: a worker that was started as root
+    has given that up and must reach the sockets in it. Its name is short enough for those, too."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="adit-tmp-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -161,6 +161,8 @@ class Edge:
             raise Failure(f"adit ended with {code}, not {self.expect_exit}:\n{self.log[-3000:]}")
 
     def kill_session(self):
+        if self.process is None:
+            return
         for pid in proc.in_session(self.process.pid):
             try:
                 os.kill(pid, signal.SIGKILL)
