@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Both ends of a proxy in one thread: the origin that it asks and the client that asks it. Being
+// one thread, they need one CPU without ever waiting for each other's turn on it, so the latency
+// that is measured is the proxy's.
+//
+//   bench-ends IPv4:PORT
+//
+// The origin answers on that address for as long as the program runs. Commands come on standard
+// input, a line each; each is answered by a line of JSON (load.h):
+//
+//   load PORT PATH SIZE CONNECTIONS SECONDS RATE      rate 0: closed loop
+//   hold PORT PATH SIZE CONNECTIONS
+//   release
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "common.h"
+#include "load.h"
+#include "origin.h"
+#include "source.h"
+
+enum {
+    LINE_BYTES_MAX = 256,
+    DESCRIPTORS_MAX = 65536,
+};
+
+static struct {
+    struct source source;
+    char line[LINE_BYTES_MAX];
+    size_t bytes;
+    bool ended;
+} input;
+
+static void on_input(struct source *source, uint32_t events)
+{
+    (void)source;
+    (void)events;
+    ssize_t n = read(STDIN_FILENO, input.line + input.bytes, sizeof input.line - input.bytes);
+    if (n <= 0) {
+        input.ended = n == 0 || errno != EAGAIN;
+        return;
+    }
+    input.bytes += (size_t)n;
+}
+
+static void run_command(int epoll, const char *line)
+{
+    struct load_plan plan = {0};
+    unsigned port = 0;
+    char verb[16] = {0};
+    int count = sscanf(line, "%15s %u %63s %zu %u %lf %lf", verb, &port, plan.path, &plan.size,
+                       &plan.connections, &plan.seconds, &plan.rate);
+    if (count == 1 && strcmp(verb, "release") == 0) {
+        load_release();
+        return;
+    }
+    char address[32];
+    snprintf(address, sizeof address, "127.0.0.1:%u", port);
+    plan.to = bench_address(address);
+    errno = 0;
+    if (count < 5 || plan.size > BENCH_BODY_BYTES_MAX || plan.connections == 0 ||
+        plan.connections > LOAD_CONNECTIONS_MAX || plan.seconds > 600) {
+        bench_die("cannot read '%s'", line);
+    }
+    if (count == 7 && strcmp(verb, "load") == 0) {
+        load_run(epoll, &plan);
+    } else if (count == 5 && strcmp(verb, "hold") == 0) {
+        load_hold(epoll, &plan);
+    } else {
+        bench_die("cannot read '%s'", line);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: bench-ends IPv4:PORT\n");
+        return 2;
+    }
+    struct sockaddr_in address = bench_address(argv[1]);
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    bench_follow_parent();
+    bench_raise_descriptors(DESCRIPTORS_MAX);
+    prctl(PR_SET_TIMERSLACK, 1UL); // the open loop sleeps between requests
+    origin_open(epoll, &address);
+    fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
+    source_open(&input.source, epoll, STDIN_FILENO, EPOLLIN, on_input);
+    while (!input.ended) {
+        source_turn(epoll, 1000000000U);
+        char *end = memchr(input.line, '\n', input.bytes);
+        if (end == NULL) {
+            continue;
+        }
+        *end = '\0';
+        run_command(epoll, input.line);
+        input.bytes = 0; // a caller waits for the answer before the next command
+    }
+    return 0;
+}
