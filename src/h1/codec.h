@@ -49,7 +49,7 @@ enum h1_framing {
  * struct http_head but the scheme of an origin-form request: connection-level fields are taken out of
  * the block (http/head.h) and their meaning set; *framing of the body that follows is decided
  * (RFC 9112 6.3). On an error `out` may be half filled but is safe to read: method, target, host,
- * fields hold what was understood before. Table of rules and codes: tests/unit/h1/codec_test.c. */
+ * fields hold what was understood before. Rules and codes: tests/unit/h1/codec_request_test.c. */
 int h1_parse_request(const char *p, size_t head_len, const struct h1_limits *limits,
                      struct http_head *out, enum h1_framing *framing) must_check;
 /** `request` is the one this answers: HEAD and upgrades change the framing. */
@@ -57,14 +57,14 @@ int h1_parse_response(const char *p, size_t head_len, const struct h1_limits *li
                       const struct http_head *request, struct http_head *out,
                       enum h1_framing *framing) must_check;
 
-/** Decoder of the chunked coding. Zero with `trailers` set is the start. */
+/** Decoder of the chunked coding. Zero is the start. */
 struct h1_chunked {
     uint64_t left;       // data bytes left of the current chunk
-    uint32_t line_bytes; // of the current size line or the trailer section, for their limits
+    uint32_t line_bytes; // of the current line's extensions
     uint8_t state;       // codec's own
     uint8_t digits;
     struct h1_scan scan; // of the trailer section
-    uint32_t overhead;   // extension and framing bytes since the last data, to bound them
+    uint32_t overhead;   // by how many bytes extensions are ahead of the content
 };
 
 enum h1_chunked_event {
