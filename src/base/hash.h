@@ -15,7 +15,7 @@ struct hash_key {
     uint64_t k[2];
 };
 
-uint64_t hash_bytes(const struct hash_key *key, struct slice s);
+uint64_t hash_bytes(const struct hash_key *key, struct slice text);
 
 struct arena;
 
