@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A configuration document: one flat, position-independent block of nodes and text that the keeper
-// makes (conf/parse.h, conf/check.h) and a worker reads from a sealed memfd. Immutable once made.
+// makes (conf/load.h) and a worker reads from a sealed memfd. Immutable once made.
 //
-// What is in it after the check is canonical: includes and snippets are merged, shorthands are in
-// their long form, names are known and values are in range; so whoever compiles it asserts rather
-// than reports. Secrets are separate descriptors, never text in here. A block that came over a
-// descriptor is verified (conf_doc_open) before use.
+// What is in it after the check is canonical (conf/schema.h says how each type looks): includes and
+// snippets are merged, shorthands are in their long form, names are known and values are in range;
+// so whoever compiles it asserts rather than reports. What $env() and $file() stood for is text in
+// here for now, so the block is as secret as the files. A block that came over a descriptor is
+// verified (conf_doc_open) before use.
 
 #pragma once
 
@@ -14,7 +15,6 @@
 
 #include "base/ensure.h"
 #include "base/slice.h"
-#include "os/addr.h"
 
 enum conf_kind { CONF_SCALAR, CONF_LIST, CONF_MAP };
 

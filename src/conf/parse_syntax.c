@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Broken YAML in words that say what to write instead. libfyaml's texts are matched by what is in
+// them; one that is not known is passed on as it is, so a change there costs a hint, not an error.
+
+#include "base/num.h"
+#include "conf/parse_int.h"
+
+// ---- places -------------------------------------------------------------------------------------
+
+static struct slice line_at(struct slice text, uint32_t line)
+{
+    for (uint32_t i = 1; i < line; i++) {
+        ptrdiff_t end = slice_find_char(text, '\n');
+        if (end < 0) {
+            return SLICE("");
+        }
+        text = slice_from(text, (size_t)end + 1);
+    }
+    ptrdiff_t end = slice_find_char(text, '\n');
+    return end < 0 ? text : slice_sub(text, 0, (size_t)end);
+}
+
+static struct slice from_column(struct slice line, uint32_t column)
+{
+    size_t at = 0;
+    for (uint32_t i = 1; i < column && at < line.len; i++) {
+        at++;
+        while (at < line.len && ((unsigned char)line.ptr[at] & 0xc0) == 0x80) {
+            at++;
+        }
+    }
+    return slice_from(line, at);
+}
+
+// ---- bytes --------------------------------------------------------------------------------------
+
+// Length of the code point at the front of s and its value; 0 when it is not UTF-8.
+static size_t utf8_take(struct slice s, uint32_t *code)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned char c = (unsigned char)s.ptr[0];
+    size_t len = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+    if (len == 1) {
+        *code = c;
+        return 1;
+    }
+    if (c < 0xc2 || c > 0xf4 || s.len < len) {
+        return 0;
+    }
+    uint32_t value = c & (0xffu >> (len + 1));
+    for (size_t i = 1; i < len; i++) {
+        unsigned char next = (unsigned char)s.ptr[i];
+        if ((next & 0xc0) != 0x80) {
+            return 0;
+        }
+        value = value << 6 | (next & 0x3f);
+    }
+    bool surrogate = value >= 0xd800 && value <= 0xdfff;
+    *code = value;
+    return value < least[len] || value > 0x10ffff || surrogate ? 0 : len;
+}
+
+static const char *byte_problem(struct slice rest, size_t len, uint32_t code)
+{
+    if (len == 0) {
+        return "a byte that is not UTF-8";
+    }
+    if (code == '\r' && (rest.len < 2 || rest.ptr[1] != '\n')) {
+        return "a carriage return without a line feed";
+    }
+    if ((code < 0x20 && code != '\t' && code != '\n' && code != '\r') ||
+        (code >= 0x7f && code <= 0x9f)) {
+        return "a control character";
+    }
+    if (code == 0x2028 || code == 0x2029) {
+        return "a line separator that is not a line feed";
+    }
+    // Text that is shown in another order than it is read (Boucher & Anderson 2021).
+    if ((code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069)) {
+        return "an invisible character that changes the order of the text";
+    }
+    return code == 0xfeff ? "a byte order mark inside the text" : NULL;
+}
+
+bool conf_syntax_bytes(struct conf_build *b, uint16_t file, struct slice text)
+{
+    struct conf_spot spot = {.file = file, .line = 1, .column = 1, .width = 1};
+    for (size_t i = 0; i < text.len;) {
+        uint32_t code = 0;
+        struct slice rest = slice_from(text, i);
+        size_t len = utf8_take(rest, &code);
+        const char *problem = byte_problem(rest, len, code);
+        if (problem != NULL) {
+            conf_report(b->diags, CONF_ERROR, spot, "%s (0x%02x)", problem,
+                        len > 0 ? code : (unsigned)(unsigned char)rest.ptr[0]);
+            conf_hint(b->diags, "configuration files are UTF-8; in double quotes \\xNN and \\uNNNN "
+                                "stand for other characters");
+            return false;
+        }
+        i += len;
+        if (code == '\n') {
+            spot.line++;
+            spot.column = 1;
+        } else {
+            spot.column++;
+        }
+    }
+    return true;
+}
+
+// ---- errors -------------------------------------------------------------------------------------
+
+void conf_syntax_collect(struct conf_syntax_error *e, struct slice piece)
+{
+    for (size_t i = 0; i < piece.len && !e->complete; i++) {
+        if (piece.ptr[i] == '\n' || e->len == sizeof e->text) {
+            e->complete = true;
+        } else {
+            e->text[e->len++] = piece.ptr[i];
+        }
+    }
+}
+
+// What messages contain, and ours. An empty `hint` leaves it out.
+struct translation {
+    const char *needle;
+    const char *message;
+    const char *hint;
+};
+
+static const struct translation translations[] = {
+    {"tab character", "a tab in the indentation", "indent with blanks: YAML does not take tabs"},
+    {"block sequence on the same line", "a list cannot begin behind its key on the same line",
+     "put each `- entry` on a line of its own below the key, or write [a, b]"},
+    {"invalid nested block mapping", "a second `: ` in one line",
+     "quote the value, or put the inner keys on lines of their own below"},
+    {"without closing quote", "this quote is never closed", "add the closing quote"},
+    {"invalid multiline plain key", "the next line is indented deeper, but this key has a value",
+     "line the keys up, or take the value away"},
+    {"invalid trailing content", "text after the closing quote",
+     "quote the whole value; inside '...' a quote is written '', inside \"...\" it is \\\""},
+    {"invalid escape", "unknown escape in double quotes",
+     "in single quotes a backslash is just a backslash: '^/a\\.b$'"},
+    {"invalid indentation", "this line is indented unlike its neighbours",
+     "keys of one map begin in the same column"},
+    {"did not find expected key", "expected a key here",
+     "keys of one map begin in the same column; entries of a list begin with `- `"},
+    {"extra closing", "a bracket closes nothing", "take it out, or quote the value"},
+    {"no linebreak found", "`|` and `>` begin a text on the lines below",
+     "quote a value that begins with one of them"},
+    {"invalid anchor", "`&` without quotes is a YAML anchor, which this language has not",
+     "quote the value"},
+    {"invalid alias", "`*` without quotes is a YAML alias, which this language has not",
+     "quote the value"},
+    {"depth", "nested too deeply", ""},
+};
+
+struct problem {
+    struct conf_build *b;
+    struct conf_spot spot;
+    struct slice message;
+    struct slice line; // of the source
+    struct slice rest; // of it, from the place on
+    const struct conf_item *open;
+};
+
+static bool contains(struct slice s, const char *needle)
+{
+    return slice_find(s, slice_str(needle)) >= 0;
+}
+
+// The plain word at the front of s, to show it quoted.
+static struct slice word_of(struct slice s)
+{
+    size_t len = 0;
+    while (len < s.len && strchr(" ,]}\t\r", s.ptr[len]) == NULL) {
+        len++;
+    }
+    return slice_sub(s, 0, len);
+}
+
+static bool report_first_char(struct problem *p)
+{
+    struct slice trimmed = slice_trim(p->line);
+    if (contains(p->message, "plain scalar cannot start with") && p->rest.len > 0) {
+        p->spot.width = (uint32_t)word_of(p->rest).len;
+        conf_report(p->b->diags, CONF_ERROR, p->spot,
+                    "a value cannot begin with `%c` unless quoted", p->rest.ptr[0]);
+        conf_hint(p->b->diags, "quote it: \"%.*s\"", SLICE_ARG(word_of(p->rest)));
+        return true;
+    }
+    if (slice_starts(trimmed, SLICE("*")) && slice_find_char(trimmed, ':') > 0) {
+        size_t colon = (size_t)slice_find_char(trimmed, ':');
+        p->spot.column = (uint32_t)(trimmed.ptr - p->line.ptr) + 1;
+        p->spot.width = (uint32_t)colon;
+        conf_report(p->b->diags, CONF_ERROR, p->spot,
+                    "`%.*s` without quotes is a YAML alias, which this language has not",
+                    (int)colon, trimmed.ptr);
+        conf_hint(p->b->diags, "quote it: \"%.*s\":", (int)colon, trimmed.ptr);
+        return true;
+    }
+    return false;
+}
+
+static bool report_bracket(struct problem *p)
+{
+    char at = p->rest.len > 0 ? p->rest.ptr[0] : '\0';
+    bool missing_comma = contains(p->message, "missing comma");
+    if (missing_comma && (at == '[' || at == '{' || at == ']' || at == '}')) {
+        conf_report(p->b->diags, CONF_ERROR, p->spot,
+                    "inside [ ] and { } a value without quotes ends at `%c`", at);
+        conf_hint(p->b->diags, "quote the whole value: \"~ ^/a[0-9]{2}\"");
+        return true;
+    }
+    if (missing_comma || contains(p->message, "without a closing")) {
+        char open = '\0';
+        if (p->open != NULL && p->open->flow) {
+            open = p->open->kind == CONF_LIST ? '[' : '{';
+        }
+        if (open != '\0' && at == '\0') {
+            conf_report(p->b->diags, CONF_ERROR, p->open->spot, "this `%c` is never closed", open);
+            return true;
+        }
+        conf_report(p->b->diags, CONF_ERROR, p->spot,
+                    "a comma is missing, or a bracket is not closed");
+        if (open != '\0') {
+            conf_other(p->b->diags, p->open->spot, "opened here");
+        }
+        return true;
+    }
+    if (contains(p->message, "invalid value after") && contains(p->line, "]:")) {
+        conf_report(p->b->diags, CONF_ERROR, p->spot, "text after the end of a [ ] list");
+        conf_hint(p->b->diags, "quote an IPv6 address with a port: \"[::1]:8080\"");
+        return true;
+    }
+    return false;
+}
+
+static void report_translated(struct problem *p)
+{
+    for (size_t i = 0; i < array_len(translations); i++) {
+        if (contains(p->message, translations[i].needle)) {
+            conf_report(p->b->diags, CONF_ERROR, p->spot, "%s", translations[i].message);
+            conf_hint(p->b->diags, "%s", translations[i].hint);
+            return;
+        }
+    }
+    conf_report(p->b->diags, CONF_ERROR, p->spot, "not valid YAML: %.*s", SLICE_ARG(p->message));
+    conf_hint(p->b->diags, "check the indentation and the quotes of this line and the one before");
+}
+
+// "...:LINE:COLUMN: error: TEXT"
+static void take_apart(const struct conf_syntax_error *e, struct problem *p)
+{
+    struct slice whole = slice_of(e->text, e->len);
+    ptrdiff_t at = slice_find(whole, SLICE(": error: "));
+    p->message = at < 0 ? whole : slice_from(whole, (size_t)at + 9);
+    uint64_t numbers[2] = {1, 1}; // column, line
+    struct slice head = at < 0 ? SLICE("") : slice_sub(whole, 0, (size_t)at);
+    for (size_t i = 0; i < 2; i++) {
+        size_t start = head.len;
+        while (start > 0 && head.ptr[start - 1] != ':') {
+            start--;
+        }
+        if (num_parse_u64(slice_from(head, start), UINT32_MAX, &numbers[i]) != 0) {
+            break;
+        }
+        head = slice_sub(head, 0, start > 0 ? start - 1 : 0);
+    }
+    p->spot.column = (uint32_t)numbers[0];
+    p->spot.line = (uint32_t)numbers[1];
+}
+
+void conf_syntax_report(struct conf_build *b, uint16_t file, struct slice text,
+                        const struct conf_syntax_error *e, const struct conf_item *open)
+{
+    struct problem p = {.b = b, .open = open};
+    p.spot = (struct conf_spot){.file = file, .line = 1, .column = 1, .width = 1};
+    take_apart(e, &p);
+    p.line = line_at(text, p.spot.line);
+    p.rest = from_column(p.line, p.spot.column);
+    if (!report_first_char(&p) && !report_bracket(&p)) {
+        report_translated(&p);
+    }
+}
