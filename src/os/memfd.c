@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sealed memory files.
+//
+// The seals are what makes a mapping safe to parse in place: nobody can write to the file, not even
+// its maker, and nobody can cut it short, which would turn a read into SIGBUS. They are set after the
+// bytes are written and checked by the receiver before it maps. Start-up and keeper code; any thread.
 
 #include "os/memfd.h"
 

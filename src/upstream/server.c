@@ -269,7 +269,9 @@ static void on_addresses(void *arg, const struct os_addr *addrs, unsigned count,
         return;
     }
     while (sc->dialing < sc->waiting_count) {
-        int e = dial(sc, core, first_waiting(sc)->connect_ms);
+        const struct upstream_request *rq = first_waiting(sc);
+        ensure(rq != NULL);
+        int e = dial(sc, core, rq->connect_ms);
         if (e < 0) {
             fail_first(sc, e);
         }
