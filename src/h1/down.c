@@ -227,6 +227,27 @@ static void on_events(struct h1_conn *c, unsigned events)
     }
 }
 
+/** How the answer's body is delimited on the wire (RFC 9112 6.3). */
+static enum h1_framing answer_framing(const struct h1_conn *c, const struct http_head *head)
+{
+    bool bodiless =
+        head->status < 200 || head->status == 204 || head->status == 304 || c->u.down.head_only;
+    if (!bodiless && head->body == HTTP_BODY_LENGTH) {
+        return H1_FRAMING_LENGTH;
+    }
+    if (!bodiless && head->body == HTTP_BODY_STREAM) {
+        return c->u.down.client_minor >= 1 ? H1_FRAMING_CHUNKED : H1_FRAMING_CLOSE;
+    }
+    return H1_FRAMING_NONE;
+}
+
+/** Whether the connection ends with this answer. */
+static bool is_last_answer(struct h1_conn *c, enum h1_framing framing)
+{
+    return !c->u.down.keep_alive || c->h1->draining || framing == H1_FRAMING_CLOSE ||
+           !rest_is_small(c) || c->exchanges >= c->h1->settings.requests_per_connection;
+}
+
 static void send_head(struct http_stream *s, const struct http_head *head, struct http_body *body)
 {
     struct h1_conn *c = h1_of_stream(s);
@@ -234,17 +255,8 @@ static void send_head(struct http_stream *s, const struct http_head *head, struc
     if (interim && c->u.down.client_minor == 0) {
         return; // RFC 9110 15.2: not to a 1.0 client
     }
-    enum h1_framing framing = H1_FRAMING_NONE;
-    bool bodiless = interim || head->status == 101 || head->status == 204 || head->status == 304 ||
-                    c->u.down.head_only;
-    if (!bodiless && head->body == HTTP_BODY_LENGTH) {
-        framing = H1_FRAMING_LENGTH;
-    } else if (!bodiless && head->body == HTTP_BODY_STREAM) {
-        framing = c->u.down.client_minor >= 1 ? H1_FRAMING_CHUNKED : H1_FRAMING_CLOSE;
-    }
-    if (!interim && head->status != 101 &&
-        (!c->u.down.keep_alive || c->h1->draining || framing == H1_FRAMING_CLOSE ||
-         !rest_is_small(c) || c->exchanges >= c->h1->settings.requests_per_connection)) {
+    enum h1_framing framing = answer_framing(c, head);
+    if (head->status >= 200 && is_last_answer(c, framing)) {
         c->close_after = true;
     }
     struct text t;

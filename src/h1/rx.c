@@ -464,7 +464,7 @@ static void on_room(struct http_body *b, void *producer)
 void h1_rx_begin_body(struct h1_conn *c, enum h1_framing framing, const struct http_head *head)
 {
     ensure(c->rx_body == NULL);
-    c->rx_framing = framing;
+    c->rx_framing = (uint8_t)framing;
     if (framing == H1_FRAMING_NONE || (framing == H1_FRAMING_LENGTH && head->content_length == 0)) {
         c->rx = H1_RX_DONE;
         h1_rx_deadline(c, 0, 0);

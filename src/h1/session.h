@@ -13,10 +13,11 @@
 #include <stdint.h>
 
 #include "base/slab.h"
-#include "h1/codec.h"
 #include "http/stream.h"
 #include "loop/loop.h"
 #include "obs/counters.h"
+
+#include "h1/codec.h"
 
 struct h1_conn;
 

@@ -296,7 +296,7 @@ void h1_tx_begin(struct h1_conn *c, struct chunk *head, size_t head_len, enum h1
         queue_head(c, head, head_len);
     }
     c->tx = H1_TX_ACTIVE;
-    c->tx_framing = framing;
+    c->tx_framing = (uint8_t)framing;
     c->tx_last = body == NULL;
     c->tx_glue = false;
     c->tx_body = body;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Methods, status codes and dates: the small tables of RFC 9110. Authority and path are in uri.c.
+// Methods, status codes and dates: the small tables of RFC 9110, and what they say of a message.
+// Nothing here looks at framing, which belongs to a codec. Authority and path are in uri.c.
 
 #include "http/head.h"
 

@@ -94,7 +94,7 @@ def include_order(tree):
 def include_rank(include, own, folder):
     if include.system:
         return 1
-    if include.path == own:
+    if include.path in (own, own.removesuffix(".h") + "_int.h"):
         return 0
     return 3 if include.path.startswith(f"{folder}/") else 2
 
