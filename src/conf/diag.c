@@ -78,7 +78,9 @@ uint16_t conf_diags_file(struct conf_diags *d, struct slice name, struct slice t
 
 // ---- reporting ----------------------------------------------------------------------------------
 
-static struct slice format_copy(struct conf_diags *d, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static struct slice format_copy(struct conf_diags *d,
+                                                                      const char *format,
+                                                                      va_list args)
 {
     char buffer[MESSAGE_MAX];
     int len = vsnprintf(buffer, sizeof buffer, format, args);
