@@ -104,8 +104,10 @@ static bool known(const struct conf_diags *d, const struct conf_diag *one)
     return false;
 }
 
-static void report(struct conf_diags *d, enum conf_severity severity, struct conf_spot spot,
-                   const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void report(struct conf_diags *d,
+                                                         enum conf_severity severity,
+                                                         struct conf_spot spot, const char *format,
+                                                         va_list args)
 {
     ensure_magic(d, DIAGS_MAGIC);
     struct conf_diag one = {

@@ -78,16 +78,26 @@ def built(tree):
 
 
 def unit_tests(tree):
-    """Every source file has a unit test of the same name."""
+    """Every source file has a unit test of its name; check_test.c serves check_text.c as well."""
     allowed = tree.allow["untested"]
     for path in tree.source:
-        test = "tests/unit/" + path.removeprefix("src/").removesuffix(".c") + "_test.c"
-        if path.endswith(".c") and test not in tree.c_files and path not in allowed:
-            yield path, 1, f"has no {test}"
+        if path.endswith(".c") and not has_test(tree, path) and path not in allowed:
+            yield path, 1, f"has no {test_paths(path)[0]}"
     for path in allowed:
-        test = "tests/unit/" + path.removeprefix("src/").removesuffix(".c") + "_test.c"
-        if path not in tree.source or test in tree.c_files:
+        if path not in tree.source or has_test(tree, path):
             yield "tests/lint/allow.toml", 1, f"[untested] \"{path}\" is not needed any more: remove it"
+
+
+def has_test(tree, path):
+    return any(test in tree.c_files for test in test_paths(path))
+
+
+def test_paths(path):
+    """src/conf/check_text.c: tests/unit/conf/check_text_test.c, tests/unit/conf/check_test.c."""
+    stem = "tests/unit/" + path.removeprefix("src/").removesuffix(".c")
+    folder, _, name = stem.rpartition("/")
+    words = name.split("_")
+    return [f"{folder}/{'_'.join(words[:n])}_test.c" for n in range(len(words), 0, -1)]
 
 
 def links(tree):

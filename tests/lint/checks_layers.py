@@ -82,7 +82,7 @@ def include_order(tree):
         folder = tree.folder(path)
         last = -1
         for include in file.includes:
-            rank = include_rank(include, own, folder)
+            rank = include_rank(include, own, folder, last)
             if rank < last:
                 yield path, include.line, (
                     f"include of {include.path} comes late; the order is own header, system, "
@@ -91,10 +91,10 @@ def include_order(tree):
             last = rank
 
 
-def include_rank(include, own, folder):
+def include_rank(include, own, folder, last):
     if include.system:
         return 1
-    if include.path in (own, own.removesuffix(".h") + "_int.h"):
+    if include.path == own or (last < 0 and include.path == own.removesuffix(".h") + "_int.h"):
         return 0
     return 3 if include.path.startswith(f"{folder}/") else 2
 

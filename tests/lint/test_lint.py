@@ -99,6 +99,10 @@ def test_cycle(found):
 def test_include_order(found):
     good = '#include "h1/a.h"\n#include <stdio.h>\n#include "base/b.h"\n#include "h1/c.h"\n'
     assert found(checks_layers.include_order, {"src/h1/a.c": good}) == []
+    inner = '#include "h1/a.h"\n#include <stdio.h>\n#include "h1/a_int.h"\n'
+    assert found(checks_layers.include_order, {"src/h1/a.c": inner}) == []
+    first = '#include "h1/a_int.h"\n#include "base/b.h"\n'
+    assert found(checks_layers.include_order, {"src/h1/a.c": first}) == []
     bad = '#include "base/b.h"\n#include <stdio.h>\n'
     one(found(checks_layers.include_order, {"src/h1/a.c": bad}), "src/h1/a.c:2:")
 
@@ -238,6 +242,11 @@ def test_source_without_unit_test(found):
     allow = '[untested]\n"src/h1/a.c" = "because"\n'
     assert found(checks_files.unit_tests, {"src/h1/a.c": ""}, allow) == []
     one(found(checks_files.unit_tests, {"src/h1/a.c": "", "tests/unit/h1/a_test.c": ""}, allow), "remove it")
+
+
+def test_a_test_serves_the_parts_of_its_file(found):
+    files = {"src/h1/codec_scan.c": "", "tests/unit/h1/codec_test.c": ""}
+    assert found(checks_files.unit_tests, files) == []
 
 
 def test_dead_link(found):
