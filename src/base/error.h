@@ -75,6 +75,7 @@ enum error_class {
     X(BAD_STATUS_LINE, 502, PEER, "bad status line (RFC 9112 4)")                                  \
     X(BAD_INTERIM, 502, PEER, "bad or too many interim responses (RFC 9110 15.2)")                 \
     X(EXTRA_BYTES, 502, PEER, "bytes after the end of the response")                               \
+    X(LOOP, 508, PEER, "the request came through here too often (RFC 9110 7.6.3)")                 \
     X(NO_SITE, 421, LOCAL, "no site for this host")                                                \
     X(NO_ROUTE, 404, LOCAL, "no route matches")                                                    \
     X(NO_SERVER, 503, LIMIT, "no server is available")                                             \

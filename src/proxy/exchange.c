@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "proxy/access_log.h"
+#include "proxy/canonical.h"
 #include "proxy/exchange_int.h"
 #include "proxy/forwarded.h"
 #include "proxy/match.h"
@@ -157,6 +158,10 @@ static void down_on_head(struct http_stream *s, struct http_head *head)
     }
     if (e < 0) {
         exchange_fail(x, e, HTTP_DOWN);
+        return;
+    }
+    if (x->site->redirect_to.len > 0) {
+        canonical_redirect(x);
         return;
     }
     stages_request(x);

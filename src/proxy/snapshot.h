@@ -15,7 +15,8 @@
 #include "proxy/module.h"
 #include "proxy/upstream.h"
 
-struct match; // proxy/match.h
+struct error_pages; // proxy/error_page.h
+struct match;       // proxy/match.h
 
 enum { SNAPSHOT_CORES_MAX = 256 };
 
@@ -39,8 +40,10 @@ struct route {
 };
 
 struct site {
-    struct slice name;    // canonical host, or "default"
-    struct route *routes; // as written; the site's own action is the last
+    struct slice name; // canonical host, or "default"
+    // As written. One more that takes everything comes last: the site's own action, or nothing (no
+    // upstream, no stage that answers): that is a 404 with the site's settings.
+    struct route *routes;
     uint32_t route_count;
     struct slice redirect_to; // set for a `names:` entry: canonical host to redirect to
 };
@@ -59,6 +62,8 @@ struct snapshot {
     struct slice_map hosts;          // exact name -> struct site
     struct site_wildcard *wildcards; // longest suffix first
     uint32_t wildcard_count;
+    struct site **sites; // all of them, once each
+    uint32_t site_count;
     struct site *fallback;       // `default`, or NULL
     struct route fallback_route; // of requests that no site takes: top-level settings
     struct os_cidr *trusted;
@@ -70,13 +75,18 @@ struct snapshot {
     uint16_t head_fields;
     uint32_t header_ms;
     uint32_t idle_ms;
+    uint32_t upstream_idle_ms;          // of pooled origin connections
+    uint8_t access_format;              // enum access_log_format, proxy/access_log.h
     uint64_t requests_per_connection;   // UINT64_MAX: no limit
     struct http_timeouts down_timeouts; // before a route is known
     struct upstream **upstreams;
     uint32_t upstream_count;
     void (*dispose)(struct snapshot *s); // of upstream: gives back shared servers
     atomic_uint cores;                   // cores that still hold references
-    uint32_t core_refs[SNAPSHOT_CORES_MAX];
+    struct {
+        uint32_t refs;
+        uint32_t pad[15]; // a cache line for each core
+    } core_refs[SNAPSHOT_CORES_MAX];
 };
 
 /** Makes an upstream out of a checked node: a named one of `upstreams:`, or the value of `proxy:`.
@@ -95,7 +105,7 @@ int snapshot_compile(const struct conf_doc *doc, struct upstream_factory *factor
 void snapshot_publish(struct snapshot *s, uint32_t cores);
 static inline void snapshot_ref(struct snapshot *s, uint32_t core)
 {
-    s->core_refs[core]++;
+    s->core_refs[core].refs++;
 }
 /** The last reference of the last core frees it. */
 void snapshot_unref(struct snapshot *s, uint32_t core);

@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Compiles a checked document into a snapshot and counts who uses it.
+//
+// Everything lies in the snapshot's arena; what cannot (compiled patterns, the upstreams' shared
+// servers) is given back by the arena's clean-up hooks, the modules' dispose and the factory. The
+// document is canonical (conf/doc.h), so a value that is missing here is a default and a value of a
+// wrong kind is an assert in conf; what only compiling finds is reported through the diagnostics.
+//
+// Every site ends with a route that takes everything: the site's own action, or nothing, and then the
+// exchange answers 404 with the site's settings (its error pages, headers and log).
+
+#include "proxy/snapshot.h"
+
+#include "base/error.h"
+#include "base/num.h"
+#include "base/slab.h"
+#include "base/text.h"
+#include "conf/diag.h"
+#include "proxy/access_log.h"
+#include "proxy/error_page.h"
+#include "proxy/match.h"
+
+enum {
+    SNAPSHOT_MAGIC = 0x534e4150,
+    // Far above any configuration people write; a runaway include ends here, not in the OOM killer.
+    SNAPSHOT_BYTES_MAX = 256 << 20,
+};
+
+struct compile {
+    struct snapshot *s;
+    struct upstream_factory *factory;
+    struct conf_diags *diags;
+    struct conf_node top;
+    uint32_t wildcards_max;
+};
+
+// ---- settings -------------------------------------------------------------------------------------
+
+static uint32_t milliseconds(const struct conf_scope *scope, const char *path, uint32_t fallback)
+{
+    uint64_t ms = conf_duration_ms(conf_scope_get(scope, path), fallback);
+    return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+}
+
+static uint32_t bytes_32(const struct conf_scope *scope, const char *path, uint32_t fallback)
+{
+    uint64_t bytes = conf_size(conf_scope_get(scope, path), fallback);
+    return bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes;
+}
+
+static struct http_timeouts down_timeouts(const struct conf_scope *scope)
+{
+    return (struct http_timeouts){
+        .head_ms = milliseconds(scope, "timeouts.header", 10 * 1000),
+        .read_ms = milliseconds(scope, "timeouts.body", 30 * 1000),
+        .write_ms = milliseconds(scope, "timeouts.write", 30 * 1000),
+        .tunnel_ms = milliseconds(scope, "timeouts.tunnel", 3600 * 1000),
+        .rate_bytes = bytes_32(scope, "timeouts.body_rate", 512),
+    };
+}
+
+static struct http_timeouts up_timeouts(const struct conf_scope *scope)
+{
+    return (struct http_timeouts){
+        .head_ms = milliseconds(scope, "timeouts.response", 60 * 1000),
+        .read_ms = milliseconds(scope, "timeouts.read", 60 * 1000),
+        .write_ms = milliseconds(scope, "timeouts.write", 30 * 1000),
+        .tunnel_ms = milliseconds(scope, "timeouts.tunnel", 3600 * 1000),
+    };
+}
+
+static uint8_t forwarded_mode(struct conf_node n)
+{
+    struct slice text = conf_string(n, "x-forwarded");
+    if (slice_eq(text, SLICE("rfc7239"))) {
+        return FORWARDED_RFC7239;
+    }
+    if (slice_eq(text, SLICE("both"))) {
+        return FORWARDED_X | FORWARDED_RFC7239;
+    }
+    return conf_exists(n) && conf_is_off(n) ? FORWARDED_OFF : FORWARDED_X;
+}
+
+static int compile_trusted(struct compile *c)
+{
+    struct conf_node list = conf_get(c->top, "trusted_proxies");
+    if (!conf_exists(list) || (conf_kind_of(list) == CONF_SCALAR && conf_is_off(list))) {
+        return 0;
+    }
+    bool single = conf_kind_of(list) == CONF_SCALAR;
+    uint32_t count = single ? 1 : conf_count(list);
+    struct os_cidr *nets = arena_zalloc(&c->s->arena, (count + 1) * sizeof(*nets));
+    if (nets == NULL) {
+        return E_NO_MEMORY;
+    }
+    uint32_t n = 0;
+    for (struct conf_node at = single ? list : conf_first(list); conf_exists(at);
+         at = single ? (struct conf_node){list.doc, 0} : conf_next(at)) {
+        if (os_cidr_parse(conf_text(at), &nets[n++]) != 0) {
+            conf_error(c->diags, at, "not a network");
+            return E_CONFIG;
+        }
+    }
+    c->s->trusted = nets;
+    c->s->trusted_count = n;
+    return 0;
+}
+
+static int compile_top(struct compile *c)
+{
+    struct snapshot *s = c->s;
+    const struct conf_scope scope = {.level = {c->top}};
+    s->forwarded = forwarded_mode(conf_get(c->top, "forwarded"));
+    s->via = conf_bool(conf_get(c->top, "via"), true);
+    s->head_bytes = bytes_32(&scope, "limits.header_size", 32 * 1024);
+    s->target_bytes = bytes_32(&scope, "limits.target_size", 8 * 1024);
+    s->head_fields = (uint16_t)conf_int(conf_scope_get(&scope, "limits.header_count"), 100);
+    s->header_ms = milliseconds(&scope, "timeouts.header", 10 * 1000);
+    s->idle_ms = milliseconds(&scope, "timeouts.idle", 60 * 1000);
+    s->upstream_idle_ms = milliseconds(&scope, "timeouts.upstream_idle", 50 * 1000);
+    struct conf_node per = conf_scope_get(&scope, "limits.requests_per_connection");
+    s->requests_per_connection =
+        conf_exists(per) && !conf_is_off(per) ? (uint64_t)conf_int(per, INT64_MAX) : UINT64_MAX;
+    s->down_timeouts = down_timeouts(&scope);
+    s->access_format = access_log_format_of(conf_get(c->top, "access_log"));
+    return compile_trusted(c);
+}
+
+// ---- upstreams ------------------------------------------------------------------------------------
+
+static int compile_upstreams(struct compile *c)
+{
+    struct conf_node map = conf_get(c->top, "upstreams");
+    struct snapshot *s = c->s;
+    s->upstreams = arena_zalloc(&s->arena, (conf_count(map) + 1) * sizeof(struct upstream *));
+    if (s->upstreams == NULL) {
+        return E_NO_MEMORY;
+    }
+    conf_each(at, map)
+    {
+        int rc =
+            c->factory->make(c->factory, s, at, conf_key(at), &s->upstreams[s->upstream_count]);
+        if (rc != 0) {
+            return rc;
+        }
+        s->upstream_count++;
+    }
+    return 0;
+}
+
+static struct upstream *named_upstream(const struct snapshot *s, struct slice name)
+{
+    for (uint32_t i = 0; i < s->upstream_count; i++) {
+        if (slice_eq(s->upstreams[i]->name, name)) {
+            return s->upstreams[i];
+        }
+    }
+    return NULL;
+}
+
+static int compile_proxy(struct compile *c, struct route *r, struct conf_node proxy)
+{
+    if (!conf_exists(proxy)) {
+        return 0;
+    }
+    // A word names an upstream, alone or as the only thing `to` says.
+    struct conf_node to = conf_kind_of(proxy) == CONF_MAP ? conf_get(proxy, "to") : proxy;
+    if (conf_exists(to) && conf_kind_of(to) == CONF_LIST && conf_count(to) == 1) {
+        to = conf_first(to);
+    }
+    if (conf_exists(to) && conf_kind_of(to) == CONF_SCALAR) {
+        r->upstream = named_upstream(c->s, conf_text(to));
+    }
+    return r->upstream != NULL ? 0
+                               : c->factory->make(c->factory, c->s, proxy, r->text, &r->upstream);
+}
+
+// ---- routes and sites -----------------------------------------------------------------------------
+
+static int compile_modules(struct compile *c, struct route *r, const struct conf_scope *scope)
+{
+    const struct module_compile mc = {&c->s->arena, c->s, scope, c->diags};
+    for (unsigned i = 0; modules[i] != NULL; i++) {
+        ensure(i < MODULES_MAX);
+        if (modules[i]->compile == NULL) {
+            continue;
+        }
+        int rc = modules[i]->compile(&mc, &r->conf[i]);
+        if (rc != 0) {
+            return rc;
+        }
+        if (r->conf[i] != NULL) {
+            r->stages |= (uint16_t)(1U << i);
+        }
+    }
+    return 0;
+}
+
+static bool logs_access(const struct conf_scope *scope)
+{
+    for (size_t i = 0; i < array_len(scope->level); i++) {
+        struct conf_node n = conf_get(scope->level[i], "access_log");
+        if (conf_exists(n)) {
+            struct conf_node to = conf_kind_of(n) == CONF_MAP ? conf_get(n, "to") : n;
+            return !(conf_exists(to) && conf_kind_of(to) == CONF_SCALAR && conf_is_off(to));
+        }
+    }
+    return true;
+}
+
+/** `own`: where matches and the action stand; may not exist. */
+static int compile_route(struct compile *c, struct route *r, const struct conf_scope *scope)
+{
+    struct conf_node own = scope->level[0];
+    r->down_timeouts = down_timeouts(scope);
+    r->up_timeouts = up_timeouts(scope);
+    r->connect_ms = milliseconds(scope, "timeouts.connect", 5 * 1000);
+    r->limits.body_bytes = conf_size(conf_scope_get(scope, "limits.body_size"), UINT64_MAX);
+    r->access_log = logs_access(scope);
+    int rc = error_pages_compile(scope, &c->s->arena, c->diags, &r->errors);
+    if (rc == 0) {
+        rc = compile_modules(c, r, scope);
+    }
+    return rc != 0 ? rc : compile_proxy(c, r, conf_get(own, "proxy"));
+}
+
+static int name_route(struct compile *c, struct route *r, struct slice site)
+{
+    char *bytes = arena_bytes(&c->s->arena, site.len + 1 + NUM_U64_DIGITS);
+    if (bytes == NULL) {
+        return E_NO_MEMORY;
+    }
+    struct text t = text_on(bytes, site.len + 1 + NUM_U64_DIGITS);
+    text_put(&t, site);
+    text_char(&t, '/');
+    text_u64(&t, r->index + 1);
+    r->text = text_slice(&t);
+    return 0;
+}
+
+static int compile_routes(struct compile *c, struct site *site, struct conf_node node)
+{
+    struct conf_node list = conf_get(node, "routes");
+    uint32_t count = conf_count(list) + 1;
+    site->routes = arena_zalloc(&c->s->arena, count * sizeof(*site->routes));
+    if (site->routes == NULL) {
+        return E_NO_MEMORY;
+    }
+    int rc = 0;
+    conf_each(at, list)
+    {
+        struct route *r = &site->routes[site->route_count];
+        const struct conf_scope scope = {.level = {at, node, c->top}};
+        r->index = site->route_count++;
+        rc = name_route(c, r, site->name);
+        rc = rc != 0 ? rc : match_compile(at, &c->s->arena, c->diags, &r->match);
+        rc = rc != 0 ? rc : compile_route(c, r, &scope);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    struct route *last = &site->routes[site->route_count];
+    const struct conf_scope scope = {.level = {node, c->top}};
+    last->index = site->route_count++;
+    rc = name_route(c, last, site->name);
+    return rc != 0 ? rc : compile_route(c, last, &scope);
+}
+
+static int lower_name(struct compile *c, struct slice name, struct slice *out)
+{
+    char *bytes = arena_bytes(&c->s->arena, name.len + 1);
+    if (bytes == NULL) {
+        return E_NO_MEMORY;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        char b = name.ptr[i];
+        bytes[i] = b >= 'A' && b <= 'Z' ? (char)(b - 'A' + 'a') : b;
+    }
+    *out = slice_of(bytes, name.len);
+    return 0;
+}
+
+// Files a site under a name: exact, wildcard or `default`. `at` is where to report.
+static int add_name(struct compile *c, struct conf_node at, struct slice name, struct site *site)
+{
+    struct snapshot *s = c->s;
+    int rc = lower_name(c, name, &name);
+    if (rc != 0) {
+        return rc;
+    }
+    bool taken = false;
+    if (slice_eq(name, SLICE("default"))) {
+        taken = s->fallback != NULL;
+        s->fallback = site;
+    } else if (name.len > 2 && name.ptr[0] == '*') {
+        struct slice suffix = slice_from(name, 1);
+        uint32_t i = s->wildcard_count;
+        ensure(i < c->wildcards_max);
+        for (uint32_t j = 0; j < i; j++) {
+            taken = taken || slice_eq(s->wildcards[j].suffix, suffix);
+        }
+        for (; i > 0 && s->wildcards[i - 1].suffix.len < suffix.len; i--) {
+            s->wildcards[i] = s->wildcards[i - 1];
+        }
+        s->wildcards[i] = (struct site_wildcard){suffix, site};
+        s->wildcard_count++;
+    } else {
+        rc = slice_map_put(&s->hosts, name, site);
+        taken = rc == E_EXISTS;
+    }
+    if (taken) {
+        conf_error(c->diags, at, "the host name %.*s is given to two sites", SLICE_ARG(name));
+        return E_CONFIG;
+    }
+    return rc;
+}
+
+// `names` and `aliases`: one or a list of them, filed under `site`.
+static int add_names(struct compile *c, struct conf_node names, struct site *site)
+{
+    if (!conf_exists(names)) {
+        return 0;
+    }
+    if (conf_kind_of(names) == CONF_SCALAR) {
+        return add_name(c, names, conf_text(names), site);
+    }
+    conf_each(at, names)
+    {
+        int rc = add_name(c, at, conf_text(at), site);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int compile_site(struct compile *c, struct conf_node node)
+{
+    struct site *both = arena_zalloc(&c->s->arena, 2 * sizeof(*both));
+    if (both == NULL) {
+        return E_NO_MEMORY;
+    }
+    struct site *site = &both[0];
+    c->s->sites[c->s->site_count++] = site; // from here on what its routes hold is given back
+    int rc = lower_name(c, conf_key(node), &site->name);
+    rc = rc != 0 ? rc : compile_routes(c, site, node);
+    rc = rc != 0 ? rc : add_name(c, node, site->name, site);
+    rc = rc != 0 ? rc : add_names(c, conf_get(node, "aliases"), site);
+    struct conf_node names = conf_get(node, "names");
+    if (rc != 0 || !conf_exists(names)) {
+        return rc;
+    }
+    if (site->name.ptr[0] == '*' || slice_eq(site->name, SLICE("default"))) {
+        conf_error(c->diags, names, "only a site with one name of its own can be redirected to");
+        return E_CONFIG;
+    }
+    // A redirecting name has the site's routes too, for the settings that its answer needs.
+    both[1] = *site;
+    both[1].redirect_to = site->name;
+    return add_names(c, names, &both[1]);
+}
+
+static uint32_t names_of(struct conf_node node)
+{
+    if (!conf_exists(node)) {
+        return 0;
+    }
+    return conf_kind_of(node) == CONF_SCALAR ? 1 : conf_count(node);
+}
+
+static int compile_sites(struct compile *c)
+{
+    struct conf_node map = conf_get(c->top, "sites");
+    struct snapshot *s = c->s;
+    uint32_t names = 0;
+    conf_each(site, map)
+    {
+        names += 1 + names_of(conf_get(site, "names")) + names_of(conf_get(site, "aliases"));
+    }
+    int rc = slice_map_init(&s->hosts, &s->arena, names + 1);
+    if (rc != 0) {
+        return rc;
+    }
+    s->wildcards = arena_zalloc(&s->arena, (names + 1) * sizeof(*s->wildcards));
+    if (s->wildcards == NULL) {
+        return E_NO_MEMORY;
+    }
+    s->sites = arena_zalloc(&s->arena, (conf_count(map) + 1) * sizeof(struct site *));
+    if (s->sites == NULL) {
+        return E_NO_MEMORY;
+    }
+    c->wildcards_max = names;
+    conf_each(site, map)
+    {
+        rc = compile_site(c, site);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    const struct conf_scope scope = {.level = {c->top}};
+    s->fallback_route.text = SLICE("-");
+    return compile_route(c, &s->fallback_route, &scope);
+}
+
+// ---- life -----------------------------------------------------------------------------------------
+
+static void dispose_route(struct route *r)
+{
+    for (unsigned i = 0; modules[i] != NULL; i++) {
+        if (r->conf[i] != NULL && modules[i]->dispose != NULL) {
+            modules[i]->dispose(r->conf[i]);
+        }
+        r->conf[i] = NULL;
+    }
+}
+
+static void free_snapshot(struct snapshot *s)
+{
+    ensure_magic(s, SNAPSHOT_MAGIC);
+    for (uint32_t i = 0; i < s->site_count; i++) {
+        for (uint32_t j = 0; j < s->sites[i]->route_count; j++) {
+            dispose_route(&s->sites[i]->routes[j]);
+        }
+    }
+    dispose_route(&s->fallback_route);
+    if (s->dispose != NULL) {
+        s->dispose(s);
+    }
+    s->magic = 0;
+    arena_fini(&s->arena);
+    mem_free(s);
+}
+
+int snapshot_compile(const struct conf_doc *doc, struct upstream_factory *factory,
+                     struct conf_diags *diags, struct snapshot **out)
+{
+    struct snapshot *s = mem_zalloc(sizeof(*s));
+    if (s == NULL) {
+        return E_NO_MEMORY;
+    }
+    s->magic = SNAPSHOT_MAGIC;
+    arena_init(&s->arena, NULL, 0, NULL, SNAPSHOT_BYTES_MAX);
+    struct compile c = {s, factory, diags, conf_root(doc), 0};
+    int rc = compile_top(&c);
+    rc = rc != 0 ? rc : compile_upstreams(&c);
+    rc = rc != 0 ? rc : compile_sites(&c);
+    if (rc != 0) {
+        free_snapshot(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+void snapshot_publish(struct snapshot *s, uint32_t cores)
+{
+    ensure_magic(s, SNAPSHOT_MAGIC);
+    ensure(cores > 0);
+    ensure(cores <= SNAPSHOT_CORES_MAX);
+    for (uint32_t i = 0; i < cores; i++) {
+        ensure(s->core_refs[i].refs == 0);
+        s->core_refs[i].refs = 1;
+    }
+    atomic_store_explicit(&s->cores, cores, memory_order_release);
+}
+
+void snapshot_unref(struct snapshot *s, uint32_t core)
+{
+    ensure_magic(s, SNAPSHOT_MAGIC);
+    ensure(s->core_refs[core].refs > 0);
+    if (--s->core_refs[core].refs > 0) {
+        return;
+    }
+    // A core that is done never comes back: its publish reference was the first and is gone.
+    if (atomic_fetch_sub_explicit(&s->cores, 1, memory_order_acq_rel) == 1) {
+        free_snapshot(s);
+    }
+}
+
+struct site *snapshot_site(const struct snapshot *s, struct slice host)
+{
+    struct site *site = slice_map_get(&s->hosts, host);
+    if (site != NULL) {
+        return site;
+    }
+    for (uint32_t i = 0; i < s->wildcard_count; i++) {
+        struct slice suffix = s->wildcards[i].suffix;
+        if (host.len > suffix.len && slice_ends(host, suffix)) {
+            return s->wildcards[i].site;
+        }
+    }
+    return s->fallback;
+}
