@@ -109,6 +109,18 @@ def test_standard_output(edge, origin):
     until(lambda: "/out" in open(way.dir + "/stdout", encoding="utf-8").read(), "a line on stdout")
 
 
+def test_a_reader_of_the_log_that_stops_stops_nobody(edge, origin):
+    """Lines are written off the request path: a full pipe costs lines, not time."""
+    read, write = os.pipe()
+    way = edge(proxy=origin(), access_log={"to": "stdout", "format": "json"}, stdout=write)
+    os.close(write)
+    with way.client() as client:
+        for _ in range(1500):
+            assert client.get("/" + "long" * 100).status == 200
+    os.close(read)
+    assert way.get().status == 200, "nor does a reader that is gone"
+
+
 def test_a_moved_log_is_opened_anew_on_reload(edge, origin):
     way = edge(proxy=origin())
     way.get("/one")

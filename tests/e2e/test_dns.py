@@ -15,6 +15,11 @@ def test_an_origin_by_name(edge, origin, dns):
     assert ("app.internal", "A") in dns.queries
 
 
+def test_names_of_the_hosts_file_need_no_name_server(edge, origin, dns):
+    app = named(origin, "127.0.0.1")
+    assert edge(proxy=f"localhost:{app.port}", resolver=dns.at).get().body == b"127.0.0.1"
+
+
 def test_a_name_is_asked_for_again_at_its_ttl(edge, origin, dns):
     old = named(origin, "127.0.0.1")
     new = named(origin, "127.0.0.2", old.port)

@@ -104,6 +104,23 @@ def test_every_error_has_its_answer(edge, origin, status, make):
     assert way.access()[0]["status"] == status
 
 
+@pytest.fixture(scope="module")
+def pages(module_edge):
+    return module_edge({"sites": {"default": {"routes": [
+        {"path": f"/{status}", "respond": status} for status in range(400, 512)]}}})
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 408, 411, 413, 414, 417, 421, 426, 431, 500, 501,
+                                    502, 503, 504])
+def test_every_status_has_a_page_in_both_forms(pages, status):
+    with pages.client() as client:
+        page = client.get(f"/{status}", [("Accept", "text/html")])
+        assert (page.status, page.get("content-type")[:9]) == (status, "text/html")
+        assert str(status).encode() in page.body
+        told = json.loads(client.get(f"/{status}", [("Accept", "application/json")]).body)
+        assert told["status"] == status and told["id"]
+
+
 def test_retry_after_and_no_store(edge, origin):
     """What is wrong now may be right soon: nobody is to keep these answers."""
     app = origin()

@@ -57,25 +57,29 @@ def run_adit(*args, timeout=WAIT, **options):
 
 
 class Edge:
-    def __init__(self, config=None, *, proxy=None, args=None, fresh=True, nofile=None, env=None,
-                 listeners=None, expect_exit=0, **top):
+    def __init__(self, config=None, *, proxy=None, args=None, nofile=None, env=None,
+                 stdout=None, listeners=None, expect_exit=0, **top):
         """`proxy` is an Origin (or an address) for everything; other keywords are top-level
         directives. `args` replaces `serve -c FILE`. `listeners`: how many addresses to wait for,
-        0 not to wait at all; by default as many as the configuration lists."""
+        0 not to wait at all; by default as many as the configuration lists. `stdout`: where that
+        goes, by default to a file."""
         self.dir = tempfile.mkdtemp(prefix="adit-e2e-")
         os.chmod(self.dir, 0o755)
         self.file = self.dir + "/adit.yaml"
+        self.cwd = self.dir + "/cwd"
+        os.mkdir(self.cwd)
         self.control = self.dir + "/control"
         self.expect_exit = expect_exit
         self.forgiven = 0
         self.nofile = nofile
+        self.stdout = stdout
         self.env = {**environment(), **(env or {})}
         self.lines = []
         self.addresses = []
         self.process = None
         self.top = {"listen": "127.0.0.1:0", "control": self.control, "workers": 1,
                     "access_log": {"to": self.dir + "/access.log", "format": "json"},
-                    "drain": "500ms"} if fresh else {}
+                    "drain": "500ms"}
         self.write(config, proxy=proxy, **top)
         self.args = args or ["serve", "-c", self.file]
         listen = self.config.get("listen") if isinstance(self.config, dict) else None
@@ -110,10 +114,11 @@ class Edge:
             if self.nofile:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))
 
-        self.process = subprocess.Popen([program(), *self.args], cwd=self.dir, env=self.env,
-                                        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                        stdout=open(self.dir + "/stdout", "wb"),
-                                        start_new_session=True, preexec_fn=limit)
+        with open(self.dir + "/stdout", "wb") as stdout:
+            self.process = subprocess.Popen([program(), *self.args], cwd=self.cwd, env=self.env,
+                                            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                            stdout=self.stdout or stdout,
+                                            start_new_session=True, preexec_fn=limit)
         self.reader = threading.Thread(target=self.read_stderr, daemon=True)
         self.reader.start()
         if self.expected:

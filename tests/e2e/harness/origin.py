@@ -14,7 +14,7 @@ import socket
 import threading
 
 from .wait import WAIT, until
-from .wire import Malformed, Request, Wire
+from .wire import Cut, Malformed, Request, Wire
 
 
 class Reply(bytes):
@@ -148,7 +148,7 @@ class Origin:
     def run(self, conn):
         try:
             self.play(conn)
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError, Cut):
             pass    # The edge went away, or stop() closed under us: the tests see that otherwise.
         except BaseException as failure:    # pylint: disable=broad-except
             self.failures.append(failure)
