@@ -84,8 +84,8 @@ def start_edges(edges):
 
 @pytest.fixture
 def tmp_path():
-    """A folder that other users can enter, as pytest's own is not: a worker that was started as root
-    has given that up and must reach the sockets in it. Its name is short enough for those, too."""
+    """A folder that other users can enter, as pytest's own is not: a worker started as root has
+    given that up and must reach the sockets in it. Its name is short enough for those, too."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="adit-tmp-"))
     folder.chmod(0o755)
     yield folder

@@ -18,12 +18,12 @@ def test_json_says_what_happened(edge, origin):
     line = way.access()[0]
     assert line["method"] == "POST"
     assert line["host"] == "example.com"
-    assert line.get("target", line.get("path")) == "/p?q=1"
+    assert line["target"] == "/p?q=1"
     assert line["status"] == 200
     assert line["client"].startswith("127.0.0.1")
     assert line["bytes_in"] == 4 and line["bytes_out"] == 5
     assert line["user_agent"] == "agent/1"
-    assert line["upstream"].endswith(app.at) or app.at in str(line)
+    assert line["upstream"] == app.at
 
 
 def test_times_add_up(edge, origin):
@@ -36,13 +36,10 @@ def test_times_add_up(edge, origin):
         return b"cd"
     way = edge(proxy=origin(handler))
     way.get()
-    times = {k: v for k, v in way.access()[0].items() if re.search("queue|connect|first_byte|total", k)}
-    assert len(times) == 4, way.access()[0]
-    value = {re.search("queue|connect|first_byte|total", k)[0]: v for k, v in times.items()}
-    unit = 1000 if any(k.endswith("_ms") for k in times) else 1
-    assert 0.19 * unit <= value["first_byte"] < value["total"]
-    assert value["total"] >= 0.39 * unit
-    assert value["queue"] < 0.15 * unit and value["connect"] < 0.15 * unit
+    line = way.access()[0]
+    assert 190 <= line["first_byte_ms"] < line["total_ms"]
+    assert line["total_ms"] >= 390
+    assert line["queue_ms"] < 150 and line["connect_ms"] < 150
 
 
 def test_the_combined_form(edge, origin, tmp_path):
@@ -77,9 +74,9 @@ def test_refused_requests_and_cut_answers_are_logged(edge, origin):
         assert client.cut_body() == b"abc"
     refused, cut = way.access(2)
     assert refused["status"] == 400
-    assert "field-name-space" in str(refused)
+    assert (refused["error"], refused["side"]) == ("field-name-space", "down")
     assert cut["status"] == 200 and cut["bytes_out"] == 3
-    assert re.search("early-close|cut", str(cut)), "a cut answer is told from a whole one"
+    assert (cut["error"], cut["side"]) == ("early-close", "up")
 
 
 def test_a_client_that_left_is_logged(edge, origin):
@@ -100,7 +97,7 @@ def test_off_on_a_route(edge, origin):
         {"path": "/quiet", "proxy": app.at, "access_log": "off"}, {"proxy": app.at}]}}})
     way.get("/quiet")
     way.get("/loud")
-    assert way.access()[0].get("target", way.access()[0].get("path")) == "/loud"
+    assert way.access()[0]["target"] == "/loud"
 
 
 def test_standard_output(edge, origin):
@@ -129,7 +126,7 @@ def test_a_moved_log_is_opened_anew_on_reload(edge, origin):
     way.reload()
     way.get("/two")
     line = way.access(1)[0]
-    assert line.get("target", line.get("path")) == "/two"
+    assert line["target"] == "/two"
 
 
 def test_a_websocket_is_one_line_when_it_ends(edge, origin):

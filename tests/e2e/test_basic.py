@@ -11,7 +11,8 @@ from harness import reply
 def test_get_passes_status_fields_and_body(edge, origin):
     app = origin(lambda request: reply(203, b"hello", [("X-App", "one"), ("Set-Cookie", "a=1"),
                                                        ("Set-Cookie", "b=2")]))
-    answer = edge(proxy=app).get("/path?q=1", [("X-Asked", "yes"), ("Accept", "a"), ("Accept", "b")])
+    asked = [("X-Asked", "yes"), ("Accept", "a"), ("Accept", "b")]
+    answer = edge(proxy=app).get("/path?q=1", asked)
 
     assert (answer.status, answer.body) == (203, b"hello")
     assert answer.get("x-app") == "one"
@@ -97,7 +98,8 @@ def test_clients_never_get_each_others_bytes(edge, origin):
 def test_what_goes_out_is_written_anew(edge, origin):
     app = origin()
     with edge(proxy=app).client() as client:
-        client.send(b"GET / HTTP/1.1\r\nhOsT:  example.com \t\r\nX-Space:\t \tkept  inside\t\r\n\r\n")
+        client.send(b"GET / HTTP/1.1\r\nhOsT:  example.com \t\r\n"
+                    b"X-Space:\t \tkept  inside\t\r\n\r\n")
         assert client.answer().status == 200
     assert app.last.get("x-space") == "kept  inside"
     assert b"\t\r\n" not in app.raw and b" \r\n" not in app.raw

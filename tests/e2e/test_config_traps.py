@@ -42,7 +42,8 @@ ERRORS = {
     "wildcard in the middle": ("sites: {'a.*.test': {respond: x}}\n", "1:", "wildcard|\\*"),
     "two actions": ("sites: {a.test: {respond: x, proxy: 3000}}\n", "1:", "one|both|action"),
     "upstream that is not there": ("sites: {a.test: {proxy: backend}}\n", "1:", "backend|upstream"),
-    "snippet that is not there": ("sites: {a.test: {use: ghost, respond: x}}\n", "1:", "ghost|snippet"),
+    "snippet that is not there": ("sites: {a.test: {use: ghost, respond: x}}\n", "1:",
+                                  "ghost|snippet"),
     "path without slash": ("sites: {a.test: {routes: [{path: a, respond: x}]}}\n", "1:", "/"),
     "bad expression": ("sites: {a.test: {routes: [{path: '~ (', respond: x}]}}\n", "1:",
                        "parenthes|expression|regex|missing"),
@@ -118,8 +119,9 @@ def test_fine(tmp_path, name):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("text", ["", "\n", "# only words\n", "[]", "just words", "{", "sites: {a: ",
-                                  "\0", "\xff\xfe", "- " * 3000, "[" * 3000, "{a: " * 3000,
+@pytest.mark.parametrize("text", ["", "\n", "# only words\n", "[]", "just words", "{",
+                                  "sites: {a: ", "\0", "\xff\xfe", "- " * 3000,
+                                  "[" * 3000, "{a: " * 3000,
                                   "a: " * 500, "? " * 1000, '"' * 999, "%YAML 9.9\n---\n{}",
                                   "&a [*a]", "sites: " + "x" * 200_000])
 def test_nonsense_is_an_error_and_never_a_crash(tmp_path, text):

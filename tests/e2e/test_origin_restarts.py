@@ -10,7 +10,8 @@ class Load:
 
     def __init__(self, way, clients=8, methods=("GET", "HEAD", "PUT", "DELETE", "OPTIONS")):
         self.failed, self.done, self.stopping = [], 0, threading.Event()
-        self.threads = [threading.Thread(target=self.run, args=(way, methods)) for _ in range(clients)]
+        self.threads = [threading.Thread(target=self.run, args=(way, methods))
+                        for _ in range(clients)]
         for thread in self.threads:
             thread.start()
 
@@ -30,7 +31,10 @@ class Load:
 
     def more(self, n):
         before = self.done
-        until(lambda: self.done >= before + n or not any(t.is_alive() for t in self.threads), "traffic")
+        until(lambda: self.done >= before + n or not self.anybody(), "traffic")
+
+    def anybody(self):
+        return any(thread.is_alive() for thread in self.threads)
 
     def stop(self):
         self.stopping.set()

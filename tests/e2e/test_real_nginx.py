@@ -32,8 +32,8 @@ def fetch(way, names, to, *options):
         for number, name in enumerate(names):
             file.write(f'url = "http://127.0.0.1:{way.port}/{quote(name)}"\n'
                        f'output = "{to}/{number}"\n')
-    done = subprocess.run(["curl", "-sS", "--fail", "--parallel", "--parallel-max", str(CONNECTIONS),
-                           "--parallel-immediate", "-K", str(config), *options],
+    done = subprocess.run(["curl", "-sS", "--fail", "--parallel", "--parallel-immediate",
+                           "--parallel-max", str(CONNECTIONS), "-K", str(config), *options],
                           capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A new configuration in a running edge: what did not change goes on, what is wrong changes nothing."""
+"""A new configuration in a running edge: what stays goes on, what is wrong changes nothing."""
 import asyncio
 import signal
 import threading

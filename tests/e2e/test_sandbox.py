@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the processes may still do once they run (release builds: sanitizers need a wider filter)."""
+"""What the processes may still do once they run (sanitizers need a wider filter)."""
 import os
 import subprocess
 
@@ -52,7 +52,7 @@ def test_a_chosen_user(edge, origin):
 
 @AS_ROOT
 def test_an_unprivileged_start_works_as_well(origin, tmp_path):
-    """A person without root runs it from a shell: everything works, and the log says what is weaker."""
+    """A person without root runs it from a shell: everything works."""
     tmp_path.chmod(0o777)
     app = origin()
     config = tmp_path / "adit.yaml"

@@ -11,7 +11,8 @@ from harness import Cut
 H = b"Host: h\r\n"
 END = b"\r\n"
 POST = b"POST / HTTP/1.1\r\n" + H
-CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+CODED = b"Transfer-Encoding: chunked\r\n"
+CHUNKED = POST + CODED + END
 MARK = b"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
@@ -28,8 +29,8 @@ def line(text):
 
 
 FRAMING = {
-    "length then coding": POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "coding then length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+    "length then coding": POST + b"Content-Length: 3\r\n" + CODED + b"\r\n0\r\n\r\n",
+    "coding then length": POST + CODED + b"Content-Length: 3\r\n\r\n0\r\n\r\n",
     "two equal lengths": lengths(b"5", b"5"),
     "two lengths": lengths(b"5", b"6"),
     "listed lengths": lengths(b"5, 5"),
@@ -49,7 +50,7 @@ FRAMING = {
     "length with other digits": lengths("\u0665".encode()),
     "coding not final": POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
     "chunked twice": POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-    "chunked in two fields": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunked in two fields": POST + CODED + CODED + b"\r\n0\r\n\r\n",
     "identity coding": POST + b"Transfer-Encoding: identity\r\n\r\n" + MARK,
     "coding alike": POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
     "coding with vertical tab": POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
@@ -249,7 +250,7 @@ def test_the_origin_sees_nothing_of_it(wall, name):
 
 @pytest.mark.parametrize("name", CHUNKS)
 def test_a_body_that_turns_bad_ends_the_origin_connection(wall, name):
-    """The head was good, so the origin may have it, but it must see a request that never ends well."""
+    """The head was good, so the origin may have it, but what it sees must never end well."""
     way, app = wall
     head, _, body = CHUNKS[name].partition(b"\r\n\r\n")
     seen = len(app.requests)
@@ -280,7 +281,7 @@ def test_the_log_says_which_rule_was_broken_and_by_whom(edge, origin):
         with way.client() as client:
             client.send(data)
             client.refused()
-        way.wait_log(rf"(?i)(down|client).*{rule}|{rule}.*(down|client)")
+        way.wait_log(rf"{rule} side=down")
 
 
 def test_a_thousand_fields_are_cheap(edge, origin):

@@ -53,7 +53,7 @@ def test_half_a_chunk_passes_too(edge, origin):
 
     def play(conn):
         conn.read_request()
-        conn.send(reply(200, length=False, fields=[("Transfer-Encoding", "chunked")]) + b"10\r\n0123")
+        conn.send(HEADS["chunked"] + b"10\r\n0123")
         conn.wait(rest)
         conn.send(b"456789abcdef\r\n0\r\n\r\n")
     with edge(proxy=origin(play=play)).client() as client:
@@ -76,8 +76,8 @@ def test_any_byte_of_a_request_passes_at_once(edge, origin, framing):
             turn.set()
         conn.send(reply(200, b"done"))
     with edge(proxy=origin(play=play)).client() as client:
-        field = ("Transfer-Encoding", "chunked") if framing == "chunked" else ("Content-Length", "9")
-        client.ask("POST", "/", [field])
+        fields = {"chunked": ("Transfer-Encoding", "chunked"), "length": ("Content-Length", "9")}
+        client.ask("POST", "/", [fields[framing]])
         for turn in turns:
             client.send(b"3\r\nabc\r\n" if framing == "chunked" else b"abc")
             assert turn.wait(10), "the origin did not get what the client had sent"

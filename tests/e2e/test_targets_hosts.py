@@ -9,7 +9,8 @@ def test_absolute_form_wins_over_host(edge, origin):
     """RFC 9112 3.2.2: the target's authority replaces whatever Host says."""
     app = origin()
     with edge(proxy=app).client() as client:
-        client.send(b"GET http://other.test:8080/path?q=1 HTTP/1.1\r\nHost: other.test:8080\r\n\r\n")
+        client.send(b"GET http://other.test:8080/path?q=1 HTTP/1.1\r\n"
+                    b"Host: other.test:8080\r\n\r\n")
         assert client.answer().status == 200
         client.send(b"GET http://other.test HTTP/1.1\r\nHost: other.test\r\n\r\n")
         assert client.answer().status == 200

@@ -29,7 +29,7 @@ class Cut(Exception):
 
 
 class Message:
-    """A request or an answer: `fields` in order as (name, value) text, `raw` head, body, trailers."""
+    """A request or an answer: `fields` in order as (name, value) text, `raw` head, body."""
 
     def __init__(self, raw, start, fields):
         self.raw = raw
