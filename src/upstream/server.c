@@ -255,6 +255,7 @@ static void on_addresses(void *arg, const struct os_addr *addrs, unsigned count,
 {
     struct server_core *sc = arg;
     uint32_t core = (uint32_t)(sc - sc->server->cores);
+    sc->resolving = false;
     if (count > SERVER_ADDRS_MAX) {
         count = SERVER_ADDRS_MAX;
     }
