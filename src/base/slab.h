@@ -2,8 +2,8 @@
 //
 // Fixed-size objects of one core, with a maximum. Freed objects are reused last-in first-out while
 // their cache lines are warm. Memory is taken from the system in blocks and given back when a block
-// is empty and more than a quarter of all is free. Under AddressSanitizer every object is its own
-// malloc, so that use after free is seen. Not thread-safe: one core, one slab.
+// is empty, more than a quarter of all is free, and that is more than some warm memory. Under
+// AddressSanitizer every object is its own malloc, so that use after free is seen. Not thread-safe: one core, one slab.
 //
 // base is the only folder that calls malloc on the traffic path; alloc_fail_nth() lets tests make
 // the n-th allocation of any slab, arena or chunk pool of this thread fail.

@@ -99,6 +99,7 @@ struct h1_conn {
         struct {
             bool head_only; // the request is HEAD: its answer has no body
             bool keep_alive;
+            bool expects; // the client waits for 100 before it sends its body
             uint8_t client_minor;
             uint32_t linger_left;
         } down;

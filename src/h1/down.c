@@ -121,6 +121,7 @@ static void on_head(struct h1_conn *c, const char *head, size_t head_len)
         h->scheme = c->peer.secure ? SLICE("https") : SLICE("http");
     }
     c->u.down.keep_alive = h->keep_alive;
+    c->u.down.expects = h->expect_continue;
     h1_rx_begin_body(c, framing, h);
     c->stream.events->on_head(&c->stream, h);
     ensure(c->dead || c->rx != H1_RX_BODY || c->rx_body != NULL);
@@ -129,8 +130,9 @@ static void on_head(struct h1_conn *c, const char *head, size_t head_len)
 /** True when the rest of the request is small and worth reading to keep the connection. */
 static bool rest_is_small(const struct h1_conn *c)
 {
-    return c->rx == H1_RX_DONE || (c->rx == H1_RX_BODY && c->rx_framing == H1_FRAMING_LENGTH &&
-                                   (c->rx_left <= H1_DISCARD_MAX || c->rx_left <= h1_unread(c)));
+    return c->rx == H1_RX_DONE ||
+           (c->rx == H1_RX_BODY && !c->u.down.expects && c->rx_framing == H1_FRAMING_LENGTH &&
+            (c->rx_left <= H1_DISCARD_MAX || c->rx_left <= h1_unread(c)));
 }
 
 static void next_or_close(struct h1_conn *c)
@@ -194,7 +196,8 @@ static bool can_answer(const struct h1_conn *c, int error)
     if (c->tx != H1_TX_IDLE || c->rx == H1_RX_DONE || c->rx == H1_RX_LINGER) {
         return false;
     }
-    return error_status(error) >= 400 && error_status(error) < 500 && error != E_CLIENT_GONE;
+    int status = error_status(error);
+    return status >= 400 && status != 499 && status != 502 && status != 504;
 }
 
 static void on_fail(struct h1_conn *c, int error)
@@ -272,6 +275,7 @@ static void send_head(struct http_stream *s, const struct http_head *head, struc
         drop(c, E_HEAD_TOO_LARGE);
         return;
     }
+    c->u.down.expects = c->u.down.expects && head->status != 100;
     if (interim || head->status == 101) {
         h1_tx_interim(c, chunk, t.len);
         return;

@@ -36,7 +36,9 @@ static void finish(struct h1_conn *c, int error)
     if (c->dead) {
         return;
     }
-    h1_rx_fail_body(c, error);
+    if (error != 0) {
+        h1_rx_fail_body(c, error);
+    }
     h1_conn_close(c, false);
     if (c->stream_open && error != 0) {
         c->stream.events->on_error(&c->stream, error);

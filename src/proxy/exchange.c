@@ -54,7 +54,7 @@ static void init(struct exchange *x, struct core *c, struct http_stream *s)
 static void finish(struct exchange *x)
 {
     x->state = EXCHANGE_DONE;
-    access_log_write(x, loop_clock_ns(x->loop));
+    access_log_write(x, x->times.sent != 0 ? x->times.sent : loop_clock_ns(x->loop));
     for (unsigned i = 0; modules[i] != NULL; i++) {
         if (x->route->conf[i] != NULL && modules[i]->on_done != NULL) {
             modules[i]->on_done(x, x->route->conf[i]);

@@ -80,7 +80,7 @@ static void attempt_failed(struct exchange *x, int error, bool reached)
 static void take_response(struct exchange *x, struct http_head *head)
 {
     x->state = EXCHANGE_ANSWERING;
-    x->times.response = loop_clock_ns(x->loop);
+    x->times.response = x->loop->now_ns;
     if (head->body != HTTP_BODY_NONE) {
         x->up->ops->receive_body(x->up, &x->response_body);
     }
@@ -97,7 +97,7 @@ static void become_pipe(struct exchange *x, struct http_head *head)
     x->state = EXCHANGE_ANSWERING;
     x->upgraded = true;
     x->answered = true;
-    x->times.response = loop_clock_ns(x->loop);
+    x->times.response = x->loop->now_ns;
     counter_add(x->core->counters, COUNTER_upgrades, 1);
     counter_add(x->core->counters, COUNTER_responses_1xx, 1);
     x->up->ops->tunnel(x->up, &x->response_body, &x->request_body);
@@ -210,7 +210,7 @@ static void on_ready(struct upstream_request *rq, struct http_stream *s)
     ensure(x->acquiring && x->up == NULL);
     x->acquiring = false;
     x->state = EXCHANGE_WAITING;
-    x->times.acquired = loop_clock_ns(x->loop);
+    x->times.acquired = x->loop->now_ns;
     x->times.connect = rq->connect_ns;
     if (rq->reused) {
         counter_add(x->core->counters, COUNTER_upstream_reused, 1);

@@ -118,6 +118,7 @@ static int compile_top(struct compile *c)
     s->head_fields = (uint16_t)conf_int(conf_scope_get(&scope, "limits.header_count"), 100);
     s->header_ms = milliseconds(&scope, "timeouts.header", 10 * 1000);
     s->idle_ms = milliseconds(&scope, "timeouts.idle", 60 * 1000);
+    s->resolver = conf_string(conf_get(c->top, "resolver"), "");
     s->upstream_idle_ms = milliseconds(&scope, "timeouts.upstream_idle", 50 * 1000);
     struct conf_node per = conf_scope_get(&scope, "limits.requests_per_connection");
     s->requests_per_connection =
@@ -430,6 +431,11 @@ static void free_snapshot(struct snapshot *s)
     s->magic = 0;
     arena_fini(&s->arena);
     mem_free(s);
+}
+
+void snapshot_discard(struct snapshot *s)
+{
+    free_snapshot(s);
 }
 
 int snapshot_compile(const struct conf_doc *doc, struct upstream_factory *factory,

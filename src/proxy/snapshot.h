@@ -81,7 +81,9 @@ struct snapshot {
     struct http_timeouts down_timeouts; // before a route is known
     struct upstream **upstreams;
     uint32_t upstream_count;
-    void (*dispose)(struct snapshot *s); // of upstream: gives back shared servers
+    struct slice resolver;               // name servers; empty: those of the system
+    void *owner;                         // of whoever asked for the compile
+    void (*dispose)(struct snapshot *s); // called when the snapshot goes; may be NULL
     atomic_uint cores;                   // cores that still hold references
     struct {
         uint32_t refs;
@@ -94,7 +96,6 @@ struct snapshot {
 struct upstream_factory {
     int (*make)(struct upstream_factory *f, struct snapshot *s, struct conf_node node,
                 struct slice name, struct upstream **out);
-    void (*dispose)(struct upstream_factory *f, struct snapshot *s);
 };
 
 /** Compiles a checked document, which must stay mapped for as long as the snapshot lives. Errors that
@@ -107,6 +108,8 @@ static inline void snapshot_ref(struct snapshot *s, uint32_t core)
 {
     s->core_refs[core].refs++;
 }
+/** Frees one that was not published. */
+void snapshot_discard(struct snapshot *s);
 /** The last reference of the last core frees it. */
 void snapshot_unref(struct snapshot *s, uint32_t core);
 

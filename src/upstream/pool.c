@@ -181,7 +181,7 @@ static int make(struct upstream_factory *factory, struct snapshot *snapshot, str
     struct server_settings settings = {
         .connections_max = (uint32_t)conf_int(conf_get(n, "connections"), 1024),
         .idle_max = (uint32_t)conf_int(conf_get(n, "idle_connections"), 64),
-        .idle_ms = (uint32_t)conf_duration_ms(conf_get(n, "idle"), 50000),
+        .idle_ms = snapshot->upstream_idle_ms,
     };
     conf_each(server, list)
     {

@@ -255,7 +255,6 @@ static void on_addresses(void *arg, const struct os_addr *addrs, unsigned count,
 {
     struct server_core *sc = arg;
     uint32_t core = (uint32_t)(sc - sc->server->cores);
-    sc->resolving = false;
     if (count > SERVER_ADDRS_MAX) {
         count = SERVER_ADDRS_MAX;
     }
@@ -329,7 +328,7 @@ void server_cancel(struct server *s, uint32_t core, struct upstream_request *rq)
     stop_waiting(&s->cores[core], rq);
 }
 
-void server_close_idle(struct server *s, uint32_t core)
+static void close_idle(struct server *s, uint32_t core)
 {
     struct server_core *sc = &s->cores[core];
     struct list *node;
@@ -339,5 +338,29 @@ void server_close_idle(struct server *s, uint32_t core)
         sc->open_count--;
         h1_up_close(h1_up_of_link(node));
         server_unref(s);
+    }
+}
+
+void upstream_registry_close(struct upstream_registry *r, uint32_t core)
+{
+    // Held by this loop too, so that closing a server's last connection does not end the walk.
+    pthread_mutex_lock(&r->lock);
+    struct list *node = list_first(&r->servers);
+    struct server *s = node == NULL ? NULL : list_entry(node, struct server, link);
+    if (s != NULL) {
+        s->refs++;
+    }
+    pthread_mutex_unlock(&r->lock);
+    while (s != NULL) {
+        close_idle(s, core);
+        pthread_mutex_lock(&r->lock);
+        struct list *next = s->link.next;
+        struct server *after = next == &r->servers ? NULL : list_entry(next, struct server, link);
+        if (after != NULL) {
+            after->refs++;
+        }
+        pthread_mutex_unlock(&r->lock);
+        server_unref(s);
+        s = after;
     }
 }

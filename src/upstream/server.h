@@ -95,5 +95,5 @@ static inline struct slice server_text(const struct server *s)
  * may not open another connection: nothing was begun then. */
 int server_acquire(struct server *s, uint32_t core, struct upstream_request *rq) must_check;
 void server_cancel(struct server *s, uint32_t core, struct upstream_request *rq);
-/** Closes this core's idle connections (end of the process). */
-void server_close_idle(struct server *s, uint32_t core);
+/** The core ends: closes its idle connections to every server. */
+void upstream_registry_close(struct upstream_registry *r, uint32_t core);

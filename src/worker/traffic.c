@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Joins what carries traffic on a core: listeners, HTTP/1.1 sessions, exchanges, origin servers, the
+// resolver. The worker's shell calls it through traffic.h and knows nothing of HTTP.
+//
+// Running out is met here: at the limit of connections the idlest one goes; without one to close, or
+// without descriptors, a newcomer is told 503, and the listeners pause for a moment so that a full
+// process does not spin on its accept queue.
+
+#include "worker/traffic.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "conf/diag.h"
+#include "h1/session.h"
+#include "loop/loop.h"
+#include "net/resolver.h"
+#include "proxy/core.h"
+#include "upstream/pool.h"
+
+enum {
+    TRAFFIC_MAGIC = 0x74726166,
+    TRAFFIC_CORE_MAGIC = 0x74726363,
+    LISTENERS_MAX = 64,
+    ACCEPTS_PER_EVENT = 64,
+    PAUSE_MS = 100,
+    FILE_BYTES_MAX = 256 * 1024,
+};
+
+static const char overloaded_response[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                                          "Content-Length: 0\r\n"
+                                          "Retry-After: 1\r\n"
+                                          "Connection: close\r\n\r\n";
+
+struct traffic {
+    uint32_t magic;
+    struct traffic_limits limits;
+    struct upstream_registry registry;
+    struct pool_factory factory;
+    struct slice resolv_conf; // texts that a sandboxed worker could not read later
+    struct slice hosts;
+};
+
+struct listener {
+    struct io io;
+    struct traffic_core *owner;
+    struct os_addr addr;
+    uint32_t index;
+    bool used;
+    bool watched;
+};
+
+struct traffic_core {
+    uint32_t magic;
+    uint32_t connections_max;
+    struct traffic *traffic;
+    struct loop *loop;
+    struct counters *counters;
+    struct core core;
+    struct h1_core h1;
+    struct resolver *resolver;
+    bool paused;
+    struct wheel_timer pause;
+    struct listener listeners[LISTENERS_MAX];
+};
+
+/** What a snapshot was compiled from. */
+struct snapshot_owner {
+    void (*forget)(void *doc_owner);
+    void *doc_owner;
+};
+
+static struct slice read_file(const char *path)
+{
+    struct slice none = {NULL, 0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return none;
+    }
+    char *text = mem_alloc(FILE_BYTES_MAX);
+    size_t len = 0;
+    while (text != NULL && len < FILE_BYTES_MAX) {
+        ssize_t n = read(fd, text + len, FILE_BYTES_MAX - len);
+        if (n <= 0) {
+            break;
+        }
+        len += (size_t)n;
+    }
+    close(fd);
+    return slice_of(text, len);
+}
+
+int traffic_new(const struct traffic_limits *limits, struct traffic **out)
+{
+    ensure(limits->cores > 0 && limits->cores <= SNAPSHOT_CORES_MAX);
+    struct traffic *t = mem_zalloc(sizeof(*t));
+    if (t == NULL) {
+        return E_NO_MEMORY;
+    }
+    t->magic = TRAFFIC_MAGIC;
+    t->limits = *limits;
+    upstream_registry_init(&t->registry, limits->cores);
+    pool_factory_init(&t->factory, &t->registry);
+    t->resolv_conf = read_file("/etc/resolv.conf");
+    t->hosts = read_file("/etc/hosts");
+    *out = t;
+    return 0;
+}
+
+void traffic_free(struct traffic *t)
+{
+    ensure_magic(t, TRAFFIC_MAGIC);
+    upstream_registry_fini(&t->registry);
+    mem_free((void *)(uintptr_t)t->resolv_conf.ptr);
+    mem_free((void *)(uintptr_t)t->hosts.ptr);
+    t->magic = 0;
+    mem_free(t);
+}
+
+static void forget_document(struct snapshot *s)
+{
+    struct snapshot_owner *owner = s->owner;
+    owner->forget(owner->doc_owner);
+}
+
+static void explain(const struct conf_diags *diags, int error, struct text *why)
+{
+    const struct conf_diag *d = diags == NULL ? NULL : conf_diags_first(diags);
+    if (d == NULL) {
+        text_str(why, error_text(error));
+    }
+    for (; d != NULL; d = d->next) {
+        conf_diag_text(diags, d, false, why);
+    }
+}
+
+int traffic_compile(struct traffic *t, const struct conf_doc *doc, uint32_t generation,
+                    void (*forget)(void *doc_owner), void *doc_owner, struct text *why,
+                    struct snapshot **out)
+{
+    ensure_magic(t, TRAFFIC_MAGIC);
+    struct conf_diags *diags = conf_diags_new();
+    struct snapshot *s = NULL;
+    int e = snapshot_compile(doc, &t->factory.base, diags, &s);
+    if (e < 0) {
+        explain(diags, e, why);
+    }
+    conf_diags_free(diags);
+    if (e < 0) {
+        return e;
+    }
+    struct snapshot_owner *owner = arena_alloc(&s->arena, sizeof(*owner));
+    if (owner == NULL) {
+        snapshot_discard(s);
+        return E_NO_MEMORY;
+    }
+    *owner = (struct snapshot_owner){forget, doc_owner};
+    s->owner = owner;
+    s->dispose = forget_document;
+    s->generation = generation;
+    snapshot_publish(s, t->limits.cores);
+    *out = s;
+    return 0;
+}
+
+void traffic_discard(struct traffic *t, struct snapshot *s)
+{
+    for (uint32_t i = 0; i < t->limits.cores; i++) {
+        snapshot_unref(s, i);
+    }
+}
+
+static void set_listening(struct traffic_core *tc, bool on)
+{
+    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
+        struct listener *l = &tc->listeners[i];
+        if (!l->used || l->watched == on) {
+            continue;
+        }
+        if (!on) {
+            loop_unwatch(tc->loop, &l->io);
+            l->watched = false;
+        } else if (loop_watch(tc->loop, &l->io, true) == 0) {
+            l->watched = true;
+        }
+    }
+}
+
+static void on_pause_over(struct wheel_timer *timer)
+{
+    struct traffic_core *tc = container_of(timer, struct traffic_core, pause);
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    tc->paused = false;
+    set_listening(tc, true);
+}
+
+static void pause_listening(struct traffic_core *tc)
+{
+    if (tc->paused) {
+        return;
+    }
+    tc->paused = true;
+    set_listening(tc, false);
+    loop_timer_set(tc->loop, &tc->pause, PAUSE_MS);
+}
+
+/** There is no place for this connection: say so, and close. */
+static void turn_away(struct traffic_core *tc, int fd)
+{
+    struct sys *sys = tc->loop->sys;
+    struct iovec iov = {(void *)(uintptr_t)overloaded_response, sizeof(overloaded_response) - 1};
+    struct io_result ignored = sys->ops->write(sys, fd, &iov, 1, false);
+    (void)ignored; // best effort
+    sys->ops->close(sys, fd, false);
+    counter_add(tc->counters, COUNTER_connections_shed, 1);
+}
+
+static void take(struct traffic_core *tc, struct listener *l, int fd, const struct os_addr *from)
+{
+    if (tc->h1.down_count >= tc->connections_max && !h1_down_close_idlest(&tc->h1)) {
+        turn_away(tc, fd);
+        return;
+    }
+    struct http_peer peer = {.addr = *from, .local = l->addr, .listener = l->index};
+    if (h1_down_open(&tc->h1, fd, &peer) < 0) {
+        counter_add(tc->counters, COUNTER_connections_shed, 1);
+    }
+}
+
+static void on_acceptable(struct io *io, unsigned events)
+{
+    struct listener *l = container_of(io, struct listener, io);
+    struct traffic_core *tc = l->owner;
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    (void)events;
+    struct sys *sys = tc->loop->sys;
+    for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
+        struct os_addr from;
+        int fd = sys->ops->accept(sys, io->fd, &from);
+        if (fd >= 0) {
+            take(tc, l, fd, &from);
+            continue;
+        }
+        if (fd == E_AGAIN) {
+            return;
+        }
+        if (fd == E_NO_DESCRIPTORS || fd == E_NO_MEMORY) {
+            if (!h1_down_close_idlest(&tc->h1)) {
+                pause_listening(tc);
+            }
+            return;
+        }
+    }
+}
+
+static uint32_t share(uint64_t whole, uint32_t cores)
+{
+    uint64_t part = whole / cores + 1;
+    return part > UINT32_MAX ? UINT32_MAX : (uint32_t)part;
+}
+
+int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counters,
+                     struct log_ring *log, struct traffic_core **out)
+{
+    ensure_magic(t, TRAFFIC_MAGIC);
+    struct traffic_core *tc = mem_zalloc(sizeof(*tc));
+    if (tc == NULL) {
+        return E_NO_MEMORY;
+    }
+    tc->magic = TRAFFIC_CORE_MAGIC;
+    tc->traffic = t;
+    tc->loop = l;
+    tc->counters = counters;
+    tc->connections_max = share(t->limits.connections_max, t->limits.cores);
+    wheel_timer_init(&tc->pause, on_pause_over);
+    int e = core_init(&tc->core, l, counters, log, tc->connections_max);
+    if (e == 0) { // an exchange has one connection on either side
+        e = h1_core_init(&tc->h1, l, counters, &tc->core.handler, 2 * tc->connections_max);
+    }
+    if (e < 0) {
+        mem_free(tc);
+        return e;
+    }
+    struct upstream_core what = {.h1 = &tc->h1, .resolver = NULL};
+    upstream_registry_attach(&t->registry, l->core, &what);
+    *out = tc;
+    return 0;
+}
+
+void traffic_core_free(struct traffic_core *tc)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    set_listening(tc, false);
+    loop_timer_stop(tc->loop, &tc->pause);
+    h1_core_abort(&tc->h1);
+    upstream_registry_close(&tc->traffic->registry, tc->loop->core);
+    core_fini(&tc->core);
+    h1_core_fini(&tc->h1);
+    if (tc->resolver != NULL) {
+        resolver_free(tc->resolver);
+    }
+    http_body_core_fini(tc->loop);
+    tc->magic = 0;
+    mem_free(tc);
+}
+
+static void set_resolver(struct traffic_core *tc, const struct snapshot *s)
+{
+    if (tc->resolver != NULL) {
+        return; // its servers are those of the first snapshot
+    }
+    struct resolver_config config = {.servers = s->resolver,
+                                     .resolv_conf = tc->traffic->resolv_conf,
+                                     .hosts = tc->traffic->hosts};
+    if (resolver_new(tc->loop, &config, &tc->resolver) < 0) {
+        log_line(LOG_WARN, "no resolver: origins given by name cannot be reached");
+        return;
+    }
+    struct upstream_core what = {.h1 = &tc->h1, .resolver = tc->resolver};
+    upstream_registry_attach(&tc->traffic->registry, tc->loop->core, &what);
+}
+
+void traffic_core_swap(struct traffic_core *tc, struct snapshot *s)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    tc->h1.settings = (struct h1_settings){
+        .limits = {.head_bytes = s->head_bytes,
+                   .target_bytes = s->target_bytes,
+                   .fields = s->head_fields},
+        .header_ms = s->header_ms,
+        .idle_ms = s->idle_ms,
+        .down = s->down_timeouts,
+        .requests_per_connection = s->requests_per_connection,
+    };
+    set_resolver(tc, s);
+    core_swap(&tc->core, s);
+}
+
+int traffic_core_listen(struct traffic_core *tc, int fd, uint32_t index, const struct os_addr *addr)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
+        struct listener *l = &tc->listeners[i];
+        if (l->used) {
+            continue;
+        }
+        *l = (struct listener){.io = {.fd = fd, .on_ready = on_acceptable},
+                               .owner = tc,
+                               .addr = *addr,
+                               .index = index,
+                               .used = true};
+        int e = loop_watch(tc->loop, &l->io, true);
+        l->watched = e == 0;
+        l->used = e == 0;
+        return e;
+    }
+    return E_NO_MEMORY;
+}
+
+void traffic_core_unlisten(struct traffic_core *tc, uint32_t index)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
+        struct listener *l = &tc->listeners[i];
+        if (!l->used || l->index != index) {
+            continue;
+        }
+        on_acceptable(&l->io, SYS_READ);
+        if (l->watched) {
+            loop_unwatch(tc->loop, &l->io);
+        }
+        l->used = false;
+        l->watched = false;
+    }
+}
+
+void traffic_core_drain(struct traffic_core *tc)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
+        if (tc->listeners[i].used) {
+            traffic_core_unlisten(tc, tc->listeners[i].index);
+        }
+    }
+    loop_timer_stop(tc->loop, &tc->pause);
+    h1_core_drain(&tc->h1);
+}
+
+bool traffic_core_idle(const struct traffic_core *tc)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    return tc->h1.down_count == 0;
+}

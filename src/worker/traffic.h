@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the worker's shell (threads, messages, drain) asks of the part that carries traffic. The shell
+// knows nothing of HTTP; traffic knows nothing of processes.
+//
+// Life: traffic_new() and traffic_core_new() for every core run on the main thread before the sandbox
+// closes, so that is the time to open files and to read resolv.conf. Then each core's thread runs its
+// loop, and every other traffic_core_ function is called on it, between two turns.
+// traffic_compile() runs on the main thread, which carries no traffic and may take its time.
+
+#pragma once
+
+#include <stdint.h>
+
+#include "base/ensure.h"
+#include "os/addr.h"
+
+struct conf_doc;
+struct counters;
+struct log_ring;
+struct loop;
+struct snapshot;
+struct text;
+
+struct traffic;
+struct traffic_core;
+
+struct traffic_limits {
+    uint32_t cores;
+    uint32_t connections_max; // client connections, whole process
+    uint64_t memory_bytes;    // bodies and arenas, whole process
+};
+
+/** What all cores share. 0, E_NO_MEMORY. Main thread. */
+int traffic_new(const struct traffic_limits *limits, struct traffic **out) must_check;
+/** After every core is freed. */
+void traffic_free(struct traffic *t);
+
+/** Compiles a document into a snapshot that has a reference for every core. `doc` stays mapped until
+ * the snapshot is gone: traffic then calls forget(doc_owner). What is wrong is said in `why`, and then
+ * forget is not called. 0, E_CONFIG, E_NO_MEMORY. Main thread. */
+int traffic_compile(struct traffic *t, const struct conf_doc *doc, uint32_t generation,
+                    void (*forget)(void *doc_owner), void *doc_owner, struct text *why,
+                    struct snapshot **out) must_check;
+
+/** Gives back a snapshot that no core was given. Main thread. */
+void traffic_discard(struct traffic *t, struct snapshot *s);
+
+/** Core number `l->core`. Main thread, before its loop runs. */
+int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counters,
+                     struct log_ring *log, struct traffic_core **out) must_check;
+/** On the core's thread when it is about to end: closes what is left, at once, and gives the snapshot
+ * back. */
+void traffic_core_free(struct traffic_core *tc);
+
+/** New exchanges use `s` from now on; takes over the core's reference of it. */
+void traffic_core_swap(struct traffic_core *tc, struct snapshot *s);
+/** Takes connections from a listening socket, which all cores share and the shell owns. `index` names
+ * it in traffic_core_unlisten(). Not before the first snapshot. 0, E_NO_MEMORY, E_NO_DESCRIPTORS. */
+int traffic_core_listen(struct traffic_core *tc, int fd, uint32_t index, const struct os_addr *addr)
+    must_check;
+/** Takes what waits in the accept queue now, then the socket out of the loop (it is closed when all
+ * cores have done so). Connections live on. */
+void traffic_core_unlisten(struct traffic_core *tc, uint32_t index);
+/** The edge is to end: unlisten all, close idle connections, let the others end with their current
+ * answer. */
+void traffic_core_drain(struct traffic_core *tc);
+/** While draining: nothing is left that is worth waiting for. */
+bool traffic_core_idle(const struct traffic_core *tc);
