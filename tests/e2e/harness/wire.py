@@ -35,10 +35,14 @@ class Message:
         self.raw = raw
         self.start = start
         self.fields = fields
-        self.body = b""
+        self.content = bytearray()
         self.trailers = []
         self.chunks = []
         self.framing = None
+
+    @property
+    def body(self):
+        return bytes(self.content)
 
     def all(self, name):
         return [v for n, v in self.fields if n.lower() == name.lower()]
@@ -65,7 +69,7 @@ class Answer(Message):
         self.interim = []
 
     def __repr__(self):
-        return f"<{self.status} {self.reason} {self.fields} {len(self.body)} bytes>"
+        return f"<{self.status} {self.reason} {self.fields} {len(self.content)} bytes>"
 
 
 class Request(Message):
@@ -84,7 +88,7 @@ class Request(Message):
         return self.target.split("?")[0]
 
     def __repr__(self):
-        return f"<{self.method} {self.target} {self.fields} {len(self.body)} bytes>"
+        return f"<{self.method} {self.target} {self.fields} {len(self.content)} bytes>"
 
 
 def split_fields(block):
@@ -226,7 +230,7 @@ class Wire:
         size = int(line, 16)
         if size:
             data = self.read(size)
-            message.body += data
+            message.content += data
             message.chunks.append(size)
             if self.read(2) != b"\r\n":
                 raise Malformed("no CRLF after a chunk")
@@ -244,12 +248,12 @@ class Wire:
                 while self.read_chunk(message) is not None:
                     pass
             elif framing == "close":
-                message.body += self.read_to_end()
+                message.content += self.read_to_end()
             elif framing:
-                message.body += self.read(framing)
+                message.content += self.read(framing)
         except (EOFError, ConnectionResetError) as end:
             if framing != "chunked":
-                message.body += self.take(len(self.buffer))
+                message.content += self.take(len(self.buffer))
             raise Cut(message, f"{framing} body cut: {end}") from end
         return message
 
