@@ -7,6 +7,9 @@
 
 #include "http/body.h"
 
+#include <stddef.h>
+#include <string.h>
+
 #include "base/error.h"
 #include "base/num.h"
 #include "base/slab.h"
@@ -25,7 +28,10 @@ enum {
 void http_body_init(struct http_body *b, uint32_t limit)
 {
     ensure(limit > 0);
-    *b = (struct http_body){.magic = HTTP_BODY_MAGIC, .limit = limit, .total_max = UINT64_MAX};
+    memset(b, 0, offsetof(struct http_body, q));
+    b->magic = HTTP_BODY_MAGIC;
+    b->limit = limit;
+    b->total_max = UINT64_MAX;
     bufq_init(&b->q);
 }
 

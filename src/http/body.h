@@ -40,7 +40,6 @@ struct http_body {
     bool kernel_dirty; // the kernel pipe holds bytes that nobody will take
     int error;         // the producer failed: the body is cut (negative code)
     uint32_t limit;
-    struct bufq q;
     struct kernel_pipe *kernel;
     size_t kernel_bytes;
     uint64_t total_max;      // more than this is E_BODY_TOO_LARGE; UINT64_MAX: no limit
@@ -54,6 +53,7 @@ struct http_body {
     void (*on_room)(struct http_body *b, void *producer);
     void *consumer;
     void (*on_data)(struct http_body *b, void *consumer); // bytes, end, or error
+    struct bufq q; // the last member: its spans are not cleared
 };
 
 void http_body_init(struct http_body *b, uint32_t limit);
