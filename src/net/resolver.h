@@ -27,10 +27,11 @@ struct resolver_config {
     struct slice hosts;       // text of /etc/hosts
 };
 
-/** 0, E_NO_MEMORY, E_INVALID. Start-up; the texts may go afterwards. */
+/** 0, E_NO_MEMORY, E_INVALID (servers). Before the sandbox closes (c-ares seeds itself from a file); the
+ * texts may go afterwards. Without servers only literals, localhost and names of `hosts` resolve. */
 int resolver_new(struct loop *l, const struct resolver_config *config, struct resolver **out)
     must_check;
-/** All watches end without a call. */
+/** All watches end without a call. Not from inside a resolver_fn. */
 void resolver_free(struct resolver *r);
 /** Follows a name (or IP literal). 0 or E_NO_MEMORY. */
 int resolver_watch(struct resolver *r, struct slice name, uint16_t port, resolver_fn *fn, void *arg,
