@@ -124,7 +124,7 @@ static int compile_top(struct compile *c)
     s->requests_per_connection =
         conf_exists(per) && !conf_is_off(per) ? (uint64_t)conf_int(per, INT64_MAX) : UINT64_MAX;
     s->down_timeouts = down_timeouts(&scope);
-    s->access_format = access_log_format_of(conf_get(c->top, "access_log"));
+    s->access_format = (uint8_t)access_log_format_of(conf_get(c->top, "access_log"));
     return compile_trusted(c);
 }
 
