@@ -251,18 +251,34 @@ static void check_actions(struct conf_build *b, const struct place *at, struct c
     }
 }
 
+// What an object has for the top level only has no effect elsewhere: said rather than ignored.
+static void check_top_only(struct conf_build *b, struct conf_item *item,
+                           const struct conf_directive *row)
+{
+    if (row->top_only && b->contexts != CONF_IN_TOP) {
+        conf_report(b->diags, CONF_ERROR, item->key_spot, "`%s` counts at the top level only",
+                    row->name);
+        conf_hint(b->diags, "it is needed before a site or route is known");
+        item->wrong = true;
+    }
+}
+
 static void check_map(struct conf_build *b, struct conf_item *map, const struct place *at)
 {
+    uint16_t outer = b->contexts;
+    b->contexts = at->rows == NULL ? (uint16_t)at->contexts : outer;
     for (struct conf_item *i = map->first; i != NULL; i = i->next) {
         const struct conf_directive *row = find_row(b, at, i->key);
         if (row == NULL) {
             report_unknown(b, at, i);
             i->wrong = true;
         } else {
+            check_top_only(b, i, row);
             check_value(b, i, row);
         }
         map->wrong = map->wrong || i->wrong;
     }
+    b->contexts = outer;
     if (at->rows != NULL) {
         check_required(b, at, map);
     } else if (at->contexts == CONF_IN_ROUTE || at->contexts == CONF_IN_SITE) {

@@ -18,6 +18,7 @@ enum {
     DIAGS_BYTES_MAX = 64 << 20, // copies of the sources
     MESSAGE_MAX = 512,
     SOURCE_COLUMNS_MAX = 120, // of a source line, around the caret
+    JSON_SOURCE_MAX = 500,
 };
 
 struct source {
@@ -416,7 +417,7 @@ void conf_diag_json(const struct conf_diags *d, const struct conf_diag *one, str
     }
     if (one->spot.line > 0) {
         text_char(out, ',');
-        put_json_string(out, "source", source_line(d, one->spot));
+        put_json_string(out, "source", slice_sub(source_line(d, one->spot), 0, JSON_SOURCE_MAX));
     }
     text_char(out, '}');
 }

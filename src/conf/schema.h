@@ -84,6 +84,7 @@ struct conf_directive {
     bool action;       // says what happens to a request: one per route
     bool required;     // in its object
     bool on_ok;        // OBJECT: `on` stands for it with nothing said
+    bool top_only;     // in an object that stands at other levels as well: only at the top one
     bool condition;    // narrows what a route takes
     bool classes_ok;   // STATUS: 5xx as well
     uint8_t key_type;  // CONF_TYPE_MAP
@@ -106,6 +107,9 @@ struct conf_directive {
 
 /** The tables of a program: each ended by CONF_END, the list by NULL. */
 typedef const struct conf_directive *const *conf_tables_t;
+
+/** The tables of adit, defined in src/main/modules.c. */
+extern const struct conf_directive *const conf_tables[];
 
 /** The rows of the language itself: include, snippets, use. A table that every program lists. */
 extern const struct conf_directive conf_language[];

@@ -36,6 +36,7 @@ struct conf_build {
     conf_tables_t tables;
     uint32_t items;
     uint32_t files;
+    uint16_t contexts; // the check: innermost context, whatever objects are in between
     bool out_of_memory;
     struct conf_item *root;
     struct slice files_dir[CONF_FILES_MAX]; // directory of each file, for relative paths

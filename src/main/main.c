@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The program adit. For now it prints its version: the subcommands come in src/cli and are listed
-// here, in the order in which the usage text names them.
+// The program adit.
 
-#include <stdio.h>
+#include "cli/cli.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-    puts("adit " ADIT_VERSION);
-    return 0;
+    return cli_main(argc, argv);
 }

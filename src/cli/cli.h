@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The subcommands of adit, a file each. cli_main() finds the one that is meant and runs it.
+
+#pragma once
+
+#include "cli/options.h"
+
+extern const struct cli_command cli_check;
+extern const struct cli_command cli_schema;
+extern const struct cli_command cli_help;
+extern const struct cli_command cli_completion;
+
+/** All of them, in the order of the overview; NULL-terminated. */
+extern const struct cli_command *const cli_commands[];
+
+/** The command of a name, or NULL. */
+const struct cli_command *cli_find(const char *name);
+/** The whole program: returns the exit code. */
+int cli_main(int argc, char **argv);
+/** `adit` without more, and `adit help`: what there is. */
+void cli_overview(void);
+
+/** The configuration file that is meant when none is named: ./adit.yaml, else /etc/adit/adit.yaml,
+ * else NULL. */
+const char *cli_default_config(void);

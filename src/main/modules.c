@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The only place that lists all modules. Their order here is their order on the wire: requests pass
+// them first to last, responses last to first. The tables of directives make the configuration
+// language; their order is that of the reference pages.
+
+#include "conf/schema.h"
+#include "proxy/directives.h"
+#include "proxy/module.h"
+#include "super/directives.h"
+#include "upstream/directives.h"
+
+const struct module *const modules[] = {
+    NULL,
+};
+
+const struct conf_directive *const conf_tables[] = {
+    super_directives, proxy_directives, proxy_matches, upstream_directives, conf_language, NULL,
+};

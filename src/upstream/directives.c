@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rows of `upstreams` (upstream/directives.h).
+
+#include "upstream/directives.h"
+
+#include "conf/diag.h"
+#include "conf/value.h"
+
+static const struct conf_directive server_rows[] = {
+    {.name = "at",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_ADDRESS,
+     .required = true,
+     .aka = "address addr url",
+     .text = "Its address: IP:PORT, NAME:PORT, \"[v6]:PORT\", unix:/path, http://HOST:PORT, or a "
+             "port of this machine. A name is looked up again when its time to live is over."},
+    {.name = "weight",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_INT,
+     .min = 1,
+     .max = 1000,
+     .fallback = "1",
+     .text = "Its share of the requests, against the weights of the others."},
+    CONF_END,
+};
+
+static const struct conf_directive retry_rows[] = {
+    {.name = "attempts",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_INT,
+     .min = 0,
+     .max = 10,
+     .fallback = "2",
+     .aka = "tries proxy_next_upstream_tries",
+     .text = "Further attempts after the first one failed. Only what may be repeated is: requests "
+             "that reached no server, and idempotent ones (RFC 9110 9.2.2) without an answer."},
+    {.name = "body",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_SIZE,
+     .min = 0,
+     .max = 1 << 20,
+     .fallback = "64KiB",
+     .text = "How much of a request body is kept for another attempt; a longer one is not "
+             "repeated."},
+    CONF_END,
+};
+
+static void check_servers(struct conf_diags *d, struct conf_node servers)
+{
+    if (conf_count(servers) > 1024) {
+        conf_error(d, servers, "more than 1024 servers in an upstream");
+    }
+    conf_each(a, servers)
+    {
+        conf_each(b, servers)
+        {
+            if (a.index < b.index && conf_hash(conf_get(a, "at")) == conf_hash(conf_get(b, "at"))) {
+                conf_warning(d, conf_get(b, "at"), "this server is in the list twice");
+                conf_hint(d, "a larger share is `weight: 2`");
+            }
+        }
+    }
+}
+
+// `pass`, `server`, or the text to send.
+static void check_host(struct conf_diags *d, struct conf_node host)
+{
+    struct slice text = conf_text(host);
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c <= 0x20 || c >= 0x7f || c == '/' || c == '@') {
+            conf_error(d, host, "`host` is `pass`, `server` or a host name");
+            return;
+        }
+    }
+}
+
+static const char *const balance_words[] = {"round-robin", NULL};
+static const char *const host_words[] = {"pass", "server", NULL};
+
+static const struct conf_directive upstream_rows[] = {
+    {.name = "NAME", .type = CONF_TYPE_OBJECT, .inner = CONF_IN_UPSTREAM, .text = "An upstream."},
+    CONF_END,
+};
+
+const struct conf_directive upstream_directives[] = {
+    {.name = "upstreams",
+     .contexts = CONF_IN_TOP,
+     .type = CONF_TYPE_MAP,
+     .key_type = CONF_TYPE_NAME,
+     .rows = upstream_rows,
+     .merge = CONF_MERGE_ADD,
+     .aka = "upstream backends backend pools clusters",
+     .text = "Groups of origin servers by name.",
+     .example = "upstreams:\n"
+                "  app:\n"
+                "    servers: [10.0.0.1:8080, {at: 10.0.0.2:8080, weight: 2}]\n"
+                "    retry: {attempts: 1}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "servers",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_OBJECT,
+     .list = true,
+     .required = true,
+     .rows = server_rows,
+     .shorthand = "at",
+     .check = check_servers,
+     .aka = "server to addresses targets",
+     .text = "The servers: addresses, or objects with `at`. `to` in `proxy` is the same.",
+     .example = "upstreams:\n"
+                "  app: {servers: [3000, 10.0.0.2:8080, 'unix:/run/app.sock']}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "balance",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_ENUM,
+     .words = balance_words,
+     .fallback = "round-robin",
+     .aka = "lb_policy algorithm",
+     .text = "How a server is chosen: in turn, by weight.",
+     .example = "upstreams:\n"
+                "  app: {servers: [3000, 3001], balance: round-robin}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "connections",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_INT,
+     .min = 1,
+     .max = 1000000,
+     .fallback = "1024",
+     .aka = "max_conns maxconn",
+     .text = "Most connections to each server from each core; beyond it requests wait, then 503.",
+     .example = "upstreams:\n"
+                "  app: {servers: 3000, connections: 100}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "idle_connections",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_INT,
+     .min = 0,
+     .max = 65536,
+     .fallback = "64",
+     .aka = "keepalive",
+     .text = "Most unused connections that are kept open to each server by each core.",
+     .example = "upstreams:\n"
+                "  app: {servers: 3000, idle_connections: 8}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "retry",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_OBJECT,
+     .rows = retry_rows,
+     .off_ok = true,
+     .shorthand = "attempts",
+     .aka = "proxy_next_upstream retries",
+     .text = "When another server, or the same one again, gets a request that failed.",
+     .example = "upstreams:\n"
+                "  app: {servers: [3000, 3001], retry: {attempts: 1, body: 16KiB}}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "host",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_STRING,
+     .words = host_words,
+     .min = 1,
+     .max = 255,
+     .fallback = "pass",
+     .aka = "header_up proxy_set_header",
+     .check = check_host,
+     .text = "The Host that the origin sees: the client's (`pass`), the server's own address "
+             "(`server`), or a fixed text.",
+     .example = "upstreams:\n"
+                "  app: {servers: 'app.internal:8080', host: server}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    CONF_END,
+};
