@@ -53,10 +53,17 @@ struct resolver_socket {
     bool stream;
 };
 
+struct servers {
+    struct ares_addr_port_node nodes[RESOLVER_SERVERS_MAX];
+    int count;
+};
+
 struct resolver {
     uint32_t magic;
     struct loop *loop;
-    ares_channel channel; // NULL: there are no servers
+    ares_channel channel;
+    struct servers defaults; // of resolv.conf
+    struct servers servers;  // in use; none: only fixed names resolve
     struct wheel_timer timer;
     struct list watches;
     char *hosts;
@@ -194,9 +201,9 @@ static bool is_fixed(struct resolver_watch *w)
     return w->count > 0;
 }
 
-struct servers {
-    struct ares_addr_port_node nodes[RESOLVER_SERVERS_MAX];
-    int count;
+// What resolv.conf says.
+struct resolv_conf {
+    struct servers servers;
     char *domains[RESOLVER_DOMAINS_MAX];
     char domain_text[RESOLVER_DOMAINS_MAX][RESOLVER_NAME_MAX + 1];
     int domain_count;
@@ -216,20 +223,16 @@ static int add_server(struct servers *s, struct slice text)
     if (s->count == RESOLVER_SERVERS_MAX) {
         return 0; // the first ones are enough
     }
-    struct ares_addr_port_node *n = &s->nodes[s->count];
+    struct ares_addr_port_node *n = &s->nodes[s->count++];
     memset(n, 0, sizeof(*n));
     n->family = a.kind == OS_ADDR_V4 ? AF_INET : AF_INET6;
     n->udp_port = a.port;
     n->tcp_port = a.port;
     memcpy(&n->addr, a.u.ip, a.kind == OS_ADDR_V4 ? 4 : 16);
-    if (s->count > 0) {
-        s->nodes[s->count - 1].next = n;
-    }
-    s->count++;
     return 0;
 }
 
-static void set_domains(struct servers *s, struct slice line)
+static void set_domains(struct resolv_conf *s, struct slice line)
 {
     struct slice word;
     s->domain_count = 0; // the last line counts (resolv.conf(5))
@@ -243,7 +246,7 @@ static void set_domains(struct servers *s, struct slice line)
     }
 }
 
-static void set_options(struct servers *s, struct slice line)
+static void set_options(struct resolv_conf *s, struct slice line)
 {
     struct slice word;
     while (next_word(&line, &word)) {
@@ -258,7 +261,7 @@ static void set_options(struct servers *s, struct slice line)
 }
 
 // Lines that make no sense are passed over, as every resolver does.
-static void read_resolv_conf(struct servers *s, struct slice text)
+static void read_resolv_conf(struct resolv_conf *s, struct slice text)
 {
     struct slice line;
     while (next_line(&text, &line)) {
@@ -268,7 +271,7 @@ static void read_resolv_conf(struct servers *s, struct slice text)
         }
         struct slice value;
         if (slice_eq(key, SLICE("nameserver")) && next_word(&line, &value)) {
-            (void)add_server(s, value);
+            (void)add_server(&s->servers, value);
         } else if (slice_eq(key, SLICE("search")) || slice_eq(key, SLICE("domain"))) {
             set_domains(s, line);
         } else if (slice_eq(key, SLICE("options"))) {
@@ -366,7 +369,7 @@ static void init_library(void)
     library_status = ares_library_init(ARES_LIB_INIT_ALL);
 }
 
-static int open_channel(struct resolver *r, struct servers *s)
+static int open_channel(struct resolver *r, struct resolv_conf *conf)
 {
     (void)pthread_once(&library_once, init_library);
     char lookups[] = "b"; // servers only: the hosts text is ours
@@ -375,9 +378,9 @@ static int open_channel(struct resolver *r, struct servers *s)
         .flags = ARES_FLAG_NOALIASES,
         .timeout = RESOLVER_TIMEOUT_MS,
         .tries = RESOLVER_TRIES,
-        .ndots = s->ndots,
-        .domains = s->domains,
-        .ndomains = s->domain_count,
+        .ndots = conf->ndots,
+        .domains = conf->domains,
+        .ndomains = conf->domain_count,
         .lookups = lookups,
         .resolvconf_path = nothing,
         .sock_state_cb = on_state,
@@ -385,49 +388,66 @@ static int open_channel(struct resolver *r, struct servers *s)
     };
     int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
                ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_RESOLVCONF | ARES_OPT_SOCK_STATE_CB |
-               (s->rotate ? ARES_OPT_ROTATE : ARES_OPT_NOROTATE);
+               (conf->rotate ? ARES_OPT_ROTATE : ARES_OPT_NOROTATE);
     if (library_status != ARES_SUCCESS ||
         ares_init_options(&r->channel, &options, mask) != ARES_SUCCESS) {
         r->channel = NULL;
         return E_NO_MEMORY;
     }
     ares_set_socket_callback(r->channel, on_create, r);
-    return ares_set_servers_ports(r->channel, s->nodes) == ARES_SUCCESS ? 0 : E_NO_MEMORY;
+    return 0;
 }
 
-static int read_servers(const struct resolver_config *config, struct servers *s)
+// Nodes are compared and copied as values; the links are made for the one call that needs them.
+static int use_servers(struct resolver *r, const struct servers *s)
 {
-    memset(s, 0, sizeof(*s));
-    s->ndots = 1;
-    read_resolv_conf(s, config->resolv_conf);
-    if (config->servers.len == 0) {
+    if (memcmp(s, &r->servers, sizeof(*s)) == 0) {
         return 0;
     }
-    s->count = 0;
-    struct slice list = config->servers;
+    struct servers linked = *s;
+    for (int i = 1; i < linked.count; i++) {
+        linked.nodes[i - 1].next = &linked.nodes[i];
+    }
+    ares_cancel(r->channel); // c-ares does not change servers under a query
+    if (linked.count > 0 && ares_set_servers_ports(r->channel, linked.nodes) != ARES_SUCCESS) {
+        return E_NO_MEMORY;
+    }
+    r->servers = *s;
+    return 0;
+}
+
+int resolver_set_servers(struct resolver *r, struct slice servers)
+{
+    ensure_magic(r, RESOLVER_MAGIC);
+    if (servers.len == 0) {
+        return use_servers(r, &r->defaults);
+    }
+    struct servers s;
+    memset(&s, 0, sizeof(s));
     struct slice word;
-    while (next_word(&list, &word)) {
-        int rc = add_server(s, word);
+    while (next_word(&servers, &word)) {
+        int rc = add_server(&s, word);
         if (rc != 0) {
             return rc;
         }
     }
-    return 0;
+    return use_servers(r, &s);
 }
 
 int resolver_new(struct loop *l, const struct resolver_config *config, struct resolver **out)
 {
-    struct servers servers;
-    int rc = read_servers(config, &servers);
-    if (rc != 0) {
-        return rc;
-    }
+    struct resolv_conf conf;
+    memset(&conf, 0, sizeof(conf));
+    conf.ndots = 1;
+    read_resolv_conf(&conf, config->resolv_conf);
+    int rc = 0;
     struct resolver *r = mem_zalloc(sizeof(*r));
     if (r == NULL) {
         return E_NO_MEMORY;
     }
     r->magic = RESOLVER_MAGIC;
     r->loop = l;
+    r->defaults = conf.servers;
     list_init(&r->watches);
     wheel_timer_init(&r->timer, on_timer);
     for (size_t i = 0; i < RESOLVER_SOCKETS_MAX; i++) {
@@ -443,8 +463,11 @@ int resolver_new(struct loop *l, const struct resolver_config *config, struct re
             rc = E_NO_MEMORY;
         }
     }
-    if (rc == 0 && servers.count > 0) {
-        rc = open_channel(r, &servers);
+    if (rc == 0) {
+        rc = open_channel(r, &conf);
+    }
+    if (rc == 0) {
+        rc = resolver_set_servers(r, config->servers);
     }
     if (rc != 0) {
         resolver_free(r);
@@ -566,7 +589,7 @@ static void on_due(struct wheel_timer *t)
         w->fn(w->arg, w->addrs, w->count, 0);
         return;
     }
-    if (r->channel == NULL) {
+    if (r->servers.count == 0) {
         tell_failure(w, E_NOT_RESOLVED);
         return;
     }

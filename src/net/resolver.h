@@ -33,6 +33,9 @@ int resolver_new(struct loop *l, const struct resolver_config *config, struct re
     must_check;
 /** All watches end without a call. Not from inside a resolver_fn. */
 void resolver_free(struct resolver *r);
+/** The servers of a new configuration, as in struct resolver_config; empty: those of resolv_conf.
+ * Lookups that are on their way are repeated. 0, E_NO_MEMORY, E_INVALID (nothing changes). */
+int resolver_set_servers(struct resolver *r, struct slice servers) must_check;
 /** Follows a name (or IP literal). 0 or E_NO_MEMORY. */
 int resolver_watch(struct resolver *r, struct slice name, uint16_t port, resolver_fn *fn, void *arg,
                    struct resolver_watch **out) must_check;

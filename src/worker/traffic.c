@@ -284,7 +284,12 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
         mem_free(tc);
         return e;
     }
-    struct upstream_core what = {.h1 = &tc->h1, .resolver = NULL};
+    struct resolver_config config = {.resolv_conf = t->resolv_conf, .hosts = t->hosts};
+    if (resolver_new(l, &config, &tc->resolver) < 0) {
+        log_line(LOG_WARN, "no resolver: origins given by name cannot be reached");
+        tc->resolver = NULL;
+    }
+    struct upstream_core what = {.h1 = &tc->h1, .resolver = tc->resolver};
     upstream_registry_attach(&t->registry, l->core, &what);
     *out = tc;
     return 0;
@@ -309,18 +314,9 @@ void traffic_core_free(struct traffic_core *tc)
 
 static void set_resolver(struct traffic_core *tc, const struct snapshot *s)
 {
-    if (tc->resolver != NULL) {
-        return; // its servers are those of the first snapshot
+    if (tc->resolver != NULL && resolver_set_servers(tc->resolver, s->resolver) < 0) {
+        log_line(LOG_WARN, "the resolver keeps its servers: the new ones cannot be used");
     }
-    struct resolver_config config = {.servers = s->resolver,
-                                     .resolv_conf = tc->traffic->resolv_conf,
-                                     .hosts = tc->traffic->hosts};
-    if (resolver_new(tc->loop, &config, &tc->resolver) < 0) {
-        log_line(LOG_WARN, "no resolver: origins given by name cannot be reached");
-        return;
-    }
-    struct upstream_core what = {.h1 = &tc->h1, .resolver = tc->resolver};
-    upstream_registry_attach(&tc->traffic->registry, tc->loop->core, &what);
 }
 
 void traffic_core_swap(struct traffic_core *tc, struct snapshot *s)

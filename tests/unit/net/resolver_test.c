@@ -268,6 +268,33 @@ static void asks_the_server(void)
     resolver_free(r);
 }
 
+static void changes_its_servers(void)
+{
+    open_resolver(SLICE(""), SLICE(""), SLICE(""));
+    (void)watch("name.test", &heard[0]);
+    wait_calls(&heard[0], 1, 2);
+    CHECK_EQ_INT(heard[0].error, E_NOT_RESOLVED);
+    CHECK_EQ_INT(resolver_set_servers(r, SLICE("nonsense")), E_INVALID);
+    char server[64];
+    (void)snprintf(server, sizeof(server), "127.0.0.1:%u", port);
+    CHECK_EQ_INT(resolver_set_servers(r, slice_str(server)), 0);
+    wait_calls(&heard[0], 2, 5);
+    CHECK_STR(heard[0].text, "10.0.0.1:80 ");
+    // With a query on its way.
+    behaviour = ANSWER_SILENCE;
+    (void)watch("other.test", &heard[1]);
+    for (int i = 0; i < 5; i++) {
+        loop_turn(&l, 5);
+    }
+    CHECK_EQ_INT(resolver_set_servers(r, SLICE("")), 0);
+    CHECK_EQ_INT(heard[1].error, E_NOT_RESOLVED);
+    behaviour = ANSWER_ADDRESS;
+    CHECK_EQ_INT(resolver_set_servers(r, slice_str(server)), 0);
+    wait_calls(&heard[1], 2, 5);
+    CHECK_STR(heard[1].text, "10.0.0.1:80 ");
+    resolver_free(r);
+}
+
 static void asks_again_when_the_ttl_is_over(void)
 {
     open_with_server("");
@@ -336,6 +363,6 @@ static void teardown(void)
     CHECK(true);
 }
 
-TAP_MAIN(setup, answers_without_a_server, refuses_bad_servers, asks_the_server,
+TAP_MAIN(setup, answers_without_a_server, refuses_bad_servers, changes_its_servers, asks_the_server,
          asks_again_when_the_ttl_is_over, repeats_truncated_answers_over_tcp,
          forgets_watches_that_ended_early, teardown)
