@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The sandbox: after it, a process can do what its role needs and nothing else. Two layers that do
+// not depend on each other: seccomp decides which system calls exist, Landlock which files, TCP
+// ports and processes can be reached by those that do. docs/design/processes.md has the lists and
+// the reasons.
+//
+// A system call that only an attacker would make (exec, fork, ptrace, mount, loading code into the
+// kernel) kills the process; one that a library may try by habit (open, an exotic ioctl) fails with
+// an error, so that the library goes on without it.
+
+#pragma once
+
+#include "base/ensure.h"
+
+enum sandbox_role {
+    SANDBOX_WORKER, // sockets, threads, the JIT of regular expressions; no files
+    SANDBOX_KEEPER, // its channel, the control socket, memory files; no sockets of its own, no files
+};
+
+/** What was in force afterwards. */
+struct sandbox_report {
+    const char *filter;  // name of the seccomp filter, NULL: this kernel has none
+    int landlock_abi;    // 0: this kernel has none
+};
+
+/** Closes the sandbox around the whole process; there is no way out. Call it with one thread and
+ * after os_privileges_drop(); threads that begin later are inside. A kernel without one of the layers
+ * is reported, not an error; a layer that is there and cannot be set is E_DENIED. */
+int os_sandbox_enter(enum sandbox_role role, struct sandbox_report *report) must_check;

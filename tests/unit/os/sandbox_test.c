@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The sandbox bites: each case closes it around a child and tries what must not work there. Where a
+// sanitizer widens the filters, only what they still deny is tried.
+
+#include "os/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "tap.h"
+
+#ifdef ADIT_SANITIZED
+enum { WIDE = 1 };
+#else
+enum { WIDE = 0 };
+#endif
+
+enum { KILLED = 1000, REFUSED = 1, DONE = 0 };
+
+typedef int act_fn(void);
+
+// Runs `act` in a child inside the sandbox: DONE, REFUSED or KILLED.
+static int inside(enum sandbox_role role, act_fn *act)
+{
+    (void)fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        struct sandbox_report report;
+        if (os_sandbox_enter(role, &report) != 0) {
+            _exit(99);
+        }
+        _exit(act());
+    }
+    int status = 0;
+    (void)waitpid(child, &status, 0);
+    if (WIFSIGNALED(status)) {
+        return WTERMSIG(status) == SIGSYS ? KILLED : KILLED + 1;
+    }
+    return WEXITSTATUS(status);
+}
+
+static int result_of(long outcome)
+{
+    return outcome < 0 ? REFUSED : DONE;
+}
+
+static int try_nothing(void)
+{
+    return DONE;
+}
+static int try_open(void)
+{
+    return result_of(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+}
+static int try_create(void)
+{
+    return result_of(open("/tmp/adit-sandbox-test", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+static int try_stat(void)
+{
+    struct stat st;
+    return result_of(stat("/etc/passwd", &st));
+}
+static int try_exec(void)
+{
+    char *argv[] = {NULL};
+    return result_of(execve("/bin/true", argv, argv));
+}
+static int try_execveat(void)
+{
+    return result_of(syscall(SYS_execveat, AT_FDCWD, "/bin/true", NULL, NULL, 0));
+}
+static int try_fork(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(0);
+    }
+    return result_of(child);
+}
+static int try_ptrace(void)
+{
+    return result_of(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
+}
+static int try_unshare(void)
+{
+    return result_of(syscall(SYS_unshare, 0));
+}
+static int try_setuid(void)
+{
+    return result_of(syscall(SYS_setuid, 0));
+}
+static int try_bpf(void)
+{
+    return result_of(syscall(SYS_bpf, 0, NULL, 0));
+}
+static int try_kill_parent(void)
+{
+    return result_of(kill(getppid(), 0));
+}
+static int try_listen(void)
+{
+    return result_of(listen(0, 1));
+}
+static int try_tcp(void)
+{
+    return result_of(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+static int try_udp6(void)
+{
+    return result_of(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+static int try_netlink(void)
+{
+    return result_of(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0));
+}
+static int try_raw(void)
+{
+    return result_of(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP));
+}
+static void *thread_main(void *arg)
+{
+    return arg;
+}
+static int try_thread(void)
+{
+    pthread_t thread;
+    return pthread_create(&thread, NULL, thread_main, NULL) == 0 &&
+                   pthread_join(thread, NULL) == 0
+               ? DONE
+               : REFUSED;
+}
+static int try_executable_memory(void)
+{
+    void *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                    0);
+    return at == MAP_FAILED ? REFUSED : DONE;
+}
+static int try_memory(void)
+{
+    void *at = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return at == MAP_FAILED ? REFUSED : DONE;
+}
+static int try_memfd(void)
+{
+    return result_of(memfd_create("x", MFD_CLOEXEC));
+}
+
+struct trial {
+    const char *name;
+    act_fn *act;
+    int worker;
+    int keeper;
+    int wide; // both, under a sanitizer; -1: not tried
+};
+
+static const struct trial trials[] = {
+    {"nothing", try_nothing, DONE, DONE, DONE},
+    {"open", try_open, REFUSED, REFUSED, DONE},
+    {"create", try_create, REFUSED, REFUSED, REFUSED},
+    {"stat", try_stat, REFUSED, REFUSED, -1},
+    {"exec", try_exec, KILLED, KILLED, REFUSED},
+    {"execveat", try_execveat, KILLED, KILLED, KILLED},
+    {"fork", try_fork, KILLED, KILLED, -1},
+    {"ptrace", try_ptrace, KILLED, KILLED, -1},
+    {"unshare", try_unshare, KILLED, KILLED, KILLED},
+    {"setuid", try_setuid, KILLED, KILLED, KILLED},
+    {"bpf", try_bpf, KILLED, KILLED, KILLED},
+    {"kill", try_kill_parent, REFUSED, REFUSED, -1},
+    {"listen", try_listen, KILLED, KILLED, KILLED},
+    {"tcp", try_tcp, DONE, REFUSED, -1},
+    {"udp6", try_udp6, DONE, REFUSED, -1},
+    {"netlink", try_netlink, REFUSED, REFUSED, -1},
+    {"raw socket", try_raw, REFUSED, REFUSED, -1},
+    {"thread", try_thread, DONE, REFUSED, -1},
+    {"executable memory", try_executable_memory, DONE, REFUSED, -1},
+    {"memory", try_memory, DONE, DONE, DONE},
+    {"memory file", try_memfd, REFUSED, DONE, -1},
+};
+
+static bool unlike(const struct trial *t, enum sandbox_role role, int want)
+{
+    int got = inside(role, t->act);
+    if (got != want) {
+        printf("# %s: got %d, want %d\n", t->name, got, want);
+    }
+    return got != want;
+}
+
+static void the_worker_can_do_its_work_and_no_more(void)
+{
+    for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
+        int want = WIDE ? trials[i].wide : trials[i].worker;
+        CHECK(want < 0 || !unlike(&trials[i], SANDBOX_WORKER, want));
+    }
+}
+
+static void the_keeper_can_do_its_work_and_no_more(void)
+{
+    for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
+        int want = WIDE ? trials[i].wide : trials[i].keeper;
+        CHECK(want < 0 || !unlike(&trials[i], SANDBOX_KEEPER, want));
+    }
+}
+
+static int try_report(void)
+{
+    struct sandbox_report report;
+    // Once more inside: the kernel stacks filters, and the report says what this one is.
+    return WIDE || os_sandbox_enter(SANDBOX_WORKER, &report) != 0 ? DONE : REFUSED;
+}
+
+static void it_cannot_be_entered_twice(void)
+{
+    CHECK_EQ_INT(inside(SANDBOX_WORKER, try_report), DONE);
+}
+
+TAP_MAIN(the_worker_can_do_its_work_and_no_more, the_keeper_can_do_its_work_and_no_more,
+         it_cannot_be_entered_twice)
