@@ -7,6 +7,8 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 // X(name, "one line of prose")
@@ -55,3 +57,16 @@ static inline void counter_sub(struct counters *c, enum counter id, uint64_t n)
 {
     counter_add(c, id, 0 - n);
 }
+
+const char *counter_name(enum counter id);
+/** The table's line of prose. */
+const char *counter_text(enum counter id);
+/** A state of now (open connections), not a count of events. */
+bool counter_is_gauge(enum counter id);
+
+/** Size of the shared block: one row per core. */
+size_t counters_block_bytes(uint32_t cores);
+/** Any process that maps the block. */
+uint64_t counters_sum(const struct counters *rows, uint32_t cores, enum counter id);
+/** A new worker begins: what was open died with the old one. Counts of events go on. */
+void counters_restart(struct counters *rows, uint32_t cores);

@@ -16,7 +16,7 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_stream { LOG_STREAM_ERROR, LOG_STREAM_ACCESS };
 
-enum { LOG_LINE_MAX = 8192 };
+enum { LOG_LINE_MAX = 8192, LOG_TIME_BYTES = 24 };
 
 struct log_ring;
 
@@ -29,7 +29,9 @@ bool log_ring_put(struct log_ring *r, enum log_stream stream, struct slice line)
 uint64_t log_ring_dropped(const struct log_ring *r);
 
 /** The writer: a thread that empties the rings to two descriptors (-1: off) and ends with a last
- * pass. log_writer_reopen() swaps the access descriptor (log rotation). */
+ * pass. The access descriptor becomes the writer's own unless it is a standard one;
+ * log_writer_reopen() swaps it (log rotation). `rings` must outlive the writer. NULL: no memory, no
+ * thread. While lines come it makes no producer call the kernel: it looks every 20 ms. */
 struct log_writer;
 struct log_writer *log_writer_start(struct log_ring *const *rings, uint32_t count, int error_fd,
                                     int access_fd) must_check;
@@ -43,3 +45,5 @@ bool log_enabled(enum log_level level);
 /** One line: "2026-11-23T05:46:12.345Z info what happened key=value"; the caller gives what follows
  * the level. Any thread. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** "2026-11-23T05:46:12.345Z" of milliseconds since 1970; not terminated. */
+void log_time(uint64_t wall_ms, char out[LOG_TIME_BYTES]);
