@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What supervisor, keeper and worker say to each other: small structs of fixed size over packet
+// sockets (os/fdpass.h), some with descriptors. There is one table: who may send a type, how long it
+// is, how many descriptors come with it; ipc_recv() refuses everything else, and texts that are not
+// terminated. So a receiver that trusts nobody need only judge values.
+//
+// A sender is trusted no more than its privileges deserve: the supervisor treats whatever keeper and
+// worker say as if an attacker had written it.
+
+#pragma once
+
+#include <stdint.h>
+
+#include "base/ensure.h"
+#include "base/slice.h"
+#include "os/addr.h"
+
+enum {
+    IPC_CHANNEL = 3,        // where a child finds its channel
+    IPC_PATH_MAX = 1024,
+    IPC_TEXT_MAX = 1024,
+    IPC_USER_MAX = 40,
+    IPC_LISTENERS_MAX = 64,
+    IPC_CORES_MAX = 256,
+    IPC_DOC_MAX = 64 << 20, // bytes of a document
+    IPC_FILE_MAX = 16 << 20, // bytes of a file the keeper asks for
+};
+
+// argv[0] of the processes that the supervisor starts, by which main() knows what it is to be.
+#define KEEPER_ARGV0 "adit: keeper"
+#define WORKER_ARGV0 "adit: worker"
+
+enum ipc_peer { IPC_SUPERVISOR = 1, IPC_KEEPER = 2, IPC_WORKER = 4 };
+
+/** Descriptors that came with a message; the receiver owns those that are not -1. */
+struct ipc_fds {
+    uint32_t count;
+    int fd[2];
+};
+
+// X(name, senders, descriptors at least, at most)
+#define IPC_TABLE(X)                                                                               \
+    X(start_keeper, IPC_SUPERVISOR, 0, 1)                                                          \
+    X(load, IPC_SUPERVISOR | IPC_KEEPER, 0, 0)                                                     \
+    X(file, IPC_SUPERVISOR, 0, 1)                                                                  \
+    X(result, IPC_SUPERVISOR | IPC_WORKER, 0, 0)                                                   \
+    X(status, IPC_SUPERVISOR, 0, 1)                                                                \
+    X(control, IPC_SUPERVISOR, 1, 1)                                                               \
+    X(file_request, IPC_KEEPER, 0, 0)                                                              \
+    X(load_failed, IPC_KEEPER, 0, 0)                                                               \
+    X(plan, IPC_KEEPER, 1, 1)                                                                      \
+    X(status_request, IPC_KEEPER, 0, 0)                                                            \
+    X(reopen_request, IPC_KEEPER, 0, 0)                                                            \
+    X(listener, IPC_SUPERVISOR | IPC_KEEPER, 0, 1)                                                 \
+    X(start_worker, IPC_SUPERVISOR, 1, 2)                                                          \
+    X(doc, IPC_SUPERVISOR, 1, 1)                                                                   \
+    X(unlisten, IPC_SUPERVISOR, 0, 0)                                                              \
+    X(drain, IPC_SUPERVISOR, 0, 0)                                                                 \
+    X(logs, IPC_SUPERVISOR, 0, 1)                                                                  \
+    X(death, IPC_WORKER, 0, 0)
+
+enum ipc_type {
+    IPC_none,
+#define IPC_TYPE(name, senders, fds_min, fds_max) IPC_##name,
+    IPC_TABLE(IPC_TYPE)
+#undef IPC_TYPE
+        IPC_TYPE_COUNT
+};
+
+struct ipc_identity {
+    uint32_t change; // 0: stay who you are
+    uint32_t uid;
+    uint32_t gid;
+};
+
+/** First message of a keeper; a running edge's control socket may come with it. */
+struct ipc_start_keeper {
+    int32_t parent; // pid of the supervisor
+    uint32_t load;  // 1: load at once; 0: a keeper that takes over from one that died
+    struct ipc_identity identity;
+    char path[IPC_PATH_MAX]; // the main file, as the user named it
+};
+
+/** Load the configuration anew; from the keeper: it begins to, on its own account. */
+struct ipc_load {
+    uint32_t unused;
+};
+
+enum ipc_file_kind {
+    IPC_FILE_CONTENT,  // a regular file: its descriptor
+    IPC_FILE_NAMES,    // a directory: a memory file of the names in it, each ended by a NUL
+};
+
+struct ipc_file_request {
+    uint32_t kind; // enum ipc_file_kind
+    char path[IPC_PATH_MAX];
+};
+
+/** Answer to a file_request, with the descriptor when error is 0. */
+struct ipc_file {
+    int32_t error;
+    char text[IPC_TEXT_MAX]; // why, for people
+};
+
+/** The configuration does not check out; the keeper has said so to people. */
+struct ipc_load_failed {
+    uint32_t by_control; // asked for over the control socket
+};
+
+enum ipc_access { IPC_ACCESS_OFF, IPC_ACCESS_STDOUT, IPC_ACCESS_STDERR, IPC_ACCESS_FILE };
+enum ipc_control { IPC_CONTROL_DEFAULT, IPC_CONTROL_OFF, IPC_CONTROL_PATH };
+
+/** What a checked document asks of the supervisor. Its listeners came before, one message each; the
+ * document, sealed, comes with it. */
+struct ipc_plan {
+    uint32_t listeners;
+    uint32_t workers; // threads; 0: as many as CPUs
+    uint32_t log_level;
+    uint32_t access; // enum ipc_access
+    uint32_t control; // enum ipc_control
+    uint32_t connections;
+    uint64_t memory_bytes;
+    uint64_t drain_ms;
+    char user[IPC_USER_MAX];
+    char access_path[IPC_PATH_MAX];
+    char control_path[OS_ADDR_PATH_MAX];
+};
+
+/** One listener: wanted (keeper), bound with its descriptor (to the worker) or as it is (status). */
+struct ipc_listener {
+    uint32_t index; // stays the same as long as the listener is open
+    uint32_t backlog;
+    struct os_addr addr;
+};
+
+/** What became of a plan (to the keeper) or of a document (from the worker). The worker's first
+ * result says that it is ready. */
+struct ipc_result {
+    int32_t error;
+    uint32_t generation;
+    char text[IPC_TEXT_MAX];
+};
+
+struct ipc_status_request {
+    uint32_t unused;
+};
+
+/** The counters come with it, then a listener message for each listener. */
+struct ipc_status {
+    int32_t supervisor;
+    int32_t keeper;
+    int32_t worker;
+    uint32_t cores;
+    uint32_t listeners;
+    uint32_t generation;
+    uint32_t worker_restarts;
+    uint32_t draining;
+    uint64_t started_wall_ms;
+    uint64_t loaded_wall_ms; // when the current generation began
+    char path[IPC_PATH_MAX];
+};
+
+/** The control socket comes with it. */
+struct ipc_control_socket {
+    uint32_t unused;
+};
+
+struct ipc_reopen_request {
+    uint32_t unused;
+};
+
+/** First message of a worker: counters, and the access log's descriptor unless it is off. Listeners
+ * and the document follow. */
+struct ipc_start_worker {
+    int32_t parent;
+    uint32_t cores;
+    uint32_t log_level;
+    uint32_t connections;
+    uint64_t memory_bytes;
+    struct ipc_identity identity;
+};
+
+struct ipc_doc {
+    uint32_t generation;
+};
+
+struct ipc_unlisten {
+    uint32_t index;
+};
+
+/** Stop taking connections, end when the last exchange has or when the time is over. */
+struct ipc_drain {
+    uint64_t limit_ms;
+};
+
+/** The access log's new descriptor, or none: off. */
+struct ipc_logs {
+    uint32_t log_level;
+};
+
+/** A worker's last words, before any core file is written. */
+struct ipc_death {
+    int32_t signal;
+    int32_t core; // -1: not a core's thread
+    uint64_t address;
+    char text[IPC_TEXT_MAX];
+};
+
+struct ipc_message {
+    uint32_t type; // enum ipc_type
+    union {
+        struct ipc_start_keeper start_keeper;
+        struct ipc_load load;
+        struct ipc_file file;
+        struct ipc_result result;
+        struct ipc_status status;
+        struct ipc_control_socket control;
+        struct ipc_file_request file_request;
+        struct ipc_load_failed load_failed;
+        struct ipc_plan plan;
+        struct ipc_status_request status_request;
+        struct ipc_reopen_request reopen_request;
+        struct ipc_listener listener;
+        struct ipc_start_worker start_worker;
+        struct ipc_doc doc;
+        struct ipc_unlisten unlisten;
+        struct ipc_drain drain;
+        struct ipc_logs logs;
+        struct ipc_death death;
+    } u;
+};
+
+/** A message of that type, all zero. */
+void ipc_init(struct ipc_message *m, enum ipc_type type);
+/** Sends it; `fds` stay the caller's. Never waits. 0, E_AGAIN (the other side does not read),
+ * E_RESET (it is gone). Safe in a signal handler. */
+int ipc_send(int channel, const struct ipc_message *m, const int *fds, unsigned count) must_check;
+/** Takes the next message of `from` (one enum ipc_peer), waiting up to timeout_ms (-1: for ever). 0,
+ * E_AGAIN (none), E_EOF (the other side is gone), E_INVALID (the table does not allow it). */
+int ipc_recv(int channel, enum ipc_peer from, struct ipc_message *m, struct ipc_fds *fds,
+             int timeout_ms) must_check;
+/** Closes the descriptors that nobody took. */
+void ipc_drop(struct ipc_fds *fds);
+/** What ipc_recv() checks of a message whose body has `len` bytes: 0 or E_INVALID. */
+int ipc_check(const struct ipc_message *m, size_t len, unsigned fds, enum ipc_peer from) must_check;
+/** The name in the table, for logs. */
+const char *ipc_name(uint32_t type);
+/** Copies text into a message's field, cut to what fits. */
+void ipc_set_text(char *field, size_t size, struct slice text);
