@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The threads of a worker: one per core, each with its own sys, loop, counters, log ring and traffic.
+// The main thread tells them what to do with cores_ask(), which waits until all have done it between
+// two turns of their loops.
+
+#pragma once
+
+#include <stdint.h>
+
+#include "base/ensure.h"
+#include "os/addr.h"
+#include "worker/traffic.h"
+
+struct cores;
+struct log_ring;
+
+enum core_task {
+    CORE_SWAP,     // snapshot
+    CORE_LISTEN,   // fd, index, addr
+    CORE_UNLISTEN, // index
+    CORE_DRAIN,
+    CORE_IS_IDLE,  // the result counts the cores that are not
+    CORE_STOP,     // close everything and end the thread; cores_stop() says it
+};
+
+struct core_order {
+    enum core_task task;
+    int fd;
+    uint32_t index;
+    struct os_addr addr;
+    struct snapshot *snapshot;
+};
+
+/** Makes everything that needs files or memory; no thread yet. `counters` is one row per core. */
+int cores_new(struct traffic *t, const struct traffic_limits *limits, struct counters *counters,
+              struct cores **out) must_check;
+/** Starts the threads (inside the sandbox). 0 or E_NO_MEMORY. */
+int cores_start(struct cores *c) must_check;
+/** Ends the threads and waits for them; their log rings stay, for the writer's last pass. */
+void cores_stop(struct cores *c);
+/** Frees everything; no thread may run. NULL is nothing. */
+void cores_free(struct cores *c);
+/** Gives the order to every core and waits for all. Returns how many answered no: an error, or not
+ * idle. Main thread. */
+unsigned cores_ask(struct cores *c, const struct core_order *order);
+/** The log rings, one per core. */
+struct log_ring *const *cores_log_rings(const struct cores *c);

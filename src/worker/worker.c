@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The worker's main thread, its steward: it starts everything, then waits for messages of the
+// supervisor and passes them to the cores. It carries no traffic, so compiling a new configuration
+// here stalls nobody.
+//
+// Start: take the first message, drop privileges, make loops and traffic (the last moment to open
+// files), close the sandbox, start the threads. The first document completes the start: it is
+// compiled, the listeners that came before it are opened on all cores, and the result says ready.
+// The end: an order to drain, or the loss of the channel, which means that the supervisor is dead.
+
+#include "worker/worker.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/slab.h"
+#include "base/text.h"
+#include "conf/doc.h"
+#include "ipc/messages.h"
+#include "obs/counters.h"
+#include "obs/log.h"
+#include "obs/panic.h"
+#include "os/clock.h"
+#include "os/privileges.h"
+#include "os/memfd.h"
+#include "os/sandbox.h"
+#include "os/shared.h"
+#include "worker/cores.h"
+#include "worker/death.h"
+#include "worker/traffic.h"
+
+enum { DRAIN_LOOK_MS = 20, EXIT_START = 1 };
+
+struct worker_listener {
+    bool used;
+    bool open; // the cores listen on it
+    int fd;
+    struct os_addr addr;
+};
+
+struct worker {
+    struct ipc_start_worker start;
+    struct counters *counters;
+    struct traffic *traffic;
+    struct cores *cores;
+    struct log_writer *log;
+    int access_fd;
+    bool serving; // the first document is in force
+    bool draining;
+    bool ending;
+    uint64_t drain_end_ms;
+    struct worker_listener listeners[IPC_LISTENERS_MAX];
+};
+
+// A document's mapping, kept as long as a snapshot reads it.
+struct mapped_doc {
+    struct slice bytes;
+};
+
+// ---- start --------------------------------------------------------------------------------------
+
+// Terminals and service managers signal whole groups; what they mean is for the supervisor to say.
+static void ignore_signals(void)
+{
+    static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE};
+    for (size_t i = 0; i < array_len(ignored); i++) {
+        ensure(signal(ignored[i], SIG_IGN) != SIG_ERR);
+    }
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int take_start(struct worker *w)
+{
+    struct ipc_message m;
+    struct ipc_fds fds;
+    int error = ipc_recv(IPC_CHANNEL, IPC_SUPERVISOR, &m, &fds, -1);
+    if (error != 0) {
+        return error;
+    }
+    if (m.type != IPC_start_worker || m.u.start_worker.cores == 0 ||
+        m.u.start_worker.cores > IPC_CORES_MAX) {
+        ipc_drop(&fds);
+        return E_INVALID;
+    }
+    w->start = m.u.start_worker;
+    w->access_fd = fds.count > 1 ? fds.fd[1] : -1;
+    log_set_level((enum log_level)w->start.log_level);
+    void *rows = NULL;
+    error = os_shared_map(fds.fd[0], counters_block_bytes(w->start.cores), true, &rows);
+    (void)close(fds.fd[0]);
+    if (error == 0) {
+        w->counters = rows;
+        counters_restart(w->counters, w->start.cores);
+    }
+    return error;
+}
+
+static int drop_privileges(const struct worker *w)
+{
+    struct os_identity who = {
+        .change = w->start.identity.change != 0,
+        .uid = w->start.identity.uid,
+        .gid = w->start.identity.gid,
+    };
+    int error = os_privileges_drop(&who);
+    if (error == 0) {
+        error = os_die_with_parent(w->start.parent);
+    }
+    os_limit_dumps();
+    return error;
+}
+
+static int open_traffic(struct worker *w)
+{
+    struct traffic_limits limits = {
+        .cores = w->start.cores,
+        .connections_max = w->start.connections,
+        .memory_bytes = w->start.memory_bytes,
+    };
+    int error = traffic_new(&limits, &w->traffic);
+    if (error == 0) {
+        error = cores_new(w->traffic, &limits, w->counters, &w->cores);
+    }
+    return error;
+}
+
+static int close_sandbox(void)
+{
+    struct sandbox_report report;
+    int error = os_sandbox_enter(SANDBOX_WORKER, &report);
+    if (error != 0) {
+        log_line(LOG_ERROR, "worker: the sandbox cannot be closed: %s", error_text(error));
+        return error;
+    }
+    if (report.filter == NULL || report.landlock_abi == 0) {
+        log_line(LOG_WARN, "worker: the sandbox is weaker here: %s%s",
+                 report.filter == NULL ? "no seccomp " : "",
+                 report.landlock_abi == 0 ? "no Landlock in this kernel" : "");
+    }
+    log_line(LOG_DEBUG, "worker: sandboxed filter=%s landlock_abi=%d",
+             report.filter != NULL ? report.filter : "none", report.landlock_abi);
+    return 0;
+}
+
+static int start_threads(struct worker *w)
+{
+    w->log = log_writer_start(cores_log_rings(w->cores), w->start.cores, STDERR_FILENO,
+                              w->access_fd);
+    if (w->log == NULL) {
+        return E_NO_MEMORY;
+    }
+    return cores_start(w->cores);
+}
+
+static int start(struct worker *w)
+{
+    int error = take_start(w);
+    if (error == 0) {
+        error = drop_privileges(w);
+    }
+    if (error == 0) {
+        error = open_traffic(w);
+    }
+    if (error == 0) {
+        error = close_sandbox();
+    }
+    return error == 0 ? start_threads(w) : error;
+}
+
+// ---- listeners ----------------------------------------------------------------------------------
+
+// Every core or none.
+static int open_listener(struct worker *w, uint32_t index)
+{
+    struct worker_listener *l = &w->listeners[index];
+    struct core_order order = {
+        .task = CORE_LISTEN,
+        .fd = l->fd,
+        .index = index,
+        .addr = l->addr,
+    };
+    if (cores_ask(w->cores, &order) != 0) {
+        order.task = CORE_UNLISTEN;
+        (void)cores_ask(w->cores, &order);
+        return E_NO_DESCRIPTORS;
+    }
+    l->open = true;
+    return 0;
+}
+
+static void close_listener(struct worker *w, uint32_t index)
+{
+    struct worker_listener *l = &w->listeners[index];
+    if (l->open) {
+        struct core_order order = {.task = CORE_UNLISTEN, .index = index};
+        (void)cores_ask(w->cores, &order);
+    }
+    (void)close(l->fd);
+    *l = (struct worker_listener){.fd = -1};
+}
+
+static bool on_listener(struct worker *w, const struct ipc_listener *m, struct ipc_fds *fds)
+{
+    if (fds->count != 1 || m->index >= IPC_LISTENERS_MAX || w->listeners[m->index].used) {
+        return false;
+    }
+    w->listeners[m->index] =
+        (struct worker_listener){.used = true, .fd = fds->fd[0], .addr = m->addr};
+    fds->count = 0;
+    return true; // opened when the document that comes next is in force
+}
+
+// ---- documents ----------------------------------------------------------------------------------
+
+static void forget_doc(void *owner)
+{
+    struct mapped_doc *doc = owner;
+    os_memfd_unmap(doc->bytes);
+    mem_free(doc);
+}
+
+static int compile(struct worker *w, int fd, uint32_t generation, struct text *why,
+                   struct snapshot **out)
+{
+    struct mapped_doc *mapped = mem_zalloc(sizeof *mapped);
+    if (mapped == NULL) {
+        return E_NO_MEMORY;
+    }
+    int error = os_memfd_map(fd, IPC_DOC_MAX, &mapped->bytes);
+    if (error != 0) {
+        mem_free(mapped);
+        return error;
+    }
+    const struct conf_doc *doc = NULL;
+    error = conf_doc_open(mapped->bytes.ptr, mapped->bytes.len, &doc);
+    if (error == 0) {
+        error = traffic_compile(w->traffic, doc, generation, forget_doc, mapped, why, out);
+    }
+    if (error != 0) {
+        forget_doc(mapped);
+    }
+    return error;
+}
+
+static int open_listeners(struct worker *w, struct text *why)
+{
+    for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        struct worker_listener *l = &w->listeners[i];
+        if (!l->used || l->open) {
+            continue;
+        }
+        int error = open_listener(w, i);
+        if (error != 0) {
+            text_str(why, "a listener cannot be watched: ");
+            text_str(why, error_text(error));
+            return error;
+        }
+    }
+    return 0;
+}
+
+// A running worker opens new listeners first, so that a failure leaves everything as it was; the
+// first time there is no snapshot yet that their connections could use.
+static int put_in_force(struct worker *w, struct snapshot *snapshot, struct text *why)
+{
+    int error = w->serving ? open_listeners(w, why) : 0;
+    if (error != 0) {
+        traffic_discard(w->traffic, snapshot);
+        return error;
+    }
+    struct core_order order = {.task = CORE_SWAP, .snapshot = snapshot};
+    (void)cores_ask(w->cores, &order);
+    return open_listeners(w, why);
+}
+
+static void send_result(int error, uint32_t generation, const struct text *why)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_result);
+    m.u.result.error = error;
+    m.u.result.generation = generation;
+    ipc_set_text(m.u.result.text, sizeof m.u.result.text, text_slice(why));
+    int ignored = ipc_send(IPC_CHANNEL, &m, NULL, 0); // a dead supervisor shows on the next receive
+    (void)ignored;
+}
+
+static void on_doc(struct worker *w, uint32_t generation, int fd)
+{
+    char buffer[IPC_TEXT_MAX];
+    struct text why = text_on(buffer, sizeof buffer - 1);
+    struct snapshot *snapshot = NULL;
+    int error = compile(w, fd, generation, &why, &snapshot);
+    if (error == 0) {
+        error = put_in_force(w, snapshot, &why);
+    }
+    if (error != 0 && why.len == 0) {
+        text_str(&why, error_text(error));
+    }
+    w->serving = w->serving || error == 0;
+    send_result(error, generation, &why);
+}
+
+// ---- messages -----------------------------------------------------------------------------------
+
+static void on_drain(struct worker *w, uint64_t limit_ms)
+{
+    if (w->draining) {
+        return;
+    }
+    w->draining = true;
+    w->drain_end_ms = os_clock_ms() + limit_ms;
+    struct core_order order = {.task = CORE_DRAIN};
+    (void)cores_ask(w->cores, &order);
+    // The cores have taken them out of their loops: now nobody can be waiting on them here.
+    for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        if (w->listeners[i].used) {
+            w->listeners[i].open = false;
+            close_listener(w, i);
+        }
+    }
+}
+
+static bool on_message(struct worker *w, const struct ipc_message *m, struct ipc_fds *fds)
+{
+    switch (m->type) {
+    case IPC_listener:
+        return on_listener(w, &m->u.listener, fds);
+    case IPC_doc:
+        on_doc(w, m->u.doc.generation, fds->fd[0]);
+        return true;
+    case IPC_unlisten:
+        if (m->u.unlisten.index >= IPC_LISTENERS_MAX || !w->listeners[m->u.unlisten.index].used) {
+            return false;
+        }
+        close_listener(w, m->u.unlisten.index);
+        return true;
+    case IPC_drain:
+        on_drain(w, m->u.drain.limit_ms);
+        return true;
+    case IPC_logs:
+        log_set_level((enum log_level)m->u.logs.log_level);
+        log_writer_reopen(w->log, fds->count > 0 ? fds->fd[0] : -1);
+        fds->count = 0;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void take_message(struct worker *w)
+{
+    struct ipc_message m;
+    struct ipc_fds fds;
+    int error = ipc_recv(IPC_CHANNEL, IPC_SUPERVISOR, &m, &fds, 0);
+    if (error == E_AGAIN) {
+        return;
+    }
+    if (error == E_EOF) {
+        w->ending = true; // nobody is left who could want us
+        return;
+    }
+    if (error != 0 || !on_message(w, &m, &fds)) {
+        log_line(LOG_ERROR, "worker: a message of the supervisor was refused type=%s",
+                 error == 0 ? ipc_name(m.type) : "malformed");
+    }
+    if (error == 0) {
+        ipc_drop(&fds);
+    }
+}
+
+static bool drained(struct worker *w)
+{
+    struct core_order order = {.task = CORE_IS_IDLE};
+    return os_clock_ms() >= w->drain_end_ms || cores_ask(w->cores, &order) == 0;
+}
+
+static void serve(struct worker *w)
+{
+    while (!w->ending) {
+        struct pollfd p = {.fd = IPC_CHANNEL, .events = POLLIN};
+        if (poll(&p, 1, w->draining ? DRAIN_LOOK_MS : -1) > 0) {
+            take_message(w);
+        }
+        w->ending = w->ending || (w->draining && drained(w));
+    }
+}
+
+static void stop(struct worker *w)
+{
+    if (w->cores != NULL) {
+        cores_stop(w->cores);
+    }
+    for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        if (w->listeners[i].used) {
+            (void)close(w->listeners[i].fd);
+        }
+    }
+    if (w->log != NULL) {
+        log_writer_stop(w->log);
+    }
+    cores_free(w->cores);
+    traffic_free(w->traffic);
+}
+
+int worker_main(void)
+{
+    static struct worker worker;
+    struct worker *w = &worker;
+    (void)prctl(PR_SET_NAME, "adit-worker", 0, 0, 0);
+    ignore_signals();
+    panic_install("worker");
+    death_install(IPC_CHANNEL);
+    if (death_init_thread() != 0) {
+        return EXIT_START;
+    }
+    int error = start(w);
+    if (error != 0) {
+        log_line(LOG_ERROR, "worker: cannot start: %s", error_text(error));
+    } else {
+        serve(w);
+    }
+    stop(w);
+    death_fini_thread();
+    return error == 0 ? 0 : EXIT_START;
+}
