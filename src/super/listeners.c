@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Binding, keeping and announcing listeners. A listener is recognised over reloads by the address it
+// was asked for, so a port that the kernel chose stays the same.
+
+#include "super/listeners.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "os/listen.h"
+
+enum { LOW_PORTS_END = 1024 };
+
+static struct listener *find(struct listeners *ls, const struct os_addr *asked)
+{
+    for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        struct listener *l = &ls->at[i];
+        // Two that ask for any port are two listeners.
+        if (l->used && !l->wanted && os_addr_eq(&l->asked, asked)) {
+            return l;
+        }
+    }
+    return NULL;
+}
+
+static struct listener *find_free(struct listeners *ls)
+{
+    for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        if (!ls->at[i].used) {
+            return &ls->at[i];
+        }
+    }
+    return NULL;
+}
+
+static void explain(const struct os_addr *addr, int error, struct text *why)
+{
+    text_str(why, "cannot listen on ");
+    os_addr_text(addr, why);
+    text_str(why, ": ");
+    switch (error) {
+    case E_IN_USE:
+        text_str(why, "another program listens there; end it or choose another address");
+        if (addr->kind != OS_ADDR_UNIX) {
+            text_printf(why, " (`ss -ltnp 'sport = :%u'` shows which)", addr->port);
+        }
+        break;
+    case E_DENIED:
+        if (addr->kind == OS_ADDR_UNIX) {
+            text_str(why, "permission denied; the directory must be writable for this user");
+        } else if (addr->port < LOW_PORTS_END) {
+            text_printf(why,
+                        "ports below 1024 need a privilege; start as root, or allow it once with "
+                        "`setcap cap_net_bind_service=+ep` on the program or "
+                        "`sysctl net.ipv4.ip_unprivileged_port_start=%u`",
+                        addr->port);
+        } else {
+            text_str(why, "permission denied");
+        }
+        break;
+    case E_NO_PORTS:
+    case E_NOT_FOUND:
+        text_str(why, addr->kind == OS_ADDR_UNIX ? "the directory does not exist"
+                                                 : "no interface of this machine has this address");
+        break;
+    default:
+        text_str(why, error_text(error));
+        break;
+    }
+}
+
+static int open_one(struct listener *l, const struct ipc_listener *wanted)
+{
+    struct os_listen how = {.addr = wanted->addr, .backlog = (int)wanted->backlog};
+    int fd = os_listen_open(&how);
+    if (fd < 0) {
+        return fd;
+    }
+    struct listener made = {
+        .used = true,
+        .fresh = true,
+        .wanted = true,
+        .fd = fd,
+        .backlog = wanted->backlog,
+        .asked = wanted->addr,
+    };
+    int error = os_listen_addr(fd, &made.bound);
+    if (error != 0) {
+        (void)close(fd);
+        return error;
+    }
+    *l = made;
+    return 0;
+}
+
+int listeners_try(struct listeners *ls, const struct ipc_listener *wanted, uint32_t count,
+                  struct text *why)
+{
+    for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        ensure(!ls->at[i].fresh);
+        ls->at[i].wanted = false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct listener *l = find(ls, &wanted[i].addr);
+        if (l != NULL) {
+            l->wanted = true;
+            continue;
+        }
+        l = find_free(ls);
+        int error = l != NULL ? open_one(l, &wanted[i]) : E_TOO_LARGE;
+        if (error != 0) {
+            explain(&wanted[i].addr, error, why);
+            listeners_undo(ls);
+            return error;
+        }
+    }
+    return 0;
+}
+
+static void close_one(struct listener *l)
+{
+    (void)close(l->fd);
+    os_listen_remove(&l->bound);
+    *l = (struct listener){.fd = -1};
+}
+
+void listeners_commit(struct listeners *ls)
+{
+    for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        struct listener *l = &ls->at[i];
+        if (l->used && !l->wanted) {
+            close_one(l);
+        }
+        l->fresh = false;
+    }
+}
+
+void listeners_undo(struct listeners *ls)
+{
+    for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        struct listener *l = &ls->at[i];
+        if (l->fresh) {
+            close_one(l);
+        }
+        l->wanted = l->used;
+    }
+}
+
+void listeners_close(struct listeners *ls)
+{
+    for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        if (ls->at[i].used) {
+            close_one(&ls->at[i]);
+        }
+    }
+}
+
+static bool is_any(const struct os_addr *a)
+{
+    static const uint8_t zero[16];
+    size_t len = a->kind == OS_ADDR_V4 ? 4 : sizeof zero;
+    return a->kind != OS_ADDR_UNIX && memcmp(a->u.ip, zero, len) == 0;
+}
+
+void listeners_tell(struct listeners *ls)
+{
+    for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        struct listener *l = &ls->at[i];
+        if (!l->used || l->told) {
+            continue;
+        }
+        l->told = true;
+        char buffer[OS_ADDR_TEXT_MAX + 64];
+        struct text t = text_on(buffer, sizeof buffer);
+        text_str(&t, l->bound.kind == OS_ADDR_UNIX ? "listening on " : "listening on http://");
+        if (is_any(&l->bound)) {
+            text_printf(&t, "localhost:%u (every address)", l->bound.port);
+        } else {
+            os_addr_text(&l->bound, &t);
+        }
+        (void)fprintf(stderr, "%.*s\n", (int)t.len, t.ptr);
+    }
+}
