@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The keeper's main loop. It does one thing at a time: a load, or a client of the control socket. It
+// waits only for the supervisor, which always answers, and for control clients with a time limit. An
+// order to load that comes while it is busy is remembered; several of them are one.
+
+#include "keeper/keeper.h"
+
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/slab.h"
+#include "base/text.h"
+#include "conf/load.h"
+#include "keeper/keeper_int.h"
+#include "obs/log.h"
+#include "obs/panic.h"
+#include "os/privileges.h"
+#include "os/sandbox.h"
+
+enum { DIAGNOSTICS_BYTES = 64 << 10 };
+
+// ---- talking to the supervisor ------------------------------------------------------------------
+
+int keeper_send(struct keeper *k, const struct ipc_message *m, const int *fds, unsigned count)
+{
+    int error = ipc_send(IPC_CHANNEL, m, fds, count);
+    k->ending = k->ending || error != 0;
+    return error;
+}
+
+static void take_order(struct keeper *k, const struct ipc_message *m, struct ipc_fds *fds)
+{
+    if (m->type == IPC_load) {
+        k->load_wanted = true;
+    } else if (m->type == IPC_control) {
+        if (k->control >= 0) {
+            (void)close(k->control);
+        }
+        k->control = fds->fd[0];
+        fds->count = 0;
+    }
+}
+
+int keeper_await(struct keeper *k, enum ipc_type type, struct ipc_message *m, struct ipc_fds *fds)
+{
+    for (;;) {
+        int error = ipc_recv(IPC_CHANNEL, IPC_SUPERVISOR, m, fds, -1);
+        if (error == E_AGAIN || error == E_INVALID) {
+            continue;
+        }
+        if (error != 0) {
+            k->ending = true;
+            return error;
+        }
+        if (m->type == (uint32_t)type) {
+            return 0;
+        }
+        take_order(k, m, fds);
+        ipc_drop(fds);
+    }
+}
+
+// ---- loading ------------------------------------------------------------------------------------
+
+static void describe(const struct conf_diags *d, bool colour, struct text *out)
+{
+    for (const struct conf_diag *one = conf_diags_first(d); one != NULL; one = one->next) {
+        conf_diag_text(d, one, colour, out);
+    }
+}
+
+static int tell_failed(struct keeper *k)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_load_failed);
+    return keeper_send(k, &m, NULL, 0);
+}
+
+static int begin_load(struct keeper *k)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_load);
+    k->load_wanted = false;
+    return keeper_send(k, &m, NULL, 0);
+}
+
+// Reads, checks and hands the plan over. E_CONFIG: `out` says what is wrong.
+static int load_and_plan(struct keeper *k, struct text *out)
+{
+    int error = begin_load(k);
+    struct conf_diags *d = conf_diags_new();
+    if (d == NULL || error != 0) {
+        conf_diags_free(d);
+        return error != 0 ? error : E_NO_MEMORY;
+    }
+    struct conf_load in = {.path = k->path, .source = &k->source, .tables = k->tables};
+    struct conf_doc *doc = NULL;
+    error = conf_load(&in, d, &doc);
+    describe(d, isatty(STDERR_FILENO) != 0, out);
+    conf_diags_free(d);
+    if (error == 0) {
+        error = keeper_plan_send(k, doc, out);
+        conf_doc_free(doc);
+    } else if (out->len == 0) {
+        text_str(out, error_text(error));
+    }
+    if (error != 0) {
+        int ignored = tell_failed(k); // when it is gone, the loop ends
+        (void)ignored;
+    }
+    return error;
+}
+
+int keeper_load(struct keeper *k, uint32_t *generation, struct text *out)
+{
+    int error = load_and_plan(k, out);
+    if (error != 0) {
+        return error;
+    }
+    struct ipc_message m;
+    struct ipc_fds fds;
+    error = keeper_await(k, IPC_result, &m, &fds);
+    if (error != 0) {
+        return error;
+    }
+    *generation = m.u.result.generation;
+    if (m.u.result.error != 0) {
+        text_str(out, m.u.result.text);
+        text_char(out, '\n');
+    }
+    return m.u.result.error;
+}
+
+static void load_by_order(struct keeper *k)
+{
+    char *buffer = mem_alloc(DIAGNOSTICS_BYTES);
+    if (buffer == NULL) {
+        return;
+    }
+    struct text out = text_on(buffer, DIAGNOSTICS_BYTES);
+    uint32_t generation = 0;
+    int error = keeper_load(k, &generation, &out);
+    // What the supervisor objected to it has said itself; what the check found is ours to say.
+    if (error == 0 || error == E_CONFIG) {
+        (void)fwrite(out.ptr, 1, out.len, stderr);
+    }
+    mem_free(buffer);
+}
+
+// ---- life ---------------------------------------------------------------------------------------
+
+static void ignore_signals(void)
+{
+    static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE};
+    for (size_t i = 0; i < array_len(ignored); i++) {
+        ensure(signal(ignored[i], SIG_IGN) != SIG_ERR);
+    }
+}
+
+static int close_sandbox(const struct ipc_start_keeper *start)
+{
+    struct os_identity who = {
+        .change = start->identity.change != 0,
+        .uid = start->identity.uid,
+        .gid = start->identity.gid,
+    };
+    int error = os_privileges_drop(&who);
+    if (error == 0) {
+        error = os_die_with_parent(start->parent);
+    }
+    os_limit_dumps();
+    struct sandbox_report report;
+    return error == 0 ? os_sandbox_enter(SANDBOX_KEEPER, &report) : error;
+}
+
+static int take_start(struct keeper *k, bool *load)
+{
+    struct ipc_message m;
+    struct ipc_fds fds;
+    int error = ipc_recv(IPC_CHANNEL, IPC_SUPERVISOR, &m, &fds, -1);
+    if (error != 0) {
+        return error;
+    }
+    if (m.type != IPC_start_keeper) {
+        ipc_drop(&fds);
+        return E_INVALID;
+    }
+    k->control = fds.count > 0 ? fds.fd[0] : -1;
+    memcpy(k->path, m.u.start_keeper.path, sizeof k->path);
+    *load = m.u.start_keeper.load != 0;
+    k->owner = getuid();
+    json_object_seed(0); // reads the system's entropy, so before the sandbox
+    return close_sandbox(&m.u.start_keeper);
+}
+
+static void serve(struct keeper *k)
+{
+    while (!k->ending) {
+        if (k->load_wanted) {
+            load_by_order(k);
+            continue;
+        }
+        struct pollfd p[2] = {
+            {.fd = IPC_CHANNEL, .events = POLLIN},
+            {.fd = k->control, .events = POLLIN},
+        };
+        if (poll(p, array_len(p), -1) <= 0) {
+            continue;
+        }
+        if (p[0].revents != 0) {
+            struct ipc_message m;
+            struct ipc_fds fds;
+            int error = ipc_recv(IPC_CHANNEL, IPC_SUPERVISOR, &m, &fds, 0);
+            if (error == 0) {
+                take_order(k, &m, &fds);
+                ipc_drop(&fds);
+            }
+            k->ending = error == E_EOF;
+        } else if (p[1].revents != 0) {
+            keeper_control(k);
+        }
+    }
+}
+
+int keeper_main(conf_tables_t tables)
+{
+    static struct keeper keeper;
+    struct keeper *k = &keeper;
+    k->magic = KEEPER_MAGIC;
+    k->tables = tables;
+    k->control = -1;
+    (void)prctl(PR_SET_NAME, "adit-keeper", 0, 0, 0);
+    ignore_signals();
+    panic_install("keeper");
+    keeper_source_init(&k->source);
+    bool load = false;
+    int error = take_start(k, &load);
+    if (error != 0) {
+        log_line(LOG_ERROR, "keeper: cannot start: %s", error_text(error));
+        return 1;
+    }
+    if (load) {
+        load_by_order(k);
+    }
+    serve(k);
+    return 0;
+}

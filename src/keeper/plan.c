@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a checked document to what the supervisor has to do: listeners to bind, threads to start, the
+// user, the logs. Only these few values leave the keeper as structs; the rest travels as the sealed
+// document, which the supervisor never reads.
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/num.h"
+#include "base/text.h"
+#include "keeper/keeper_int.h"
+#include "obs/log.h"
+#include "os/addr.h"
+#include "os/memfd.h"
+
+enum {
+    DEFAULT_BACKLOG = 4096,
+    DEFAULT_CONNECTIONS = 65536,
+    DEFAULT_DRAIN_MS = 30000,
+};
+
+static const uint64_t default_memory = UINT64_C(1) << 30;
+
+// "[::]:80" is how a checked document says "every address of both families".
+static bool parse_listen(struct slice text, struct os_addr *out)
+{
+    static const uint8_t any[16];
+    if (os_addr_parse_listen(text, out) != 0) {
+        return false;
+    }
+    if (out->kind == OS_ADDR_V6 && memcmp(out->u.ip, any, sizeof any) == 0) {
+        out->dual = true;
+    }
+    return true;
+}
+
+static int send_listener(struct keeper *k, uint32_t index, struct conf_node node)
+{
+    struct conf_node at = conf_kind_of(node) == CONF_MAP ? conf_get(node, "at") : node;
+    struct conf_node backlog =
+        conf_kind_of(node) == CONF_MAP ? conf_get(node, "backlog") : (struct conf_node){0};
+    struct ipc_message m;
+    ipc_init(&m, IPC_listener);
+    m.u.listener.index = index;
+    m.u.listener.backlog = (uint32_t)conf_int(backlog, DEFAULT_BACKLOG);
+    if (!parse_listen(conf_text(at), &m.u.listener.addr)) {
+        return E_CONFIG;
+    }
+    return keeper_send(k, &m, NULL, 0);
+}
+
+static int send_default_listener(struct keeper *k)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_listener);
+    m.u.listener.backlog = DEFAULT_BACKLOG;
+    ensure(parse_listen(SLICE("[::]:8080"), &m.u.listener.addr));
+    return keeper_send(k, &m, NULL, 0);
+}
+
+static int send_listeners(struct keeper *k, struct conf_node listen, uint32_t *count,
+                          struct text *why)
+{
+    if (!conf_exists(listen)) {
+        *count = 1;
+        return send_default_listener(k);
+    }
+    if (conf_kind_of(listen) != CONF_LIST) {
+        *count = 1;
+        return send_listener(k, 0, listen);
+    }
+    *count = conf_count(listen);
+    if (*count > IPC_LISTENERS_MAX) {
+        text_printf(why, "listen: at most %d listeners", IPC_LISTENERS_MAX);
+        return E_CONFIG;
+    }
+    uint32_t index = 0;
+    int error = 0;
+    conf_each(node, listen)
+    {
+        error = error == 0 ? send_listener(k, index, node) : error;
+        index++;
+    }
+    return error;
+}
+
+static int plan_access(struct ipc_plan *plan, struct conf_node access, struct text *why)
+{
+    struct slice to = SLICE("stdout");
+    if (conf_exists(access) && conf_kind_of(access) == CONF_SCALAR) {
+        to = conf_is_off(access) ? SLICE("off") : to;
+    } else if (conf_exists(access)) {
+        to = conf_string(conf_get(access, "to"), "stdout");
+    }
+    if (to.len >= sizeof plan->access_path) {
+        text_printf(why, "access_log: a path may have %d bytes\n", IPC_PATH_MAX - 1);
+        return E_CONFIG;
+    }
+    plan->access = slice_eq(to, SLICE("off"))      ? IPC_ACCESS_OFF
+                   : slice_eq(to, SLICE("stdout")) ? IPC_ACCESS_STDOUT
+                   : slice_eq(to, SLICE("stderr")) ? IPC_ACCESS_STDERR
+                                                   : IPC_ACCESS_FILE;
+    if (plan->access == IPC_ACCESS_FILE) {
+        ipc_set_text(plan->access_path, sizeof plan->access_path, to);
+    }
+    return 0;
+}
+
+static void plan_control(struct ipc_plan *plan, struct conf_node control)
+{
+    if (!conf_exists(control)) {
+        plan->control = IPC_CONTROL_DEFAULT;
+    } else if (conf_is_off(control)) {
+        plan->control = IPC_CONTROL_OFF;
+    } else {
+        plan->control = IPC_CONTROL_PATH;
+        struct slice path = conf_text(control);
+        if (slice_starts(path, SLICE("unix:"))) {
+            path = slice_from(path, 5);
+        }
+        ipc_set_text(plan->control_path, sizeof plan->control_path, path);
+    }
+}
+
+static uint32_t log_level_of(struct slice word)
+{
+    static const char *const words[] = {"debug", "info", "warn", "error"};
+    for (uint32_t i = 0; i < array_len(words); i++) {
+        if (slice_eq(word, slice_str(words[i]))) {
+            return i;
+        }
+    }
+    return LOG_INFO;
+}
+
+static int fill_plan(struct ipc_plan *plan, struct conf_node root, struct text *why)
+{
+    struct slice workers = conf_string(conf_get(root, "workers"), "auto");
+    uint64_t count = 0;
+    if (num_parse_u64(workers, IPC_CORES_MAX, &count) == 0) {
+        plan->workers = (uint32_t)count;
+    }
+    plan->log_level = log_level_of(conf_string(conf_get(root, "log"), "info"));
+    plan->drain_ms = conf_duration_ms(conf_get(root, "drain"), DEFAULT_DRAIN_MS);
+    plan->connections = (uint32_t)conf_int(conf_get(root, "connections"), DEFAULT_CONNECTIONS);
+    plan->memory_bytes = conf_size(conf_get(root, "memory"), default_memory);
+    ipc_set_text(plan->user, sizeof plan->user, conf_string(conf_get(root, "user"), ""));
+    plan_control(plan, conf_get(root, "control"));
+    return plan_access(plan, conf_get(root, "access_log"), why);
+}
+
+int keeper_plan_send(struct keeper *k, const struct conf_doc *doc, struct text *why)
+{
+    struct conf_node root = conf_root(doc);
+    struct ipc_message m;
+    ipc_init(&m, IPC_plan);
+    int error = send_listeners(k, conf_get(root, "listen"), &m.u.plan.listeners, why);
+    if (error == 0) {
+        error = fill_plan(&m.u.plan, root, why);
+    }
+    if (error != 0) {
+        return error;
+    }
+    int fd = os_memfd_make("adit-document", conf_doc_bytes(doc));
+    if (fd < 0) {
+        return fd;
+    }
+    error = keeper_send(k, &m, &fd, 1);
+    (void)close(fd);
+    return error;
+}
