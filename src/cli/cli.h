@@ -6,7 +6,11 @@
 
 #include "cli/options.h"
 
+extern const struct cli_command cli_serve;
+extern const struct cli_command cli_proxy;
 extern const struct cli_command cli_check;
+extern const struct cli_command cli_reload;
+extern const struct cli_command cli_status;
 extern const struct cli_command cli_schema;
 extern const struct cli_command cli_help;
 extern const struct cli_command cli_completion;

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// adit status: how the running edge is. It works on a hung worker as well: the counters are read from
+// memory that the supervisor shares.
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/control.h"
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "?";
+}
+
+static int64_t number_of(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static int64_t pid_of(const json_t *answer, const char *process)
+{
+    return number_of(json_object_get(answer, process), "pid");
+}
+
+static void print_uptime(int64_t seconds)
+{
+    printf("up           ");
+    if (seconds >= 86400) {
+        printf("%" PRId64 "d ", seconds / 86400);
+    }
+    if (seconds >= 3600) {
+        printf("%" PRId64 "h ", seconds / 3600 % 24);
+    }
+    printf("%" PRId64 "m %" PRId64 "s\n", seconds / 60 % 60, seconds % 60);
+}
+
+static void print_for_people(const json_t *answer)
+{
+    const json_t *worker = json_object_get(answer, "worker");
+    const json_t *configuration = json_object_get(answer, "configuration");
+    printf("adit %s%s\n", text_of(answer, "version"),
+           json_is_true(json_object_get(answer, "draining")) ? ", stopping" : "");
+    print_uptime(number_of(answer, "uptime_s"));
+    printf("processes    supervisor %" PRId64 ", keeper %" PRId64 ", worker %" PRId64 "\n",
+           pid_of(answer, "supervisor"), pid_of(answer, "keeper"), pid_of(answer, "worker"));
+    printf("worker       %" PRId64 " threads, restarted %" PRId64 " times\n",
+           number_of(worker, "threads"), number_of(worker, "restarts"));
+    printf("config       %s, generation %" PRId64 "\n", text_of(configuration, "path"),
+           number_of(configuration, "generation"));
+    size_t index = 0;
+    json_t *one = NULL;
+    json_array_foreach(json_object_get(answer, "listeners"), index, one)
+    {
+        printf("%-12s %s\n", index == 0 ? "listening" : "", text_of(one, "address"));
+    }
+    const char *name = NULL;
+    json_t *value = NULL;
+    printf("counters\n");
+    json_object_foreach(json_object_get(answer, "counters"), name, value)
+    {
+        printf("  %-24s %" PRId64 "\n", name, (int64_t)json_integer_value(value));
+    }
+}
+
+static int run(const struct cli_parsed *p)
+{
+    json_t *answer = control_ask(cli_value(p, "control"), "status");
+    if (answer == NULL) {
+        return CLI_FAILURE;
+    }
+    bool ok = json_is_true(json_object_get(answer, "ok"));
+    if (cli_given(p, "json")) {
+        (void)json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+        (void)putchar('\n');
+    } else if (ok) {
+        print_for_people(answer);
+    } else {
+        (void)fprintf(stderr, "adit: %s\n", text_of(answer, "error"));
+    }
+    json_decref(answer);
+    return ok ? CLI_OK : CLI_FAILURE;
+}
+
+static const struct cli_option options[] = {
+    {.name = "control", .value = "PATH", .text = "the control socket, if not in its usual place"},
+    {.name = "json", .text = "as one JSON object"},
+    {.name = NULL},
+};
+
+const struct cli_command cli_status = {
+    .name = "status",
+    .text = "shows how the running edge is: processes, listeners, counters",
+    .options = options,
+    .run = run,
+};
