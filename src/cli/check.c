@@ -10,9 +10,10 @@
 #include "base/error.h"
 #include "base/slab.h"
 #include "base/text.h"
+#include "conf/load.h"
+
 #include "cli/cli.h"
 #include "cli/report.h"
-#include "conf/load.h"
 
 static int read_stdin(char **buffer, struct slice *out)
 {

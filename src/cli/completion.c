@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "conf/schema.h"
+
+#include "cli/cli.h"
 
 static void put_commands(const char *between)
 {

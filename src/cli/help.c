@@ -7,9 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/nearest.h"
+
 #include "cli/cli.h"
 #include "cli/page.h"
-#include "conf/nearest.h"
 
 enum { PATH_LEN_MAX = 4096 };
 

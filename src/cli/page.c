@@ -6,8 +6,9 @@
 
 #include <string.h>
 
-#include "cli/cli.h"
 #include "conf/template.h"
+
+#include "cli/cli.h"
 
 enum { PAGE_TEXT_MAX = 512, PAGE_WIDTH = 78 };
 

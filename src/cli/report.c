@@ -8,8 +8,9 @@
 
 #include "base/slice.h"
 #include "base/text.h"
-#include "cli/options.h"
 #include "conf/diag.h"
+
+#include "cli/options.h"
 
 enum { REPORT_BYTES_MAX = 16384 }; // of one diagnostic: message, hint and a source line, escaped
 

@@ -9,8 +9,9 @@
 #include <string.h>
 
 #include "base/ensure.h"
-#include "cli/cli.h"
 #include "conf/schema.h"
+
+#include "cli/cli.h"
 
 enum { DEFINITIONS_MAX = 64 };
 

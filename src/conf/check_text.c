@@ -9,12 +9,13 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "base/text.h"
+#include "os/addr.h"
+
 #include "conf/address.h"
 #include "conf/nearest.h"
 #include "conf/template.h"
 #include "conf/tree_int.h"
 #include "conf/value.h"
-#include "os/addr.h"
 
 enum {
     CANONICAL_MAX = 512,

@@ -3,8 +3,8 @@
 // The scan: every way gives what the scalar reference gives, whole, cut in two at every byte, byte by
 // byte, and wherever in a block the interesting byte stands.
 
-#include "h1/codec_int.h"
 #include "codec_help.h"
+#include "h1/codec_int.h"
 
 struct result {
     int rc;
