@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "base/ensure.h"
 #include "conf/doc.h"
 #include "conf/schema.h"
 
@@ -52,3 +53,15 @@ struct module {
 };
 
 extern const struct module *const modules[]; // NULL-terminated; src/main/modules.c
+
+/** Which slot of an exchange is the module's: its place in modules[], which it must be in. For
+ * compile(), which keeps it in its conf. */
+static inline unsigned module_index(const struct module *m)
+{
+    unsigned i = 0;
+    while (modules[i] != m) {
+        ensure(modules[i] != NULL);
+        i++;
+    }
+    return i;
+}
