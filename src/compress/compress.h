@@ -7,4 +7,5 @@
 
 #include "proxy/module.h"
 
+extern const struct conf_directive compress_directives[];
 extern const struct module compress_module;

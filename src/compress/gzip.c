@@ -89,16 +89,14 @@ static const struct conf_directive compress_rows[] = {
         .list = true,
         .fallback = "text/*, application/json, application/javascript, application/xml, "
                     "application/wasm, *+json, *+xml, image/bmp, font/ttf, font/otf",
-        .text = "media types that are worth it: whole, text/* or *+json",
-        .example = "types: [text/*, application/json]\n",
+        .text = "Media types that are worth it: whole, text/* or *+json.",
     },
     {
         .name = "min",
         .contexts = CONF_IN_OBJECT,
         .type = CONF_TYPE_SIZE,
         .fallback = "1KiB",
-        .text = "shorter bodies go out as they are; bodies of unknown length are compressed",
-        .example = "min: 4KiB\n",
+        .text = "Shorter bodies go out as they are; bodies of unknown length are compressed.",
     },
     {
         .name = "level",
@@ -107,13 +105,12 @@ static const struct conf_directive compress_rows[] = {
         .min = 1,
         .max = 9,
         .fallback = "3",
-        .text = "1 to 3 are fast (ISA-L), 4 to 9 smaller and several times slower (zlib)",
-        .example = "level: 6\n",
+        .text = "1 to 3 are fast (ISA-L), 4 to 9 smaller and several times slower (zlib).",
     },
     CONF_END,
 };
 
-static const struct conf_directive directives[] = {
+const struct conf_directive compress_directives[] = {
     {
         .name = "compress",
         .contexts = CONF_IN_ALL,
@@ -127,7 +124,10 @@ static const struct conf_directive directives[] = {
         .since = "0.1",
         .text = "Compresses responses with gzip for clients that take it, as a stream: what the "
                 "origin sends passes at once.",
-        .example = "compress: on\n",
+        .example = "sites:\n"
+                   "  example.com:\n"
+                   "    compress: on\n"
+                   "    proxy: 3000\n",
         .check = check_compress,
     },
     CONF_END,
@@ -478,7 +478,7 @@ static enum stage_result on_response(struct exchange *x, const void *conf)
 
 const struct module compress_module = {
     .name = "compress",
-    .directives = directives,
+    .directives = compress_directives,
     .compile = compile,
     .on_request = on_request,
     .on_response = on_response,

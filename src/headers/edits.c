@@ -64,8 +64,7 @@ static const struct conf_directive value_row[] = {
         .name = "value",
         .contexts = CONF_IN_OBJECT,
         .type = CONF_TYPE_TEMPLATE,
-        .text = "the field's value, with variables",
-        .example = "strict-transport-security: max-age=31536000\n",
+        .text = "The field's value.",
     },
     CONF_END,
 };
@@ -76,8 +75,7 @@ static const struct conf_directive edit_rows[] = {
         .contexts = CONF_IN_OBJECT,
         .type = CONF_TYPE_FIELD,
         .list = true,
-        .text = "names of fields to take out, whoever sent them",
-        .example = "remove: [server, x-powered-by]\n",
+        .text = "Names of fields to take out, whoever sent them.",
     },
     {
         .name = "set",
@@ -85,8 +83,7 @@ static const struct conf_directive edit_rows[] = {
         .type = CONF_TYPE_MAP,
         .key_type = CONF_TYPE_FIELD,
         .rows = value_row,
-        .text = "fields to set; what was there under the name is replaced",
-        .example = "set: {x-client: $client}\n",
+        .text = "Fields to set; what was there under the name is replaced.",
     },
     {
         .name = "add",
@@ -94,8 +91,7 @@ static const struct conf_directive edit_rows[] = {
         .type = CONF_TYPE_MAP,
         .key_type = CONF_TYPE_FIELD,
         .rows = value_row,
-        .text = "fields to add beside what is there under the name",
-        .example = "add: {link: \"</style.css>; rel=preload\"}\n",
+        .text = "Fields to add beside what is there under the name.",
     },
     CONF_END,
 };
@@ -106,21 +102,19 @@ static const struct conf_directive direction_rows[] = {
         .contexts = CONF_IN_OBJECT,
         .type = CONF_TYPE_OBJECT,
         .rows = edit_rows,
-        .text = "fields of the request, before it goes to the origin",
-        .example = "request: {remove: cookie}\n",
+        .text = "Fields of the request, before it goes to the origin.",
     },
     {
         .name = "response",
         .contexts = CONF_IN_OBJECT,
         .type = CONF_TYPE_OBJECT,
         .rows = edit_rows,
-        .text = "fields of the response, before it goes to the client",
-        .example = "response: {set: {x-frame-options: DENY}}\n",
+        .text = "Fields of the response, before it goes to the client.",
     },
     CONF_END,
 };
 
-static const struct conf_directive directives[] = {
+const struct conf_directive headers_directives[] = {
     {
         .name = "headers",
         .contexts = CONF_IN_ALL,
@@ -131,7 +125,10 @@ static const struct conf_directive directives[] = {
         .since = "0.1",
         .text = "Changes header fields of requests and responses: remove, then set, then add; the "
                 "site's edits come before the route's.",
-        .example = "headers: {response: {remove: server, set: {x-frame-options: DENY}}}\n",
+        .example = "sites:\n"
+                   "  example.com:\n"
+                   "    headers: {response: {remove: server, set: {x-frame-options: DENY}}}\n"
+                   "    proxy: 3000\n",
         .check = check_edits,
     },
     CONF_END,
@@ -277,7 +274,7 @@ static enum stage_result on_response(struct exchange *x, const void *conf)
 
 const struct module headers_module = {
     .name = "headers",
-    .directives = directives,
+    .directives = headers_directives,
     .compile = compile,
     .on_request = on_request,
     .on_response = on_response,

@@ -7,6 +7,11 @@
 
 #include "proxy/module.h"
 
+extern const struct conf_directive headers_directives[];
+extern const struct conf_directive rewrite_directives[];
+extern const struct conf_directive redirect_directives[];
+extern const struct conf_directive respond_directives[];
+
 extern const struct module headers_module;
 extern const struct module rewrite_module;
 extern const struct module redirect_module;

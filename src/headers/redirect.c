@@ -34,8 +34,7 @@ static const struct conf_directive redirect_rows[] = {
         .contexts = CONF_IN_OBJECT,
         .type = CONF_TYPE_TEMPLATE,
         .required = true,
-        .text = "where to: a path, or a whole URL",
-        .example = "to: https://$host$path$query\n",
+        .text = "Where to: a path, or a whole URL.",
     },
     {
         .name = "status",
@@ -44,13 +43,12 @@ static const struct conf_directive redirect_rows[] = {
         .min = 301,
         .max = 308,
         .fallback = "302",
-        .text = "301, 302, 303, 307 or 308",
-        .example = "status: 308\n",
+        .text = "301, 302, 303, 307 or 308.",
     },
     CONF_END,
 };
 
-static const struct conf_directive directives[] = {
+const struct conf_directive redirect_directives[] = {
     {
         .name = "redirect",
         .contexts = CONF_IN_ROUTING,
@@ -62,7 +60,11 @@ static const struct conf_directive directives[] = {
         .aka = "redir return moved",
         .since = "0.1",
         .text = "Sends the client elsewhere; the query is not carried on unless $query says so.",
-        .example = "redirect: {to: /new/$match(1), status: 301}\n",
+        .example = "sites:\n"
+                   "  example.com:\n"
+                   "    routes:\n"
+                   "      - {path: /old/*, redirect: {to: /new/$match(1), status: 301}}\n"
+                   "      - {proxy: 3000}\n",
         .check = check_redirect,
     },
     CONF_END,
@@ -127,7 +129,7 @@ static enum stage_result on_request(struct exchange *x, const void *conf)
 
 const struct module redirect_module = {
     .name = "redirect",
-    .directives = directives,
+    .directives = redirect_directives,
     .compile = compile,
     .on_request = on_request,
 };

@@ -60,8 +60,7 @@ static const struct conf_directive value_row[] = {
         .name = "value",
         .contexts = CONF_IN_OBJECT,
         .type = CONF_TYPE_TEMPLATE,
-        .text = "the field's value, with variables",
-        .example = "cache-control: no-store\n",
+        .text = "The field's value.",
     },
     CONF_END,
 };
@@ -74,15 +73,13 @@ static const struct conf_directive respond_rows[] = {
         .min = 200,
         .max = 599,
         .fallback = "200",
-        .text = "the status of the answer",
-        .example = "status: 410\n",
+        .text = "The status of the answer.",
     },
     {
         .name = "body",
         .contexts = CONF_IN_OBJECT,
         .type = CONF_TYPE_TEMPLATE,
-        .text = "the body, with variables; plain text unless `headers` names another type",
-        .example = "body: \"hello $client\"\n",
+        .text = "The body; plain text unless `headers` names another type.",
     },
     {
         .name = "headers",
@@ -90,13 +87,12 @@ static const struct conf_directive respond_rows[] = {
         .type = CONF_TYPE_MAP,
         .key_type = CONF_TYPE_FIELD,
         .rows = value_row,
-        .text = "fields of the answer",
-        .example = "headers: {content-type: application/json}\n",
+        .text = "Fields of the answer.",
     },
     CONF_END,
 };
 
-static const struct conf_directive directives[] = {
+const struct conf_directive respond_directives[] = {
     {
         .name = "respond",
         .contexts = CONF_IN_ROUTING,
@@ -110,8 +106,12 @@ static const struct conf_directive directives[] = {
         .text =
             "Answers by itself: a text, a status (`respond: 404` gives the error page), or both "
             "with fields of their own.",
-        .example = "respond: {status: 200, body: \"{\\\"ok\\\": true}\", headers: {content-type: "
-                   "application/json}}\n",
+        .example = "sites:\n"
+                   "  example.com:\n"
+                   "    routes:\n"
+                   "      - {path: /health, respond: ok}\n"
+                   "      - {path: /gone/*, respond: 410}\n"
+                   "      - {proxy: 3000}\n",
         .check = check_respond,
     },
     CONF_END,
@@ -212,7 +212,7 @@ static enum stage_result on_request(struct exchange *x, const void *conf)
 
 const struct module respond_module = {
     .name = "respond",
-    .directives = directives,
+    .directives = respond_directives,
     .compile = compile,
     .on_request = on_request,
 };

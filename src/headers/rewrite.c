@@ -48,27 +48,24 @@ static const struct conf_directive rewrite_rows[] = {
         .name = "to",
         .contexts = CONF_IN_OBJECT,
         .type = CONF_TYPE_TEMPLATE,
-        .text = "the new path; with a `?` in it the query is replaced as well",
-        .example = "to: /v2$path\n",
+        .text = "The new path; with a `?` in it the query is replaced as well.",
     },
     {
         .name = "strip",
         .contexts = CONF_IN_OBJECT,
         .type = CONF_TYPE_STRING,
-        .text = "a leading part of the path that is taken off",
-        .example = "strip: /app\n",
+        .text = "A leading part of the path that is taken off.",
     },
     {
         .name = "regex",
         .contexts = CONF_IN_OBJECT,
         .type = CONF_TYPE_REGEX,
-        .text = "only paths that match are rewritten; $match(1) is the first group",
-        .example = "regex: \"^/user/([0-9]+)$\"\n",
+        .text = "Only paths that match are rewritten; $match(1) is the first group.",
     },
     CONF_END,
 };
 
-static const struct conf_directive directives[] = {
+const struct conf_directive rewrite_directives[] = {
     {
         .name = "rewrite",
         .contexts = CONF_IN_ROUTING,
@@ -81,7 +78,10 @@ static const struct conf_directive directives[] = {
         .since = "0.1",
         .text = "Changes the path before the request goes to the origin; the route is chosen "
                 "before that and logs keep the client's path.",
-        .example = "rewrite: {strip: /app}\n",
+        .example = "sites:\n"
+                   "  example.com:\n"
+                   "    rewrite: {strip: /app}\n"
+                   "    proxy: 3000\n",
         .check = check_rewrite,
     },
     CONF_END,
@@ -209,7 +209,7 @@ static enum stage_result on_request(struct exchange *x, const void *conf)
 
 const struct module rewrite_module = {
     .name = "rewrite",
-    .directives = directives,
+    .directives = rewrite_directives,
     .compile = compile,
     .on_request = on_request,
 };

@@ -4,16 +4,29 @@
 // them first to last, responses last to first. The tables of directives make the configuration
 // language; their order is that of the reference pages.
 
+#include "compress/compress.h"
 #include "conf/schema.h"
+#include "headers/headers.h"
 #include "proxy/directives.h"
 #include "proxy/module.h"
 #include "super/directives.h"
 #include "upstream/directives.h"
 
 const struct module *const modules[] = {
-    NULL,
+    &compress_module, // nearest to the client: sees what it asked for, and the answer's last form
+    &headers_module,  &rewrite_module, &redirect_module, &respond_module, NULL,
 };
 
 const struct conf_directive *const conf_tables[] = {
-    super_directives, proxy_directives, proxy_matches, upstream_directives, conf_language, NULL,
+    super_directives,
+    proxy_directives,
+    proxy_matches,
+    upstream_directives,
+    redirect_directives,
+    respond_directives,
+    rewrite_directives,
+    headers_directives,
+    compress_directives,
+    conf_language,
+    NULL,
 };
