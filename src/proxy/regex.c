@@ -125,7 +125,8 @@ int regex_compile(struct slice pattern, struct arena *arena, const struct regex 
     if (compiled == NULL) {
         error->offset = offset;
         (void)pcre2_get_error_message(code, (PCRE2_UCHAR *)error->message, sizeof(error->message));
-        return code == PCRE2_ERROR_NOMEMORY ? E_NO_MEMORY : E_INVALID;
+        bool memory = code == PCRE2_ERROR_NOMEMORY || code == PCRE2_ERROR_HEAP_FAILED;
+        return memory ? E_NO_MEMORY : E_INVALID;
     }
     *r = (struct regex){.magic = REGEX_MAGIC, .code = compiled, .pattern = pattern};
     if (arena_on_fini(arena, free_regex, r) != 0) {

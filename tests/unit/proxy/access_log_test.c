@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Log lines: what they say, and that nothing a peer sends can break them.
 
 #include "proxy/access_log.h"
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Error answers in all their forms.
 
 #include "proxy/error_page.h"
 

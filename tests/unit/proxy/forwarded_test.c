@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Who the client is, and what origins are told.
 
 #include "proxy/forwarded.h"
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Wildcards in paths: what they take, what they catch, what they cost.
 
 #include "proxy/glob.h"
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Parameters of query strings.
 
 #include "proxy/query.h"
 

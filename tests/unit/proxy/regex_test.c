@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Regular expressions and their limits.
 
 #include "proxy/regex.h"
 
