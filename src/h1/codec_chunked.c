@@ -174,7 +174,8 @@ int h1_parse_trailers(struct h1_chunked *d, const struct h1_limits *limits, cons
 {
     ensure(d->state == CHUNK_TRAILERS);
     size_t len;
-    int rc = h1_scan_with(h1_scan_best(), true, &d->scan, limits, p, n, &len);
+    struct h1_scan_mode mode = {h1_scan_best(), true};
+    int rc = h1_scan_with(mode, &d->scan, limits, p, n, &len);
     if (rc != 0) {
         return rc == E_AGAIN || rc == E_HEAD_TOO_LARGE ? rc : E_BAD_TRAILER;
     }

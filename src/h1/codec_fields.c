@@ -183,6 +183,10 @@ static int take_option(struct h1_hop *hop, struct slice option)
 static int take_connection(struct h1_hop *hop, struct slice value)
 {
     struct slice element;
+    if (http_name_of(value) == HTTP_KEEP_ALIVE) { // nearly always, and not a list
+        hop->keep_alive = true;
+        return 0;
+    }
     while (slice_next_element(&value, &element)) {
         int rc = take_option(hop, element);
         if (rc != 0) {

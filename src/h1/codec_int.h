@@ -19,11 +19,16 @@ enum {
 
 enum h1_scan_way { H1_SCAN_SCALAR, H1_SCAN_SIMD16, H1_SCAN_AVX2, H1_SCAN_WAYS };
 
-/** h1_scan_head() by one implementation; `trailers`: a section of fields without a first line, which may
- * be empty. Every way gives the same result and leaves the same state. */
-int h1_scan_with(enum h1_scan_way way, bool trailers, struct h1_scan *scan,
-                 const struct h1_limits *limits, const char *p, size_t n, size_t *head_len)
-    must_check;
+/** How to scan: by which implementation, and whether the section is one of trailers, which has no first
+ * line and may be empty. */
+struct h1_scan_mode {
+    enum h1_scan_way way;
+    bool trailers;
+};
+
+/** h1_scan_head() in a given mode. Every way gives the same result and leaves the same state. */
+int h1_scan_with(struct h1_scan_mode mode, struct h1_scan *scan, const struct h1_limits *limits,
+                 const char *p, size_t n, size_t *head_len) must_check;
 /** False where the machine lacks it. */
 bool h1_scan_has(enum h1_scan_way way);
 /** The fastest one that is there. */

@@ -225,7 +225,7 @@ static int walk_masks(struct walk *w, size_t base, const uint64_t *masks, unsign
     return WALK_ON;
 }
 
-static int scan_masks(enum h1_scan_way way, bool trailers, struct h1_scan *scan,
+static int scan_masks(struct h1_scan_mode mode, struct h1_scan *scan,
                       const struct h1_limits *limits, const char *p, size_t n, size_t *head_len)
 {
     bool seen = (scan->state & SCAN_LINE_SEEN) != 0;
@@ -234,15 +234,15 @@ static int scan_masks(enum h1_scan_way way, bool trailers, struct h1_scan *scan,
         .end = num_min_size(n, limits->head_bytes),
         .line = (scan->state & SCAN_IN_LINE) != 0 ? SIZE_MAX : scan->pos,
         .done = scan->pos,
-        .line_max = seen ? SIZE_MAX : first_line_max(limits, trailers),
-        .trailers = trailers,
+        .line_max = seen ? SIZE_MAX : first_line_max(limits, mode.trailers),
+        .trailers = mode.trailers,
     };
     size_t pos = scan->pos;
     int rc = WALK_ON;
     while (pos < w.end && rc == WALK_ON) {
         uint64_t masks[BLOCKS_MAX];
-        unsigned count = way == H1_SCAN_AVX2 ? masks_avx2(p, pos, w.end, masks)
-                                             : masks_simd16(p, pos, w.end, masks);
+        unsigned count = mode.way == H1_SCAN_AVX2 ? masks_avx2(p, pos, w.end, masks)
+                                                  : masks_simd16(p, pos, w.end, masks);
         rc = walk_masks(&w, pos, masks, count);
         pos += (size_t)count * BLOCK_BYTES;
     }
@@ -265,18 +265,19 @@ static int scan_masks(enum h1_scan_way way, bool trailers, struct h1_scan *scan,
     return n >= limits->head_bytes ? E_HEAD_TOO_LARGE : E_AGAIN;
 }
 
-int h1_scan_with(enum h1_scan_way way, bool trailers, struct h1_scan *scan,
-                 const struct h1_limits *limits, const char *p, size_t n, size_t *head_len)
+int h1_scan_with(struct h1_scan_mode mode, struct h1_scan *scan, const struct h1_limits *limits,
+                 const char *p, size_t n, size_t *head_len)
 {
     ensure(scan->pos <= n);
-    if (way == H1_SCAN_SCALAR) {
-        return scan_scalar(trailers, scan, limits, p, n, head_len);
+    if (mode.way == H1_SCAN_SCALAR) {
+        return scan_scalar(mode.trailers, scan, limits, p, n, head_len);
     }
-    return scan_masks(way, trailers, scan, limits, p, n, head_len);
+    return scan_masks(mode, scan, limits, p, n, head_len);
 }
 
 int h1_scan_head(struct h1_scan *scan, const struct h1_limits *limits, const char *p, size_t n,
                  size_t *head_len)
 {
-    return h1_scan_with(h1_scan_best(), false, scan, limits, p, n, head_len);
+    struct h1_scan_mode mode = {h1_scan_best(), false};
+    return h1_scan_with(mode, scan, limits, p, n, head_len);
 }

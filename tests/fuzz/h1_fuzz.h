@@ -45,7 +45,7 @@ static inline int fuzz_scan(const uint8_t *p, size_t n, size_t step, size_t *len
 
 /** request NULL: a request is parsed, else the response to it. */
 static inline void fuzz_parse(struct fuzz_head *f, const uint8_t *p, size_t n,
-                       const struct http_head *request)
+                              const struct http_head *request)
 {
     arena_init(&f->arena, NULL, 0, NULL, 1 << 20);
     http_head_init(&f->head, &f->arena, 65536, 128);

@@ -29,9 +29,10 @@ static void compare(const struct plan *plan, enum h1_scan_way way, const uint8_t
         memcpy(copy, p, have);
         size_t want_len = 0;
         size_t got_len = 0;
-        int want = h1_scan_with(H1_SCAN_SCALAR, plan->trailers, &want_scan, &plan->limits, copy,
-                                have, &want_len);
-        int got = h1_scan_with(way, plan->trailers, &got_scan, &plan->limits, copy, have, &got_len);
+        int want = h1_scan_with((struct h1_scan_mode){H1_SCAN_SCALAR, plan->trailers}, &want_scan,
+                                &plan->limits, copy, have, &want_len);
+        int got = h1_scan_with((struct h1_scan_mode){way, plan->trailers}, &got_scan, &plan->limits,
+                               copy, have, &got_len);
         free(copy);
         ensure(got == want);
         ensure(got_len == want_len);

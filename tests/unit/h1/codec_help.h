@@ -90,3 +90,29 @@ __attribute__((unused)) static bool slice_is(struct slice s, const char *want)
 {
     return slice_eq(s, slice_str(want));
 }
+
+// ---- tables of bad requests --------------------------------------------------------------------------
+
+#define START "GET / HTTP/1.1\r\n"
+#define HOST  "Host: a.example\r\n"
+#define GET   START HOST
+
+struct bad {
+    const char *head; // ends before the final empty line, which is added
+    int error;
+};
+
+__attribute__((unused)) static void check_bad(const struct bad *table, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char text[1024];
+        int len = snprintf(text, sizeof(text), "%s\r\n", table[i].head);
+        REQUIRE(len > 0 && (size_t)len < sizeof(text));
+        struct parsed m;
+        parse_request(&m, text);
+        if (!CHECK_STR(m.rc == 0 ? "good" : error_name(m.rc), error_name(table[i].error))) {
+            printf("# in entry %zu:\n%s\n", i, text);
+        }
+        parsed_fini(&m);
+    }
+}

@@ -20,7 +20,8 @@ static struct result scan_pieces(enum h1_scan_way way, bool trailers,
     size_t have = first;
     for (;;) {
         char *copy = exact_copy(p, have);
-        r.rc = h1_scan_with(way, trailers, &scan, limits, copy, have, &r.head_len);
+        r.rc = h1_scan_with((struct h1_scan_mode){way, trailers}, &scan, limits, copy, have,
+                            &r.head_len);
         free(copy);
         if (r.rc != E_AGAIN || have == n) {
             return r;
