@@ -11,7 +11,7 @@
 #include "conf/nearest.h"
 
 const struct cli_command *const cli_commands[] = {
-    &cli_serve, &cli_proxy, &cli_check, &cli_reload, &cli_status,
+    &cli_serve, &cli_proxy,  &cli_check,      &cli_reload, &cli_status,
     &cli_help,  &cli_schema, &cli_completion, NULL,
 };
 

@@ -42,8 +42,9 @@ static void explain(const char *path, int error)
     if (error == EACCES || error == EPERM) {
         (void)fprintf(stderr, "  root and the user who started the edge may ask it; try sudo\n");
     } else {
-        (void)fprintf(stderr, "  is `adit serve` running? If its configuration says `control: PATH`, "
-                              "say --control PATH\n");
+        (void)fprintf(stderr,
+                      "  is `adit serve` running? If its configuration says `control: PATH`, "
+                      "say --control PATH\n");
     }
 }
 
@@ -85,8 +86,10 @@ json_t *control_ask(const char *path, const char *command)
     json_t *answer = exchange(fd, command);
     (void)close(fd);
     if (answer == NULL) {
-        (void)fprintf(stderr, "adit: the edge at %s gave no answer; only root and the user who "
-                              "started it may ask\n", path);
+        (void)fprintf(stderr,
+                      "adit: the edge at %s gave no answer; only root and the user who "
+                      "started it may ask\n",
+                      path);
     }
     return answer;
 }

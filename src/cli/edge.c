@@ -10,9 +10,10 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "cli/demo.h"
 #include "os/listen.h"
 #include "super/super.h"
+
+#include "cli/demo.h"
 
 enum { DEMO_PORT = 8080, DEMO_PORT_LAST = 8099, DEMO_TEXT_MAX = 2048 };
 

@@ -4,9 +4,10 @@
 // takes the same way as a file.
 
 #include "base/text.h"
+#include "conf/address.h"
+
 #include "cli/cli.h"
 #include "cli/edge.h"
-#include "conf/address.h"
 
 enum { PROXY_TEXT_MAX = 64 << 10, PROXY_ADDRESS_MAX = 512 };
 
@@ -22,8 +23,8 @@ static int check_address(const struct cli_parsed *p, const char *argument, addre
         return 0;
     }
     bool hinted = problem.hint != NULL && problem.hint[0] != '\0';
-    return cli_usage_error(p->command, "`%s`: %s%s%s", argument, problem.what,
-                           hinted ? "; " : "", hinted ? problem.hint : "");
+    return cli_usage_error(p->command, "`%s`: %s%s%s", argument, problem.what, hinted ? "; " : "",
+                           hinted ? problem.hint : "");
 }
 
 static void put_quoted(struct text *t, const char *argument)
@@ -47,7 +48,8 @@ static int run(const struct cli_parsed *p)
     text_str(&t, "{\"listen\": ");
     put_quoted(&t, p->arguments[0]);
     text_str(&t, ", \"access_log\": ");
-    text_str(&t, cli_given(p, "log") ? "{\"to\": \"stdout\", \"format\": \"combined\"}" : "\"off\"");
+    text_str(&t,
+             cli_given(p, "log") ? "{\"to\": \"stdout\", \"format\": \"combined\"}" : "\"off\"");
     const char *control = cli_value(p, "control");
     text_str(&t, control != NULL ? ", \"control\": " : "");
     if (control != NULL) {
@@ -75,7 +77,8 @@ const struct cli_command cli_proxy = {
     .name = "proxy",
     .arguments = "LISTEN TARGET...",
     .text = "a reverse proxy in one line: adit proxy :8080 3000",
-    .more = "LISTEN is PORT, \":PORT\", IP:PORT, \"[v6]:PORT\" or unix:/path. A TARGET is PORT (on this\n"
+    .more = "LISTEN is PORT, \":PORT\", IP:PORT, \"[v6]:PORT\" or unix:/path. A TARGET is PORT (on "
+            "this\n"
             "machine), HOST:PORT, http://HOST[:PORT] or unix:/path; several share the requests.\n",
     .options = options,
     .min = 2,

@@ -22,14 +22,18 @@ static int run(const struct cli_parsed *p)
         return cli_check.run(&check);
     }
     if (path == NULL) {
-        (void)fputs("adit: no ./adit.yaml and no /etc/adit/adit.yaml, so this is the demo\n", stderr);
+        (void)fputs("adit: no ./adit.yaml and no /etc/adit/adit.yaml, so this is the demo\n",
+                    stderr);
         return edge_run_demo();
     }
     return edge_run_file(path);
 }
 
 static const struct cli_option options[] = {
-    {.name = "config", .letter = 'c', .value = "FILE", .text = "the configuration; the same as FILE"},
+    {.name = "config",
+     .letter = 'c',
+     .value = "FILE",
+     .text = "the configuration; the same as FILE"},
     {.name = "check", .text = "only check it, as `adit check` does"},
     {.name = NULL},
 };
@@ -38,13 +42,14 @@ const struct cli_command cli_serve = {
     .name = "serve",
     .arguments = "[FILE]",
     .text = "runs the edge",
-    .more = "FILE is ./adit.yaml or /etc/adit/adit.yaml when none is named; without either, a demo\n"
-            "edge starts on 127.0.0.1:8080 and says what to try.\n"
-            "\n"
-            "SIGHUP or `adit reload` takes over a changed configuration, SIGUSR1 reopens the access\n"
-            "log, SIGTERM or Ctrl-C lets what is under way end (`drain:`), the second one ends at\n"
-            "once. Exit code 0: told to end; 1: could not start, or the worker died again and again;\n"
-            "3: the configuration has errors.\n",
+    .more =
+        "FILE is ./adit.yaml or /etc/adit/adit.yaml when none is named; without either, a demo\n"
+        "edge starts on 127.0.0.1:8080 and says what to try.\n"
+        "\n"
+        "SIGHUP or `adit reload` takes over a changed configuration, SIGUSR1 reopens the access\n"
+        "log, SIGTERM or Ctrl-C lets what is under way end (`drain:`), the second one ends at\n"
+        "once. Exit code 0: told to end; 1: could not start, or the worker died again and again;\n"
+        "3: the configuration has errors.\n",
     .options = options,
     .max = 1,
     .run = run,

@@ -21,11 +21,10 @@ struct ipc_row {
 
 #define IPC_BODY(name) sizeof(((struct ipc_message *)NULL)->u.name)
 
-static const struct ipc_row ipc_rows[] = {
-    [IPC_none] = {"none", 0, 0, 0, 0},
+static const struct ipc_row ipc_rows[] = {[IPC_none] = {"none", 0, 0, 0, 0},
 #define IPC_ROW(name, senders, fds_min, fds_max)                                                   \
     [IPC_##name] = {#name, IPC_BODY(name), senders, fds_min, fds_max},
-    IPC_TABLE(IPC_ROW)
+                                          IPC_TABLE(IPC_ROW)
 #undef IPC_ROW
 };
 

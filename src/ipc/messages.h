@@ -17,13 +17,13 @@
 #include "os/addr.h"
 
 enum {
-    IPC_CHANNEL = 3,        // where a child finds its channel
+    IPC_CHANNEL = 3, // where a child finds its channel
     IPC_PATH_MAX = 1024,
     IPC_TEXT_MAX = 1024,
     IPC_USER_MAX = 40,
     IPC_LISTENERS_MAX = 64,
     IPC_CORES_MAX = 256,
-    IPC_DOC_MAX = 64 << 20, // bytes of a document
+    IPC_DOC_MAX = 64 << 20,  // bytes of a document
     IPC_FILE_MAX = 16 << 20, // bytes of a file the keeper asks for
 };
 
@@ -88,8 +88,8 @@ struct ipc_load {
 };
 
 enum ipc_file_kind {
-    IPC_FILE_CONTENT,  // a regular file: its descriptor
-    IPC_FILE_NAMES,    // a directory: a memory file of the names in it, each ended by a NUL
+    IPC_FILE_CONTENT, // a regular file: its descriptor
+    IPC_FILE_NAMES,   // a directory: a memory file of the names in it, each ended by a NUL
 };
 
 struct ipc_file_request {
@@ -117,7 +117,7 @@ struct ipc_plan {
     uint32_t listeners;
     uint32_t workers; // threads; 0: as many as CPUs
     uint32_t log_level;
-    uint32_t access; // enum ipc_access
+    uint32_t access;  // enum ipc_access
     uint32_t control; // enum ipc_control
     uint32_t connections;
     uint64_t memory_bytes;

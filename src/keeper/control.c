@@ -16,11 +16,12 @@
 #include "base/error.h"
 #include "base/slab.h"
 #include "base/text.h"
-#include "keeper/keeper_int.h"
 #include "obs/counters.h"
 #include "obs/log.h"
 #include "os/clock.h"
 #include "os/shared.h"
+
+#include "keeper/keeper_int.h"
 
 enum { CONTROL_LINE_MAX = 256, CONTROL_WAIT_S = 2, CONTROL_TEXT_MAX = 64 << 10 };
 
@@ -66,9 +67,9 @@ static json_t *take_listeners(struct keeper *k, uint32_t count)
         char buffer[OS_ADDR_TEXT_MAX];
         struct text t = text_on(buffer, sizeof buffer);
         os_addr_text(&m.u.listener.addr, &t);
-        (void)json_array_append_new(all, json_pack("{s:o, s:i}", "address",
-                                                   text_value(text_slice(&t)), "backlog",
-                                                   (int)m.u.listener.backlog));
+        (void)json_array_append_new(all,
+                                    json_pack("{s:o, s:i}", "address", text_value(text_slice(&t)),
+                                              "backlog", (int)m.u.listener.backlog));
     }
     return all;
 }
@@ -97,9 +98,8 @@ static json_t *status(struct keeper *k)
                      "draining", (int)s.draining, "supervisor", "pid", s.supervisor, "keeper",
                      "pid", s.keeper, "worker", "pid", s.worker, "threads", (int)s.cores,
                      "restarts", (int)s.worker_restarts, "configuration", "path",
-                     text_value(slice_str(s.path)), "generation", (int)s.generation,
-                     "loaded_ms", (json_int_t)s.loaded_wall_ms, "listeners", listeners,
-                     "counters", counters);
+                     text_value(slice_str(s.path)), "generation", (int)s.generation, "loaded_ms",
+                     (json_int_t)s.loaded_wall_ms, "listeners", listeners, "counters", counters);
 }
 
 static json_t *reload(struct keeper *k)
@@ -113,8 +113,8 @@ static json_t *reload(struct keeper *k)
     int error = keeper_load(k, &generation, &out);
     json_t *answer;
     if (error == 0) {
-        answer = json_pack("{s:b, s:i, s:o}", "ok", 1, "generation", (int)generation,
-                           "diagnostics", text_value(text_slice(&out)));
+        answer = json_pack("{s:b, s:i, s:o}", "ok", 1, "generation", (int)generation, "diagnostics",
+                           text_value(text_slice(&out)));
     } else {
         answer = json_pack("{s:b, s:s, s:b, s:o}", "ok", 0, "error", error_text(error), "config",
                            error == E_CONFIG, "diagnostics", text_value(text_slice(&out)));

@@ -18,11 +18,12 @@
 #include "base/slab.h"
 #include "base/text.h"
 #include "conf/load.h"
-#include "keeper/keeper_int.h"
 #include "obs/log.h"
 #include "obs/panic.h"
 #include "os/privileges.h"
 #include "os/sandbox.h"
+
+#include "keeper/keeper_int.h"
 
 enum { DIAGNOSTICS_BYTES = 64 << 10 };
 

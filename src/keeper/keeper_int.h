@@ -22,10 +22,10 @@ struct keeper {
     struct conf_source source; // asks the supervisor
     conf_tables_t tables;
     char path[IPC_PATH_MAX];
-    int control;        // listening socket, -1: none
-    uid_t owner;        // who started the edge: may use the control socket, as may root
-    bool load_wanted;   // the supervisor asked while we were busy
-    bool ending;        // the supervisor is gone
+    int control;      // listening socket, -1: none
+    uid_t owner;      // who started the edge: may use the control socket, as may root
+    bool load_wanted; // the supervisor asked while we were busy
+    bool ending;      // the supervisor is gone
 };
 
 /** Waits for a message of one type; orders that come in between are remembered. 0 or E_EOF. */

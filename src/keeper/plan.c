@@ -10,10 +10,11 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "base/text.h"
-#include "keeper/keeper_int.h"
 #include "obs/log.h"
 #include "os/addr.h"
 #include "os/memfd.h"
+
+#include "keeper/keeper_int.h"
 
 enum {
     DEFAULT_BACKLOG = 4096,

@@ -15,8 +15,9 @@
 #include "base/error.h"
 #include "base/slab.h"
 #include "base/text.h"
-#include "keeper/keeper_int.h"
 #include "os/memfd.h"
+
+#include "keeper/keeper_int.h"
 
 enum { GLOB_DEPTH_MAX = 16, GLOB_NAMES_MAX = 1 << 20 };
 

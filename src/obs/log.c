@@ -32,10 +32,10 @@
 enum {
     LOG_RING_MAGIC = 0x4c4f4752,
     LOG_WRITER_MAGIC = 0x4c4f4757,
-    LOG_PASS_MS = 20,      // between two looks while lines come
-    LOG_STALL_MS = 1000,   // how long the last pass waits for a reader that does not read
-    LOG_BATCH = 64,        // lines per writev
-    LOG_FD_NONE = -2,      // no new descriptor is waiting
+    LOG_PASS_MS = 20,    // between two looks while lines come
+    LOG_STALL_MS = 1000, // how long the last pass waits for a reader that does not read
+    LOG_BATCH = 64,      // lines per writev
+    LOG_FD_NONE = -2,    // no new descriptor is waiting
     LOG_STREAMS = 2,
     CACHE_LINE = 64,
 };
@@ -221,8 +221,8 @@ static void batch_add(struct log_writer *w, enum log_stream stream, struct iovec
 static void add_line(struct log_writer *w, struct log_ring *r, uint64_t at,
                      const struct record_head *record)
 {
-    enum log_stream stream = record->stream == LOG_STREAM_ACCESS ? LOG_STREAM_ACCESS
-                                                                 : LOG_STREAM_ERROR;
+    enum log_stream stream =
+        record->stream == LOG_STREAM_ACCESS ? LOG_STREAM_ACCESS : LOG_STREAM_ERROR;
     size_t offset = at & (r->size - 1);
     size_t first = r->size - offset < record->len ? r->size - offset : record->len;
     if (w->batches[stream].count > LOG_BATCH * 2 - 2) {
@@ -240,7 +240,8 @@ static void tell_dropped(struct log_writer *w, struct log_ring *r)
         return;
     }
     char line[128];
-    int len = snprintf(line, sizeof line, "warn log lines were dropped, the reader is behind count=%llu\n",
+    int len = snprintf(line, sizeof line,
+                       "warn log lines were dropped, the reader is behind count=%llu\n",
                        (unsigned long long)(dropped - r->dropped_told));
     r->dropped_told = dropped;
     batch_add(w, LOG_STREAM_ERROR, (struct iovec){line, (size_t)len});

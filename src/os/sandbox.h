@@ -20,8 +20,8 @@ enum sandbox_role {
 
 /** What was in force afterwards. */
 struct sandbox_report {
-    const char *filter;  // name of the seccomp filter, NULL: this kernel has none
-    int landlock_abi;    // 0: this kernel has none
+    const char *filter; // name of the seccomp filter, NULL: this kernel has none
+    int landlock_abi;   // 0: this kernel has none
 };
 
 /** Closes the sandbox around the whole process; there is no way out. Call it with one thread and

@@ -27,8 +27,8 @@ enum { CHILD_ENV_MAX = 16, CHILD_EXEC_FAILED = 127 };
 
 // All that a worker may see of our environment: what the runtimes of sanitizers and coverage read.
 static const char *const worker_environment[] = {
-    "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS=",
-    "GCOV_PREFIX=",  "GCOV_PREFIX_STRIP=",
+    "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=",
+    "TSAN_OPTIONS=", "GCOV_PREFIX=",   "GCOV_PREFIX_STRIP=",
 };
 
 void child_init(struct child *c, enum ipc_peer role, const char *argv0)

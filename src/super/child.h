@@ -25,11 +25,11 @@ enum {
 struct child {
     enum ipc_peer role;
     const char *argv0;
-    pid_t pid;              // 0: not running
-    int channel;            // -1: none
+    pid_t pid;   // 0: not running
+    int channel; // -1: none
     bool ready;
     uint32_t starts;
-    uint32_t deaths;        // in a row
+    uint32_t deaths; // in a row
     uint64_t started_ms;
     uint64_t restart_at_ms; // 0: no restart is due
 };

@@ -45,8 +45,8 @@ static int open_regular(const char *path, struct text *why)
         return refuse(why, path, error_from_errno(errno));
     }
     struct stat st;
-    int error = fstat(fd, &st) != 0 ? error_from_errno(errno)
-                : !S_ISREG(st.st_mode) ? E_INVALID
+    int error = fstat(fd, &st) != 0         ? error_from_errno(errno)
+                : !S_ISREG(st.st_mode)      ? E_INVALID
                 : st.st_size > IPC_FILE_MAX ? E_TOO_LARGE
                                             : 0;
     if (error != 0) {
@@ -118,8 +118,8 @@ int files_open_access(const struct ipc_plan *plan, int *fd, struct text *why)
     default:
         return 0;
     }
-    *fd = open(plan->access_path,
-               O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, ACCESS_MODE);
+    *fd = open(plan->access_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+               ACCESS_MODE);
     if (*fd < 0) {
         text_str(why, "cannot open the access log ");
         return refuse(why, plan->access_path, error_from_errno(errno));

@@ -38,10 +38,10 @@
 #include "super/listeners.h"
 
 enum {
-    FILES_PER_LOAD = 4096,    // requests the keeper may make for one configuration
-    DRAIN_GRACE_MS = 2000,    // after the drain limit, for the worker to say goodbye
+    FILES_PER_LOAD = 4096, // requests the keeper may make for one configuration
+    DRAIN_GRACE_MS = 2000, // after the drain limit, for the worker to say goodbye
     KEEPER_GOODBYE_MS = 2000,
-    RUNNING = -1,             // not an exit code
+    RUNNING = -1, // not an exit code
 };
 
 struct edition {
@@ -497,8 +497,9 @@ static void on_worker_gone(struct super *s)
 static void on_death(struct super *s, const struct ipc_death *d)
 {
     log_line(LOG_ERROR, "worker: died pid=%d signal=%d (%s) core=%d address=0x%llx%s%s",
-             s->worker.pid, d->signal, sigabbrev_np(d->signal) != NULL ? sigabbrev_np(d->signal) : "?",
-             d->core, (unsigned long long)d->address, d->text[0] != '\0' ? " broke=" : "", d->text);
+             s->worker.pid, d->signal,
+             sigabbrev_np(d->signal) != NULL ? sigabbrev_np(d->signal) : "?", d->core,
+             (unsigned long long)d->address, d->text[0] != '\0' ? " broke=" : "", d->text);
     on_worker_gone(s);
 }
 
@@ -767,8 +768,9 @@ static bool begin(struct super *s)
         return false;
     }
     if (os_identity_find("", &s->keeper_identity) != 0) {
-        give_up(s, SUPER_EXIT_FAILURE, "started as root, but there is neither a user `adit` nor "
-                                       "`nobody` to run as");
+        give_up(s, SUPER_EXIT_FAILURE,
+                "started as root, but there is neither a user `adit` nor "
+                "`nobody` to run as");
         return false;
     }
     (void)os_raise_descriptors();

@@ -20,8 +20,8 @@ enum core_task {
     CORE_LISTEN,   // fd, index, addr
     CORE_UNLISTEN, // index
     CORE_DRAIN,
-    CORE_IS_IDLE,  // the result counts the cores that are not
-    CORE_STOP,     // close everything and end the thread; cores_stop() says it
+    CORE_IS_IDLE, // the result counts the cores that are not
+    CORE_STOP,    // close everything and end the thread; cores_stop() says it
 };
 
 struct core_order {

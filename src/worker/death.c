@@ -62,7 +62,8 @@ void death_install(int channel)
 
 int death_init_thread(void)
 {
-    void *stack = mmap(NULL, DEATH_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *stack =
+        mmap(NULL, DEATH_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stack == MAP_FAILED) {
         return E_NO_MEMORY;
     }

@@ -27,8 +27,8 @@
 #include "obs/log.h"
 #include "obs/panic.h"
 #include "os/clock.h"
-#include "os/privileges.h"
 #include "os/memfd.h"
+#include "os/privileges.h"
 #include "os/sandbox.h"
 #include "os/shared.h"
 #include "worker/cores.h"
@@ -152,8 +152,8 @@ static int close_sandbox(void)
 
 static int start_threads(struct worker *w)
 {
-    w->log = log_writer_start(cores_log_rings(w->cores), w->start.cores, STDERR_FILENO,
-                              w->access_fd);
+    w->log =
+        log_writer_start(cores_log_rings(w->cores), w->start.cores, STDERR_FILENO, w->access_fd);
     if (w->log == NULL) {
         return E_NO_MEMORY;
     }

@@ -135,15 +135,14 @@ static void *thread_main(void *arg)
 static int try_thread(void)
 {
     pthread_t thread;
-    return pthread_create(&thread, NULL, thread_main, NULL) == 0 &&
-                   pthread_join(thread, NULL) == 0
+    return pthread_create(&thread, NULL, thread_main, NULL) == 0 && pthread_join(thread, NULL) == 0
                ? DONE
                : REFUSED;
 }
 static int try_executable_memory(void)
 {
-    void *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                    0);
+    void *at =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return at == MAP_FAILED ? REFUSED : DONE;
 }
 static int try_memory(void)
