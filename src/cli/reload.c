@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// adit reload: makes the running edge take over its changed configuration, and tells what came of it.
+// adit reload: makes the running edge take over its changed configuration, and tells what came of
+// it. The work is the keeper's, over the control socket; here is only how the answer is shown: what is
+// wrong with a configuration as the check words it, on stderr, and an exit code that says which kind
+// of failure it was. With --json the answer is passed on as it came.
 
 #include <stdio.h>
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // adit serve: runs the edge on a configuration file, or the demo when there is none.
+//
+// Which file: the one that is named, else ./adit.yaml, else /etc/adit/adit.yaml. The process becomes
+// the supervisor (super/super.h), so nothing is read or checked here: the keeper does that, and its
+// messages are the same at the start and at a reload.
 
 #include <stdio.h>
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sending and checking messages by the table. A packet's body is exactly the struct of its type.
+//
+// The check looks at nothing but form: who sends, how long, how many descriptors, texts that end, and
+// enums and bools in addresses that the rest of the program switches on. What the values mean is
+// judged by who acts on them.
 
 #include "ipc/messages.h"
 

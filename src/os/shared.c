@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Shared, writable memory files of a fixed size.
+// Shared, writable memory files of a fixed size: the counters of the cores lie in one.
+//
+// The seals say that the file never shrinks, and whoever maps it checks them first, so a process
+// cannot be made to fault by another one that cuts the file under it. The content is not trusted: who
+// reads it must bear any bytes.
 
 #include "os/shared.h"
 

@@ -137,14 +137,13 @@ static void explain(const struct conf_diags *diags, int error, struct text *why)
     }
 }
 
-int traffic_compile(struct traffic *t, const struct conf_doc *doc, uint32_t generation,
-                    void (*forget)(void *doc_owner), void *doc_owner, struct text *why,
+int traffic_compile(struct traffic *t, const struct traffic_document *d, struct text *why,
                     struct snapshot **out)
 {
     ensure_magic(t, TRAFFIC_MAGIC);
     struct conf_diags *diags = conf_diags_new();
     struct snapshot *s = NULL;
-    int e = snapshot_compile(doc, &t->factory.base, diags, &s);
+    int e = snapshot_compile(d->doc, &t->factory.base, diags, &s);
     if (e < 0) {
         explain(diags, e, why);
     }
@@ -157,10 +156,10 @@ int traffic_compile(struct traffic *t, const struct conf_doc *doc, uint32_t gene
         snapshot_discard(s);
         return E_NO_MEMORY;
     }
-    *owner = (struct snapshot_owner){forget, doc_owner};
+    *owner = (struct snapshot_owner){d->forget, d->owner};
     s->owner = owner;
     s->dispose = forget_document;
-    s->generation = generation;
+    s->generation = d->generation;
     snapshot_publish(s, t->limits.cores);
     *out = s;
     return 0;

@@ -36,11 +36,18 @@ int traffic_new(const struct traffic_limits *limits, struct traffic **out) must_
 /** After every core is freed. */
 void traffic_free(struct traffic *t);
 
-/** Compiles a document into a snapshot that has a reference for every core. `doc` stays mapped until
- * the snapshot is gone: traffic then calls forget(doc_owner). What is wrong is said in `why`, and then
- * forget is not called. 0, E_CONFIG, E_NO_MEMORY. Main thread. */
-int traffic_compile(struct traffic *t, const struct conf_doc *doc, uint32_t generation,
-                    void (*forget)(void *doc_owner), void *doc_owner, struct text *why,
+/** A document and who owns it. It stays mapped as long as a snapshot reads it; then forget(owner) is
+ * called, on any thread. */
+struct traffic_document {
+    const struct conf_doc *doc;
+    uint32_t generation;
+    void (*forget)(void *owner);
+    void *owner;
+};
+
+/** Compiles a document into a snapshot that has a reference for every core. On failure `why` says what
+ * is wrong and forget is not called. 0, E_CONFIG, E_NO_MEMORY. Main thread. */
+int traffic_compile(struct traffic *t, const struct traffic_document *d, struct text *why,
                     struct snapshot **out) must_check;
 
 /** Gives back a snapshot that no core was given. Main thread. */

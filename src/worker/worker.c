@@ -239,10 +239,10 @@ static int compile(struct worker *w, int fd, uint32_t generation, struct text *w
         mem_free(mapped);
         return error;
     }
-    const struct conf_doc *doc = NULL;
-    error = conf_doc_open(mapped->bytes.ptr, mapped->bytes.len, &doc);
+    struct traffic_document d = {.generation = generation, .forget = forget_doc, .owner = mapped};
+    error = conf_doc_open(mapped->bytes.ptr, mapped->bytes.len, &d.doc);
     if (error == 0) {
-        error = traffic_compile(w->traffic, doc, generation, forget_doc, mapped, why, out);
+        error = traffic_compile(w->traffic, &d, why, out);
     }
     if (error != 0) {
         forget_doc(mapped);
