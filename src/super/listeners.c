@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Binding, keeping and announcing listeners. A listener is recognised over reloads by the address it
-// was asked for, so a port that the kernel chose stays the same.
+// was asked for, so a port that the kernel chose stays the same, or by the one it is bound to.
 
 #include "super/listeners.h"
 
@@ -21,6 +21,12 @@ static struct listener *find(struct listeners *ls, const struct os_addr *asked)
         struct listener *l = &ls->at[i];
         // Two that ask for any port are two listeners.
         if (l->used && !l->wanted && os_addr_eq(&l->asked, asked)) {
+            return l;
+        }
+    }
+    for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        struct listener *l = &ls->at[i];
+        if (l->used && !l->wanted && os_addr_eq(&l->bound, asked)) {
             return l;
         }
     }
@@ -44,7 +50,7 @@ static void explain(const struct os_addr *addr, int error, struct text *why)
     text_str(why, ": ");
     switch (error) {
     case E_IN_USE:
-        text_str(why, "another program listens there; end it or choose another address");
+        text_str(why, "the address is in use by another program; end it or choose another address");
         if (addr->kind != OS_ADDR_UNIX) {
             text_printf(why, " (`ss -ltnp 'sport = :%u'` shows which)", addr->port);
         }
@@ -87,6 +93,7 @@ static int open_one(struct listener *l, const struct ipc_listener *wanted)
         .fd = fd,
         .backlog = wanted->backlog,
         .asked = wanted->addr,
+        .asked_next = wanted->addr,
     };
     int error = os_listen_addr(fd, &made.bound);
     if (error != 0) {
@@ -108,6 +115,7 @@ int listeners_try(struct listeners *ls, const struct ipc_listener *wanted, uint3
         struct listener *l = find(ls, &wanted[i].addr);
         if (l != NULL) {
             l->wanted = true;
+            l->asked_next = wanted[i].addr;
             continue;
         }
         l = find_free(ls);
@@ -135,6 +143,7 @@ void listeners_commit(struct listeners *ls)
         if (l->used && !l->wanted) {
             close_one(l);
         }
+        l->asked = l->asked_next;
         l->fresh = false;
     }
 }

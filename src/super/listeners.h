@@ -18,7 +18,8 @@ struct listener {
     bool told;   // its address was printed
     int fd;
     uint32_t backlog;
-    struct os_addr asked; // as configured: port 0 means any
+    struct os_addr asked;      // as configured: port 0 means any
+    struct os_addr asked_next; // by the plan that is being tried
     struct os_addr bound;
 };
 
