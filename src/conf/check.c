@@ -141,6 +141,11 @@ static void report_unknown(struct conf_build *b, const struct place *at,
 
 // ---- shapes -------------------------------------------------------------------------------------
 
+static const char *article(const char *noun)
+{
+    return strncmp(noun, "on ", 3) == 0 ? "" : strchr("aeou", noun[0]) != NULL ? "an " : "a ";
+}
+
 static void wrong_shape(struct conf_build *b, struct conf_item *item,
                         const struct conf_directive *row)
 {
@@ -149,8 +154,8 @@ static void wrong_shape(struct conf_build *b, struct conf_item *item,
     const char *sample = row->example == NULL ? conf_type_sample((enum conf_type)row->type) : NULL;
     item->wrong = true;
     conf_report(b->diags, CONF_ERROR, item->kind == CONF_SCALAR ? item->spot : conf_item_spot(item),
-                "`%s` takes a %s, not %s", row->name, conf_type_text(row, what, sizeof what),
-                kinds[item->kind]);
+                "`%s` takes %s%s, not %s", row->name,
+                article(conf_type_text(row, what, sizeof what)), what, kinds[item->kind]);
     if (row->type == CONF_TYPE_OBJECT && row->rows != NULL) {
         struct text t = text_on(what, sizeof what);
         put_known_keys(&t, row->rows);
@@ -362,6 +367,8 @@ static void rename_key(struct conf_build *b, struct conf_item *map, const char *
     if (conf_item_get(map, to) != NULL) {
         conf_report(b->diags, CONF_ERROR, old->key_spot, "`%s` and `%s` mean the same: write one",
                     from, to);
+        conf_item_remove(map, old);
+        map->wrong = true;
         return;
     }
     old->key = slice_str(to);

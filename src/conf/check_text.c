@@ -279,6 +279,10 @@ static void put_duration(struct text *t, uint64_t ms)
         const char *unit;
         uint64_t ms;
     } units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    if (ms == 0) {
+        text_char(t, '0');
+        return;
+    }
     for (size_t i = 0; i < array_len(units); i++) {
         if (ms % units[i].ms == 0) {
             text_printf(t, "%llu%s", (unsigned long long)(ms / units[i].ms), units[i].unit);

@@ -185,11 +185,6 @@ void conf_check_whole(struct conf_build *b)
     const struct conf_item *sites = conf_item_get(b->root, "sites");
     walk_upstreams(b, b->root);
     if (sites == NULL || sites->kind != CONF_MAP) {
-        if (sites == NULL && conf_diags_errors(b->diags) == 0) {
-            conf_report(b->diags, CONF_WARNING, b->root->spot,
-                        "there are no `sites`: every request gets an error");
-            conf_hint(b->diags, "sites: {default: {proxy: 3000}}");
-        }
         return;
     }
     check_hosts(b, sites);

@@ -12,6 +12,7 @@
 #include "base/slab.h"
 #include "base/text.h"
 #include "conf/doc_int.h"
+#include "conf/value.h"
 
 enum {
     DIAGS_MAGIC = 0x64696167,   // "diag"
@@ -305,12 +306,16 @@ static void put_colour(struct text *out, bool colour, const char *code)
     }
 }
 
-// Tabs are kept in the caret line so that it stays aligned; other control bytes are not shown.
+// Tabs are kept in the caret line so that it stays aligned; what is no plain text is not shown.
 static void put_source(struct text *out, struct slice line)
 {
-    for (size_t i = 0; i < line.len; i++) {
-        unsigned char c = (unsigned char)line.ptr[i];
-        text_char(out, c < 0x20 && c != '\t' ? '?' : line.ptr[i]);
+    while (line.len > 0) {
+        uint32_t code = 0;
+        size_t len = conf_utf8_take(line, &code);
+        bool hidden = len == 0 || conf_is_deceptive(code) || (code < 0x20 && code != '\t') ||
+                      (code >= 0x7f && code < 0xa0);
+        text_put(out, hidden ? SLICE("?") : slice_sub(line, 0, len));
+        line = slice_from(line, len > 0 ? len : 1);
     }
 }
 

@@ -68,6 +68,11 @@ static struct conf_doc *build(struct conf_build *b, const struct conf_load *in)
     if (doc != NULL) {
         run_checks(b, doc, b->root);
     }
+    if (conf_diags_errors(b->diags) == 0 && conf_item_get(b->root, "sites") == NULL) {
+        conf_report(b->diags, CONF_WARNING, (struct conf_spot){.line = 0},
+                    "there are no `sites`: every request gets an error");
+        conf_hint(b->diags, "sites: {default: {proxy: 3000}}");
+    }
     return doc;
 }
 

@@ -28,6 +28,8 @@ struct parser {
     unsigned depth;
     unsigned documents;
     bool failed;
+    bool over;             // going on would only report what follows from the last error
+    struct conf_spot last; // of the last event that had a place
     struct level levels[CONF_PARSE_DEPTH_MAX];
     struct conf_syntax_error syntax;
 };
@@ -36,12 +38,13 @@ static struct conf_spot spot_of_mark(const struct parser *p, const struct fy_mar
                                      const struct fy_mark *end)
 {
     struct conf_spot spot = {.file = p->file, .line = 1, .column = 1, .width = 1};
-    if (start != NULL) {
-        spot.line = (uint32_t)start->line + 1;
-        spot.column = (uint32_t)start->column + 1;
-        if (end != NULL && end->line == start->line && end->column > start->column) {
-            spot.width = (uint32_t)(end->column - start->column);
-        }
+    if (start == NULL) {
+        return p->last.line > 0 ? p->last : spot;
+    }
+    spot.line = (uint32_t)start->line + 1;
+    spot.column = (uint32_t)start->column + 1;
+    if (end != NULL && end->line == start->line && end->column > start->column) {
+        spot.width = (uint32_t)(end->column - start->column);
     }
     return spot;
 }
@@ -63,8 +66,12 @@ static void trap(struct parser *p, struct conf_spot spot, const char *what, cons
 // Where a value that has no text of its own is shown: at its key.
 static struct conf_spot spot_of_missing(const struct parser *p)
 {
-    if (p->depth > 0 && p->levels[p->depth - 1].have_key) {
-        return p->levels[p->depth - 1].key_spot;
+    const struct level *level = p->depth > 0 ? &p->levels[p->depth - 1] : NULL;
+    if (level != NULL && level->have_key) {
+        return level->key_spot;
+    }
+    if (level != NULL) {
+        return level->item->last != NULL ? level->item->last->spot : level->item->spot;
     }
     return (struct conf_spot){.file = p->file, .line = 1, .column = 1, .width = 1};
 }
@@ -279,6 +286,10 @@ static void on_alias(struct parser *p, struct fy_event *e)
         spot.column--;
         spot.width++;
     }
+    if (name != NULL && len > 0 && name[len - 1] == ':') { // `*.a.b: x` was meant as a key
+        len--;
+        p->over = true;
+    }
     conf_report(p->b->diags, CONF_ERROR, spot,
                 "`*%.*s` without quotes is a YAML alias, which this language has not", (int)len,
                 name != NULL ? name : "");
@@ -320,7 +331,13 @@ static void on_document(struct parser *p, struct fy_event *e)
     p->documents++;
     if (p->documents > 1) {
         struct conf_spot spot = spot_of_mark(p, fy_event_start_mark(e), fy_event_end_mark(e));
-        trap(p, spot, "a second YAML document begins here", "a file holds one: take out the `---`");
+        trap(p, spot, "a second YAML document begins here",
+             "a file holds one: take out the `---` or `...`");
+        p->over = true;
+    } else if (fy_document_state_version_explicit(e->document_start.document_state) ||
+               fy_document_state_tags_explicit(e->document_start.document_state)) {
+        trap(p, (struct conf_spot){p->file, 1, 1, 1}, "YAML directives (`%`) are not taken",
+             "take the line out: files are YAML 1.2");
     }
 }
 
@@ -373,7 +390,7 @@ static void on_output(struct fy_diag *diag, void *user, const char *text, size_t
 static bool may_go_on(const struct parser *p, unsigned depth_before, const struct fy_event *e)
 {
     bool opens = e->type == FYET_SEQUENCE_START || e->type == FYET_MAPPING_START;
-    return !p->b->out_of_memory && p->documents < 2 && !(opens && p->depth == depth_before);
+    return !p->b->out_of_memory && !p->over && !(opens && p->depth == depth_before);
 }
 
 static void run(struct parser *p, struct fy_parser *yaml)
@@ -383,6 +400,10 @@ static void run(struct parser *p, struct fy_parser *yaml)
     while (going && (e = fy_parser_parse(yaml)) != NULL) {
         unsigned depth = p->depth;
         on_event(p, e);
+        const struct fy_mark *mark = fy_event_start_mark(e);
+        if (mark != NULL) {
+            p->last = spot_of_mark(p, mark, NULL);
+        }
         going = may_go_on(p, depth, e);
         fy_parser_event_free(yaml, e);
     }

@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 #include "conf/parse_int.h"
+#include "conf/value.h"
 
 // ---- places -------------------------------------------------------------------------------------
 
@@ -35,32 +36,6 @@ static struct slice from_column(struct slice line, uint32_t column)
 
 // ---- bytes --------------------------------------------------------------------------------------
 
-// Length of the code point at the front of s and its value; 0 when it is not UTF-8.
-static size_t utf8_take(struct slice s, uint32_t *code)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned char c = (unsigned char)s.ptr[0];
-    size_t len = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-    if (len == 1) {
-        *code = c;
-        return 1;
-    }
-    if (c < 0xc2 || c > 0xf4 || s.len < len) {
-        return 0;
-    }
-    uint32_t value = c & (0xffu >> (len + 1));
-    for (size_t i = 1; i < len; i++) {
-        unsigned char next = (unsigned char)s.ptr[i];
-        if ((next & 0xc0) != 0x80) {
-            return 0;
-        }
-        value = value << 6 | (next & 0x3f);
-    }
-    bool surrogate = value >= 0xd800 && value <= 0xdfff;
-    *code = value;
-    return value < least[len] || value > 0x10ffff || surrogate ? 0 : len;
-}
-
 static const char *byte_problem(struct slice rest, size_t len, uint32_t code)
 {
     if (len == 0) {
@@ -73,12 +48,8 @@ static const char *byte_problem(struct slice rest, size_t len, uint32_t code)
         (code >= 0x7f && code <= 0x9f)) {
         return "a control character";
     }
-    if (code == 0x2028 || code == 0x2029) {
-        return "a line separator that is not a line feed";
-    }
-    // Text that is shown in another order than it is read (Boucher & Anderson 2021).
-    if ((code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069)) {
-        return "an invisible character that changes the order of the text";
+    if (conf_is_deceptive(code)) {
+        return "an invisible character that changes lines or the order of the text";
     }
     return code == 0xfeff ? "a byte order mark inside the text" : NULL;
 }
@@ -89,7 +60,7 @@ bool conf_syntax_bytes(struct conf_build *b, uint16_t file, struct slice text)
     for (size_t i = 0; i < text.len;) {
         uint32_t code = 0;
         struct slice rest = slice_from(text, i);
-        size_t len = utf8_take(rest, &code);
+        size_t len = conf_utf8_take(rest, &code);
         const char *problem = byte_problem(rest, len, code);
         if (problem != NULL) {
             conf_report(b->diags, CONF_ERROR, spot, "%s (0x%02x)", problem,
@@ -127,33 +98,35 @@ struct translation {
     const char *needle;
     const char *message;
     const char *hint;
+    bool behind; // libfyaml's place is one behind the character that is meant
 };
 
 static const struct translation translations[] = {
-    {"tab character", "a tab in the indentation", "indent with blanks: YAML does not take tabs"},
+    {"tab character", "a tab in the indentation", "indent with blanks: YAML does not take tabs",
+     false},
     {"block sequence on the same line", "a list cannot begin behind its key on the same line",
-     "put each `- entry` on a line of its own below the key, or write [a, b]"},
+     "put each `- entry` on a line of its own below the key, or write [a, b]", false},
     {"invalid nested block mapping", "a second `: ` in one line",
-     "quote the value, or put the inner keys on lines of their own below"},
-    {"without closing quote", "this quote is never closed", "add the closing quote"},
+     "quote the value, or put the inner keys on lines of their own below", false},
+    {"without closing quote", "this quote is never closed", "add the closing quote", true},
     {"invalid multiline plain key", "the next line is indented deeper, but this key has a value",
-     "line the keys up, or take the value away"},
+     "line the keys up, or take the value away", false},
     {"invalid trailing content", "text after the closing quote",
-     "quote the whole value; inside '...' a quote is written '', inside \"...\" it is \\\""},
+     "quote the whole value; inside '...' a quote is written '', inside \"...\" it is \\\"", false},
     {"invalid escape", "unknown escape in double quotes",
-     "in single quotes a backslash is just a backslash: '^/a\\.b$'"},
+     "in single quotes a backslash is just a backslash: '^/a\\.b$'", false},
     {"invalid indentation", "this line is indented unlike its neighbours",
-     "keys of one map begin in the same column"},
+     "keys of one map begin in the same column", false},
     {"did not find expected key", "expected a key here",
-     "keys of one map begin in the same column; entries of a list begin with `- `"},
-    {"extra closing", "a bracket closes nothing", "take it out, or quote the value"},
+     "keys of one map begin in the same column; entries of a list begin with `- `", false},
+    {"extra closing", "a bracket closes nothing", "take it out, or quote the value", false},
     {"no linebreak found", "`|` and `>` begin a text on the lines below",
-     "quote a value that begins with one of them"},
+     "quote a value that begins with one of them", true},
     {"invalid anchor", "`&` without quotes is a YAML anchor, which this language has not",
-     "quote the value"},
+     "quote the value", true},
     {"invalid alias", "`*` without quotes is a YAML alias, which this language has not",
-     "quote the value"},
-    {"depth", "nested too deeply", ""},
+     "quote the value", true},
+    {"depth", "nested too deeply", "", false},
 };
 
 struct problem {
@@ -229,7 +202,7 @@ static bool report_bracket(struct problem *p)
         }
         return true;
     }
-    if (contains(p->message, "invalid value after") && contains(p->line, "]:")) {
+    if (contains(p->message, "invalid") && contains(p->line, "]:")) {
         conf_report(p->b->diags, CONF_ERROR, p->spot, "text after the end of a [ ] list");
         conf_hint(p->b->diags, "quote an IPv6 address with a port: \"[::1]:8080\"");
         return true;
@@ -241,6 +214,7 @@ static void report_translated(struct problem *p)
 {
     for (size_t i = 0; i < array_len(translations); i++) {
         if (contains(p->message, translations[i].needle)) {
+            p->spot.column -= translations[i].behind && p->spot.column > 1;
             conf_report(p->b->diags, CONF_ERROR, p->spot, "%s", translations[i].message);
             conf_hint(p->b->diags, "%s", translations[i].hint);
             return;

@@ -135,11 +135,11 @@ struct slice conf_build_text(struct conf_build *b, const char *format, ...)
 
 struct slice conf_path_join(struct conf_build *b, uint16_t file, struct slice path)
 {
-    if (slice_starts(path, SLICE("/")) || b->files_dir[file].len == 0) {
-        return path;
-    }
     while (slice_starts(path, SLICE("./"))) {
         path = slice_from(path, 2);
+    }
+    if (slice_starts(path, SLICE("/")) || b->files_dir[file].len == 0) {
+        return path;
     }
     return conf_build_text(b, "%.*s%.*s", SLICE_ARG(b->files_dir[file]), SLICE_ARG(path));
 }

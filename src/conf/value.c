@@ -159,3 +159,35 @@ bool conf_is_token(struct slice s)
     }
     return s.len > 0;
 }
+
+size_t conf_utf8_take(struct slice s, uint32_t *code)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned char c = (unsigned char)s.ptr[0];
+    size_t len = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+    if (len == 1) {
+        *code = c;
+        return 1;
+    }
+    if (c < 0xc2 || c > 0xf4 || s.len < len) {
+        return 0;
+    }
+    uint32_t value = c & (0xffu >> (len + 1));
+    for (size_t i = 1; i < len; i++) {
+        unsigned char next = (unsigned char)s.ptr[i];
+        if ((next & 0xc0) != 0x80) {
+            return 0;
+        }
+        value = value << 6 | (next & 0x3f);
+    }
+    bool surrogate = value >= 0xd800 && value <= 0xdfff;
+    *code = value;
+    return value < least[len] || value > 0x10ffff || surrogate ? 0 : len;
+}
+
+// Bidirectional controls (Boucher & Anderson 2021) and the separators of Unicode.
+bool conf_is_deceptive(uint32_t code)
+{
+    return (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ||
+           code == 0x2028 || code == 0x2029;
+}

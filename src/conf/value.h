@@ -23,3 +23,8 @@ int conf_value_size(struct slice s, uint64_t *bytes) must_check;
 int conf_value_status(struct slice s, bool classes, unsigned *out) must_check;
 /** A token of RFC 9110 5.6.2: what methods and field names are made of. */
 bool conf_is_token(struct slice s);
+/** Length of the code point at the front of s (which is not empty), and its value; 0 when it is not
+ * UTF-8 (RFC 3629). */
+size_t conf_utf8_take(struct slice s, uint32_t *code);
+/** Characters that show text in another order than it is read, or break lines unseen. */
+bool conf_is_deceptive(uint32_t code);
