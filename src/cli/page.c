@@ -25,7 +25,7 @@ static const char *merge_text(const struct conf_directive *row)
     case CONF_MERGE_REPLACE:
         break;
     }
-    if (!levels) {
+    if (!levels || row->action || row->condition) {
         return NULL;
     }
     return row->type == CONF_TYPE_OBJECT || row->type == CONF_TYPE_MAP
@@ -105,6 +105,39 @@ static const struct conf_directive *inner_rows(const struct conf_directive *row)
     return NULL;
 }
 
+// "text (short for `body`), or object with the keys below, or `off`"
+static const char *takes_text(const struct conf_directive *row, char *buffer, size_t size)
+{
+    char short_type[PAGE_TEXT_MAX];
+    char long_type[PAGE_TEXT_MAX];
+    const struct conf_directive *inner = NULL;
+    (void)conf_type_text(row, long_type, sizeof long_type);
+    if (row->shorthand != NULL && row->inner == 0) {
+        inner = conf_row_in(row->rows, slice_str(row->shorthand));
+    }
+    if (inner == NULL) {
+        (void)snprintf(buffer, size, "%s", long_type);
+    } else {
+        (void)snprintf(buffer, size, "%s, short for `%s`; or %s",
+                       conf_type_text(inner, short_type, sizeof short_type), row->shorthand,
+                       long_type);
+    }
+    return buffer;
+}
+
+// The names of an object's keys, or "".
+static const char *keys_text(const struct conf_directive *row, char *buffer, size_t size)
+{
+    size_t used = 0;
+    buffer[0] = '\0';
+    const struct conf_directive *rows = has_own_rows(row) ? row->rows : NULL;
+    for (; rows != NULL && rows->name != NULL && used < size; rows++) {
+        int n = snprintf(buffer + used, size - used, "%s`%s`", used > 0 ? ", " : "", rows->name);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return buffer;
+}
+
 // ---- terminal -------------------------------------------------------------------------------------
 
 static void put_wrapped(FILE *to, const char *text, int indent)
@@ -146,7 +179,10 @@ static void put_keys(FILE *to, const struct conf_directive *rows)
     char buffer[PAGE_TEXT_MAX];
     (void)fputs("\n  keys:\n", to);
     for (; rows->name != NULL; rows++) {
-        (void)fprintf(to, "\n  %s: %s", rows->name, conf_type_text(rows, buffer, sizeof buffer));
+        (void)fprintf(to, "\n  %s: %s", rows->name, takes_text(rows, buffer, sizeof buffer));
+        if (keys_text(rows, buffer, sizeof buffer)[0] != '\0') {
+            (void)fprintf(to, " of %s", buffer);
+        }
         if (rows->type == CONF_TYPE_ENUM) {
             (void)fprintf(to, ": %s", words_text(rows, "", buffer, sizeof buffer));
         }
@@ -177,7 +213,7 @@ void cli_page_terminal(FILE *to, const struct conf_directive *row, const char *n
     (void)fprintf(to, "%s%s%s\n\n", colour ? "\033[1m" : "", name, colour ? "\033[0m" : "");
     put_wrapped(to, row->text, 2);
     (void)fputc('\n', to);
-    put_line(to, "type", conf_type_text(row, buffer, sizeof buffer));
+    put_line(to, "type", takes_text(row, buffer, sizeof buffer));
     if (row->type == CONF_TYPE_ENUM) {
         put_line(to, "words", words_text(row, "", buffer, sizeof buffer));
     }
@@ -259,7 +295,10 @@ static void put_rows_table(FILE *to, const struct conf_directive *rows)
     (void)fputs("\n| key | takes | default | what it does |\n| --- | --- | --- | --- |\n", to);
     for (; rows->name != NULL; rows++) {
         (void)fprintf(to, "| `%s`%s | ", rows->name, rows->required ? " (required)" : "");
-        put_prose(to, conf_type_text(rows, buffer, sizeof buffer));
+        put_prose(to, takes_text(rows, buffer, sizeof buffer));
+        if (keys_text(rows, buffer, sizeof buffer)[0] != '\0') {
+            (void)fprintf(to, " of %s", buffer);
+        }
         if (rows->type == CONF_TYPE_ENUM) {
             (void)fprintf(to, ": %s", words_text(rows, "`", buffer, sizeof buffer));
         }
@@ -291,7 +330,7 @@ static void put_directive(FILE *to, const struct conf_directive *row)
     (void)fprintf(to, "\n### %s\n\n", row->name);
     put_prose(to, row->text);
     (void)fputs("\n\n", to);
-    put_fact(to, "takes", conf_type_text(row, buffer, sizeof buffer));
+    put_fact(to, "takes", takes_text(row, buffer, sizeof buffer));
     if (row->type == CONF_TYPE_ENUM) {
         put_fact(to, "words", words_text(row, "`", buffer, sizeof buffer));
     }

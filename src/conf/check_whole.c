@@ -72,21 +72,24 @@ static bool holds_hosts(const struct conf_item *item)
     return item->row != NULL && item->row->type == CONF_TYPE_HOST && !item->row->condition;
 }
 
+static void add_host(struct host *out, size_t *count, struct slice name, struct conf_spot spot)
+{
+    if (out != NULL) {
+        out[*count] = (struct host){name, spot};
+    }
+    (*count)++;
+}
+
+// Counts them when `out` is NULL.
 static size_t collect_hosts(const struct conf_item *sites, struct host *out)
 {
     size_t n = 0;
     for (const struct conf_item *site = sites->first; site != NULL; site = site->next) {
-        if (out != NULL) {
-            out[n] = (struct host){site->key, site->key_spot};
-        }
-        n++;
+        add_host(out, &n, site->key, site->key_spot);
         for (const struct conf_item *i = site->first; i != NULL; i = i->next) {
-            for (const struct conf_item *h = holds_hosts(i) ? i->first : NULL; h != NULL;
-                 h = h->next) {
-                if (out != NULL) {
-                    out[n] = (struct host){h->text, h->spot};
-                }
-                n++;
+            const struct conf_item *host = holds_hosts(i) ? i->first : NULL;
+            for (; host != NULL; host = host->next) {
+                add_host(out, &n, host->text, host->spot);
             }
         }
     }
