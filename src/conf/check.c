@@ -141,6 +141,22 @@ static void report_unknown(struct conf_build *b, const struct place *at,
 
 // ---- shapes -------------------------------------------------------------------------------------
 
+// The line of the example that gives the directive a value, or "": it says more than a description.
+static struct slice example_line(const struct conf_directive *row)
+{
+    struct slice rest = row->example != NULL ? slice_str(row->example) : SLICE("");
+    struct slice name = slice_str(row->name);
+    while (rest.len > 0) {
+        ptrdiff_t end = slice_find_char(rest, '\n');
+        struct slice line = slice_trim(end < 0 ? rest : slice_sub(rest, 0, (size_t)end));
+        if (slice_starts(line, name) && slice_starts(slice_from(line, name.len), SLICE(": "))) {
+            return line;
+        }
+        rest = end < 0 ? SLICE("") : slice_from(rest, (size_t)end + 1);
+    }
+    return SLICE("");
+}
+
 static const char *article(const char *noun)
 {
     return strncmp(noun, "on ", 3) == 0 ? "" : strchr("aeou", noun[0]) != NULL ? "an " : "a ";
@@ -160,13 +176,8 @@ static void wrong_shape(struct conf_build *b, struct conf_item *item,
         struct text t = text_on(what, sizeof what);
         put_known_keys(&t, row->rows);
         conf_hint(b->diags, "its keys: %.*s", SLICE_ARG(text_slice(&t)));
-    } else if (row->example != NULL) {
-        // One line of the example says more than a description.
-        struct slice example = slice_str(row->example);
-        ptrdiff_t end = slice_find_char(example, '\n');
-        if (end >= 0 && (size_t)end + 1 == example.len) {
-            conf_hint(b->diags, "as in: %.*s", (int)end, example.ptr);
-        }
+    } else if (example_line(row).len > 0) {
+        conf_hint(b->diags, "as in: %.*s", SLICE_ARG(example_line(row)));
     } else if (sample != NULL) {
         conf_hint(b->diags, "as in: %s: %s", row->name, sample);
     }
@@ -210,6 +221,7 @@ static void check_required(struct conf_build *b, const struct place *at, struct 
 {
     for (const struct conf_directive *row = at->rows; row != NULL && row->name != NULL; row++) {
         if (row->required && conf_item_get(map, row->name) == NULL) {
+            map->wrong = true;
             conf_report(b->diags, CONF_ERROR, conf_item_spot(map), "`%.*s` needs `%s`",
                         SLICE_ARG(at->name), row->name);
             conf_hint(b->diags, "%s: %s", row->name, row->text);

@@ -70,7 +70,7 @@ static void tells_wrong_shapes(void)
     CHECK_STR(report_of("sites: [a]\n"),
               "1:1 `sites` takes a map from host to object, not a list\n");
     CHECK_STR(report_of("listen: {backlog: 5}\n"),
-              "1:1 `listen` needs `at` | at: Where: PORT or \":PORT\" for every address, IP:PORT, "
+              "1:9 `listen` needs `at` | at: Where: PORT or \":PORT\" for every address, IP:PORT, "
               "\"[v6]:PORT\" or unix:/path.\n");
     CHECK_STR(report_of("timeouts: {connect: {a: b}}\n"),
               "1:12 `connect` takes a duration, not a map | as in: connect: 10s\n");
