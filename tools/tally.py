@@ -14,6 +14,7 @@ import sys
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
+NAME_MAX = 160  # a parameter of a test can be a page long
 TAP_LINE = re.compile(r"^(ok|not ok)\b\s*\d*\s*-?\s*(.*)$")
 
 
@@ -26,7 +27,7 @@ class Results:
         if ok:
             self.passed += 1
         else:
-            self.failed.append(name)
+            self.failed.append(name if len(name) <= NAME_MAX else name[:NAME_MAX] + "...")
 
 
 def read_tap(test, results):

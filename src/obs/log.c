@@ -452,8 +452,9 @@ static void flatten(char *line, size_t len)
     }
 }
 
-static size_t format_line(char line[LOG_LINE_MAX], enum log_level level, const char *format,
-                          va_list args)
+__attribute__((format(printf, 3, 0))) static size_t format_line(char line[LOG_LINE_MAX],
+                                                                enum log_level level,
+                                                                const char *format, va_list args)
 {
     static const char *const names[] = {"debug ", "info ", "warn ", "error "};
     struct text t = text_on(line, LOG_LINE_MAX - 1);

@@ -212,15 +212,15 @@ static int allow_if(scmp_filter_ctx filter, int call, struct scmp_arg_cmp condit
 // fstat(3) is newfstatat() with an empty path, abort(3) is tgkill() of ourselves.
 static int allow_conditions(scmp_filter_ctx filter)
 {
-    int error = allow_if(filter, SCMP_SYS(newfstatat), SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
+    int error = allow_if(filter, SCMP_SYS(newfstatat), SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH, 0));
     if (error == 0) {
-        error = allow_if(filter, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, (uint64_t)getpid()));
+        error = allow_if(filter, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, (uint64_t)getpid(), 0));
     }
     if (error == 0) { // limits may be read, not set
-        error = allow_if(filter, SCMP_SYS(prlimit64), SCMP_A2(SCMP_CMP_EQ, 0));
+        error = allow_if(filter, SCMP_SYS(prlimit64), SCMP_A2(SCMP_CMP_EQ, 0, 0));
     }
     if (error == 0) {
-        error = allow_if(filter, SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+        error = allow_if(filter, SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
     }
     return error;
 }
@@ -232,7 +232,7 @@ static int allow_worker(scmp_filter_ctx filter)
     for (size_t i = 0; error == 0 && i < array_len(families); i++) {
         for (uint64_t kind = SOCK_STREAM; error == 0 && kind <= SOCK_DGRAM; kind++) {
             error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-                                     SCMP_A0(SCMP_CMP_EQ, families[i]),
+                                     SCMP_A0(SCMP_CMP_EQ, families[i], 0),
                                      SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, kind));
         }
     }
