@@ -448,8 +448,10 @@ static enum stage_result on_request(struct exchange *x, const void *conf)
     const struct compress *c = conf;
     const struct fields *f = &x->request.fields;
     // The slot tells the response's side; any pointer that is not NULL means yes.
-    bool wanted = http_coding_weight(f, SLICE("gzip")) > 0 &&
-                  !fields_list_has(f, HTTP_CACHE_CONTROL, SLICE("no-transform"));
+    // x-gzip is another name of gzip (RFC 9110 8.4.1.3).
+    bool takes = http_coding_weight(f, SLICE("gzip")) > 0 ||
+                 fields_list_has(f, HTTP_ACCEPT_ENCODING, SLICE("x-gzip"));
+    bool wanted = takes && !fields_list_has(f, HTTP_CACHE_CONTROL, SLICE("no-transform"));
     x->slots[c->slot] = wanted ? x : NULL;
     return STAGE_CONTINUE;
 }

@@ -206,7 +206,7 @@ static enum stage_result on_request(struct exchange *x, const void *conf)
         exchange_fail(x, rc == E_TOO_LARGE ? E_NO_MEMORY : rc, HTTP_DOWN);
         return STAGE_ANSWER;
     }
-    exchange_answer(x, body.len > 0 ? r->type : slice_of("", 0), body);
+    exchange_answer_kept(x, body.len > 0 ? r->type : slice_of("", 0), body);
     return STAGE_ANSWER;
 }
 

@@ -19,9 +19,10 @@
 #include "proxy/vars.h"
 
 enum {
-    PAGE_BYTES_MAX = 3072,   // a page of our own; it is about half of that
-    PAGES_MAX = 64,          // custom pages of one route, over all levels
-    RETRY_AFTER_SECONDS = 5, // long enough for a restart, short enough for people
+    PAGE_BYTES_MAX = 3072,         // a page of our own; it is about half of that
+    PAGES_MAX = 64,                // custom pages of one route, over all levels
+    TEMPLATE_FILE_MAX = 64 * 1024, // larger files are sent as they are
+    RETRY_AFTER_SECONDS = 5,       // long enough for a restart, short enough for people
 };
 
 struct custom_page {
@@ -30,7 +31,7 @@ struct custom_page {
     bool html;
     struct slice type;
     const struct vars_text *body; // NULL: `fixed`
-    struct slice fixed;           // of a file, as it is
+    struct slice fixed;           // of a file without variables
 };
 
 struct error_pages {
@@ -60,11 +61,13 @@ static int compile_page(struct conf_node at, struct arena *arena, struct conf_di
     p->type = conf_string(map ? conf_get(at, "type") : (struct conf_node){at.doc, 0},
                           "text/html; charset=utf-8");
     p->html = slice_starts(p->type, SLICE("text/html"));
-    if (!conf_exists(body)) {
-        p->fixed = conf_text(file); // the check has read it (conf/schema.h)
-        return 0;
+    if (conf_exists(body)) {
+        return vars_compile(body, arena, diags, &p->body);
     }
-    return vars_compile(body, arena, diags, &p->body);
+    p->fixed = conf_text(file); // the check has read it (conf/schema.h)
+    // A file may be full of dollars that mean something else: then it is sent as it is.
+    int rc = p->fixed.len <= TEMPLATE_FILE_MAX ? vars_compile(file, arena, NULL, &p->body) : 0;
+    return rc == E_CONFIG ? 0 : rc;
 }
 
 // Of one level: single statuses first, then classes.
@@ -246,7 +249,7 @@ static void put_json(struct text *t, const struct exchange *x, unsigned status)
     }
     text_put(t, SLICE("\",\"side\":\""));
     text_put(t, side_of(status));
-    text_put(t, SLICE("\",\"request_id\":\""));
+    text_put(t, SLICE("\",\"id\":\""));
     text_json(t, id_of(x));
     text_put(t, SLICE("\"}\n"));
 }
@@ -343,5 +346,5 @@ void error_page_answer(struct exchange *x, unsigned status)
         body = own_page(x, status, &type);
     }
     put_fields(x, status);
-    exchange_answer(x, type, body);
+    exchange_answer_kept(x, type, body);
 }

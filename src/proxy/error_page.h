@@ -24,7 +24,7 @@ int error_pages_compile(const struct conf_scope *scope, struct arena *arena,
  * code has none. */
 unsigned error_page_status(int error, enum http_side side);
 
-/** Answers with the page of a status, through exchange_begin_answer() and exchange_answer(): body,
+/** Answers with the page of a status, through exchange_begin_answer() and exchange_answer_kept(): body,
  * Content-Type, Cache-Control, X-Request-Id and what the status demands (Retry-After, Allow, Upgrade).
  * x->error and x->error_side, when set, choose the words. x->route may be NULL. */
 void error_page_answer(struct exchange *x, unsigned status);

@@ -99,6 +99,8 @@ static inline void *exchange_slot(const struct exchange *x, unsigned module)
 void exchange_begin_answer(struct exchange *x, unsigned status);
 /** Finishes it with a body (copied; empty: none) of that type (empty: no Content-Type). */
 void exchange_answer(struct exchange *x, struct slice content_type, struct slice body);
+/** The same with a body that lives as long as the exchange (its arena's, its snapshot's). */
+void exchange_answer_kept(struct exchange *x, struct slice content_type, struct slice body);
 /** Answers with the error page of a code: status from the error table, page or JSON by Accept. */
 void exchange_fail(struct exchange *x, int error, enum http_side side);
 /** The same by status, for answers that are no failure (respond: 404). */

@@ -144,6 +144,18 @@ static void produce_answer(struct exchange *x, struct slice body)
 
 void exchange_answer(struct exchange *x, struct slice content_type, struct slice body)
 {
+    struct slice copy = arena_dup(&x->arena, body);
+    if (copy.ptr == NULL && body.len > 0) {
+        if (x->down != NULL) {
+            x->down->ops->reset(x->down, E_NO_MEMORY);
+        }
+        return;
+    }
+    exchange_answer_kept(x, content_type, copy);
+}
+
+void exchange_answer_kept(struct exchange *x, struct slice content_type, struct slice body)
+{
     ensure_magic(x, EXCHANGE_MAGIC);
     ensure(!x->answered && x->response.status >= 200);
     x->state = EXCHANGE_ANSWERING;
@@ -153,17 +165,12 @@ void exchange_answer(struct exchange *x, struct slice content_type, struct slice
     if (x->request.body != HTTP_BODY_NONE && !x->request_body.ended) {
         http_body_discard(&x->request_body);
     }
-    struct slice copy = arena_dup(&x->arena, body);
-    if (copy.ptr == NULL && body.len > 0) {
-        x->down->ops->reset(x->down, E_NO_MEMORY);
-        return;
-    }
     if (content_type.len > 0 &&
         fields_set_id(&x->response.fields, HTTP_CONTENT_TYPE, content_type) < 0) {
         x->down->ops->reset(x->down, E_NO_MEMORY);
         return;
     }
-    produce_answer(x, copy);
+    produce_answer(x, body);
     stages_response(x);
 }
 

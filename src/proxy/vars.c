@@ -202,6 +202,7 @@ static int expand(const struct vars_text *t, struct exchange *x, enum vars_use u
     }
     struct slice values[CONF_PIECES_MAX];
     size_t len = 0;
+    size_t filled = 0;
     ensure(t->pieces.count <= CONF_PIECES_MAX);
     for (uint32_t i = 0; i < t->pieces.count; i++) {
         const struct conf_piece *p = &t->pieces.pieces[i];
@@ -213,9 +214,11 @@ static int expand(const struct vars_text *t, struct exchange *x, enum vars_use u
             return E_INVALID;
         }
         // An entity takes at most six bytes.
-        len += values[i].len * (use == VARS_HTML && p->variable != CONF_VAR_TEXT ? 6 : 1);
+        size_t room = values[i].len * (use == VARS_HTML && p->variable != CONF_VAR_TEXT ? 6 : 1);
+        len += room;
+        filled += p->variable != CONF_VAR_TEXT ? room : 0;
     }
-    if (len > VARS_VALUE_MAX) {
+    if (filled > VARS_VALUE_MAX) {
         return E_TOO_LARGE;
     }
     char *bytes = arena_bytes(&x->arena, len + 1);

@@ -13,7 +13,7 @@ struct conf_diags;
 struct exchange;
 struct vars_text;
 
-enum { VARS_VALUE_MAX = 16 * 1024 }; // bytes of one text, filled in
+enum { VARS_VALUE_MAX = 16 * 1024 }; // bytes that variables bring into one text
 
 /** Compiles a checked template. `n` must exist. E_CONFIG (reported), E_NO_MEMORY. */
 int vars_compile(struct conf_node n, struct arena *arena, struct conf_diags *diags,

@@ -18,7 +18,7 @@ void exchange_begin_answer(struct exchange *x, unsigned status)
     x->response.upgrade = slice_of("", 0);
 }
 
-void exchange_answer(struct exchange *x, struct slice content_type, struct slice body)
+void exchange_answer_kept(struct exchange *x, struct slice content_type, struct slice body)
 {
     (void)x;
     page_type = content_type;
