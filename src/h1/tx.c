@@ -110,6 +110,18 @@ static int stage_end(struct h1_conn *c)
     return 0;
 }
 
+/** The body has run dry for now: a peer may not look at a chunk before the CRLF behind it, so it goes
+ * out as well. */
+static int pay_glue(struct h1_conn *c)
+{
+    if (c->tx_framing != H1_FRAMING_CHUNKED || !c->tx_glue) {
+        return 0;
+    }
+    int e = bufq_write(&c->out, &c->h1->loop->chunks, "\r\n", 2);
+    c->tx_glue = e != 0;
+    return e == E_AGAIN ? 0 : e; // no room: it goes with the next chunk
+}
+
 /** Moves what may go from the body to `out`. 0, or why the message must be cut. */
 static int stage(struct h1_conn *c)
 {
@@ -120,7 +132,7 @@ static int stage(struct h1_conn *c)
             if (b->error != 0) {
                 return b->error;
             }
-            return http_body_done(b) ? stage_end(c) : 0;
+            return http_body_done(b) ? stage_end(c) : pay_glue(c);
         }
         size_t moved = 0;
         int e;
