@@ -216,6 +216,23 @@ static void take_te(struct h1_hop *hop, struct slice value)
     }
 }
 
+// A request that asks for HTTP/2 in the clear is refused wherever it stands in whichever list: some
+// server behind may grant it without being asked by adit, and no client needs it.
+static int take_upgrade(const struct h1_section *s, struct h1_hop *hop, struct slice value)
+{
+    hop->upgrade = value;
+    hop->upgrades++;
+    struct slice protocol;
+    while (s->kind == H1_SECTION_REQUEST && slice_next_element(&value, &protocol)) {
+        ptrdiff_t slash = slice_find_char(protocol, '/');
+        if (slice_eq_nocase(slice_sub(protocol, 0, slash < 0 ? protocol.len : (size_t)slash),
+                            SLICE("h2c"))) {
+            return E_BAD_UPGRADE;
+        }
+    }
+    return 0;
+}
+
 static void keep_last(struct slice *value, uint16_t *count, struct slice found)
 {
     *value = found;
@@ -235,7 +252,7 @@ static int take_hop(const struct h1_section *s, struct h1_hop *hop, enum http_na
     } else if (id == HTTP_TRANSFER_ENCODING) {
         keep_last(&hop->coding, &hop->codings, value);
     } else if (id == HTTP_UPGRADE) {
-        keep_last(&hop->upgrade, &hop->upgrades, value);
+        return take_upgrade(s, hop, value);
     } else if (id == HTTP_EXPECT) {
         return take_expect(s, hop, value);
     } else if (id == HTTP_TE) {

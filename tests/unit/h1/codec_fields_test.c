@@ -102,6 +102,11 @@ static const struct bad bad_options[] = {
     {GET "Connection: keep-alive;x\r\n", E_BAD_CONNECTION},
     {GET "Connection: a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q\r\n", E_BAD_CONNECTION},
     {GET "Connection: upgrade\r\nUpgrade: a b\r\n", E_BAD_UPGRADE},
+    {GET "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAM\r\n",
+     E_BAD_UPGRADE},
+    {GET "Connection: Upgrade\r\nUpgrade: websocket, H2C\r\n", E_BAD_UPGRADE},
+    {GET "Upgrade: h2c\r\nUpgrade: websocket\r\n", E_BAD_UPGRADE},
+    {GET "Upgrade: h2c/2\r\n", E_BAD_UPGRADE},
     {GET "Connection: upgrade\r\nUpgrade: a/b/c\r\n", E_BAD_UPGRADE},
     {GET "Connection: upgrade\r\nUpgrade: a\r\nUpgrade: b\r\n", E_BAD_UPGRADE},
 };

@@ -43,7 +43,7 @@ static void writes_a_request_anew(void)
 static void writes_the_framing_and_options(void)
 {
     struct parsed m;
-    parse_request(&m, "POST / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket, h2c\r\nTE: trailers\r\n"
+    parse_request(&m, "POST / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket, h2\r\nTE: trailers\r\n"
                       "Connection: upgrade\r\n\r\n");
     REQUIRE(m.rc == 0);
     char buffer[1024];
