@@ -108,8 +108,8 @@ static const struct conf_directive *inner_rows(const struct conf_directive *row)
 // "text (short for `body`), or object with the keys below, or `off`"
 static const char *takes_text(const struct conf_directive *row, char *buffer, size_t size)
 {
-    char short_type[PAGE_TEXT_MAX];
-    char long_type[PAGE_TEXT_MAX];
+    char short_type[PAGE_TEXT_MAX / 3]; // both and the words between fit the buffer
+    char long_type[PAGE_TEXT_MAX / 3];
     const struct conf_directive *inner = NULL;
     (void)conf_type_text(row, long_type, sizeof long_type);
     if (row->shorthand != NULL && row->inner == 0) {

@@ -137,6 +137,7 @@ static bool rest_is_small(const struct h1_conn *c)
 
 static void next_or_close(struct h1_conn *c)
 {
+    h1_conn_detach(c); // the bodies end with the exchange, though the request may still be coming
     close_stream(c);
     if (c->dead) {
         return;

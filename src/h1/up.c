@@ -86,6 +86,23 @@ static void on_head(struct h1_conn *c, const char *head, size_t head_len)
     }
 }
 
+/** True when the origin has sent nothing behind its response. A read that was filled to its last byte,
+ * or a splice, stops at the response's end and does not tell. */
+static bool is_quiet(struct h1_conn *c)
+{
+    if (h1_unread(c) > 0 || c->hung_up) {
+        return false;
+    }
+    if (!c->readable) {
+        return true;
+    }
+    char byte;
+    struct iovec iov = {&byte, 1};
+    struct io_result r = loop_read(c->h1->loop, &c->io, &iov, 1);
+    c->readable = false;
+    return r.status == IO_AGAIN;
+}
+
 static void on_end(struct h1_conn *c)
 {
     bool tunnel = c->tx_framing == H1_FRAMING_TUNNEL;
@@ -110,11 +127,10 @@ static void on_end(struct h1_conn *c)
         finish(c, 0); // answered before the request was all sent
         return;
     }
-    bool again = !c->close_after && !c->hung_up && h1_unread(c) == 0;
     if (h1_unread(c) > 0) {
         counter_add(c->h1->counters, COUNTER_glitches, 1);
     }
-    if (!again) {
+    if (c->close_after || !is_quiet(c)) {
         finish(c, 0);
         return;
     }

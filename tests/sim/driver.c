@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/ensure.h"
+#include "obs/log.h"
 
 enum { CASE_SECONDS = 30, FAILURES_SHOWN = 5 };
 
@@ -126,11 +127,13 @@ int sim_main(int argc, char **argv, const struct sim_scenario *scenarios, uint32
     if (!parse(argc, argv, &o)) {
         return 2;
     }
+    (void)setvbuf(stdout, NULL, _IOLBF, 0); // so that a debugger shows things in their order
     ensure_hook = on_broken_promise;
     static const int deadly[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGALRM};
     for (size_t i = 0; i < array_len(deadly); i++) {
         (void)signal(deadly[i], on_signal);
     }
+    log_set_level(o.verbose ? LOG_DEBUG : LOG_ERROR);
     int status = 0;
     printf("1..%" PRIu32 "\n", count);
     for (uint32_t i = 0; i < count; i++) {

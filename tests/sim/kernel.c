@@ -289,6 +289,11 @@ static void edge_write(void *arg)
     raise_edge(arg, SYS_WRITE);
 }
 
+static void edge_read(void *arg)
+{
+    raise_edge(arg, SYS_READ);
+}
+
 // ---- connections ---------------------------------------------------------------------------------------
 
 static struct sim_end *new_end(struct sim *s)
@@ -547,6 +552,12 @@ size_t sim_send(struct sim_end *e, struct slice bytes)
         send_segment(e, SEGMENT_DATA, n);
     }
     return n;
+}
+
+size_t sim_room(const struct sim_end *e)
+{
+    bool open = !e->connecting && !e->closed && e->error == 0 && !e->write_shut;
+    return open ? e->peer->cap - e->peer->used : 0;
 }
 
 size_t sim_recv(struct sim_end *e, void *buffer, size_t size)
@@ -905,7 +916,10 @@ static struct io_result may_read(struct sim_end *e, size_t want)
     }
     size_t n = e->arrived < want ? e->arrived : want;
     if (n > 1 && chance(s, s->faults.short_read)) {
+        // As if the rest came a moment later: a short read tells a reader that there is no more
+        // (epoll(7)), so an edge must follow.
         n = 1 + (size_t)rng_below(&s->rng, n - 1);
+        schedule(s, s->now_ns + some_latency(s), edge_read, e);
     }
     return result(IO_OK, n, 0);
 }

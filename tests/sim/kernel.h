@@ -90,6 +90,8 @@ struct sim_end *sim_connect(struct sim *s, const struct os_addr *to, sim_actor_f
 void sim_set_actor(struct sim_end *e, sim_actor_fn *fn, void *user);
 /** How many bytes were taken; when fewer than all, SYS_WRITE follows. */
 size_t sim_send(struct sim_end *e, struct slice bytes);
+/** How many bytes sim_send() would take now. */
+size_t sim_room(const struct sim_end *e);
 /** How many bytes were copied; 0: none are there now. */
 size_t sim_recv(struct sim_end *e, void *buffer, size_t size);
 /** The other side's FIN has come and all bytes before it were taken. */

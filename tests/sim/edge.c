@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Brings the proxy up on simulated cores, through the same door as the worker's shell does
+// (worker/traffic.h).
+
+#include "edge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "conf/diag.h"
+#include "conf/load.h"
+#include "obs/counters.h"
+#include "worker/traffic.h"
+
+struct edge {
+    struct sim *sim;
+    uint32_t cores;
+    struct traffic *traffic;
+    struct conf_doc *doc;
+    int listener;
+    struct loop loop[EDGE_CORES_MAX];
+    struct loop *loops[EDGE_CORES_MAX];
+    struct traffic_core *core[EDGE_CORES_MAX];
+    struct counters counters[EDGE_CORES_MAX];
+    bool forgotten; // the snapshot has let go of its document
+};
+
+static void on_forget(void *owner)
+{
+    struct edge *e = owner;
+    ensure(!e->forgotten);
+    e->forgotten = true;
+}
+
+static void refuse(const struct conf_diags *d)
+{
+    char buffer[4096];
+    struct text t = text_on(buffer, sizeof(buffer));
+    for (const struct conf_diag *x = conf_diags_first(d); x != NULL; x = x->next) {
+        conf_diag_text(d, x, false, &t);
+    }
+    printf("# the scenario's configuration is wrong:\n%.*s\n", (int)t.len, t.ptr);
+    (void)fflush(stdout);
+    abort();
+}
+
+static struct snapshot *compile(struct edge *e, const char *config)
+{
+    struct conf_diags *d = conf_diags_new();
+    ensure(d != NULL);
+    int rc = conf_load_text("scenario.yaml", config, conf_tables, d, &e->doc);
+    if (rc != 0) {
+        refuse(d);
+    }
+    conf_diags_free(d);
+    char buffer[4096];
+    struct text why = text_on(buffer, sizeof(buffer));
+    struct snapshot *s = NULL;
+    struct traffic_document document = {
+        .doc = e->doc, .generation = 1, .forget = on_forget, .owner = e};
+    rc = traffic_compile(e->traffic, &document, &why, &s);
+    if (rc != 0) {
+        printf("# the scenario's configuration does not compile: %.*s\n", (int)why.len, why.ptr);
+        (void)fflush(stdout);
+        abort();
+    }
+    return s;
+}
+
+struct edge *edge_open(struct sim_case *c, struct sim *s, const struct os_addr *at,
+                       const char *config, const struct edge_limits *limits)
+{
+    (void)c;
+    struct edge *e = aligned_alloc(64, (sizeof(*e) + 63) / 64 * 64);
+    ensure(e != NULL);
+    memset(e, 0, sizeof(*e));
+    e->sim = s;
+    e->cores = limits->cores;
+    struct traffic_limits t = {
+        .cores = limits->cores,
+        .connections_max = limits->connections_max,
+        .memory_bytes = (uint64_t)limits->chunks_max * limits->cores * 16384,
+    };
+    int rc = traffic_new(&t, &e->traffic);
+    ensure(rc == 0);
+    struct loop_limits l = {limits->chunks_max, 64};
+    for (uint32_t i = 0; i < e->cores; i++) {
+        rc = loop_init(&e->loop[i], sim_sys(s), i, &l);
+        ensure(rc == 0);
+        e->loops[i] = &e->loop[i];
+        rc = traffic_core_new(e->traffic, &e->loop[i], &e->counters[i], NULL, &e->core[i]);
+        ensure(rc == 0);
+    }
+    struct snapshot *snapshot = compile(e, config);
+    e->listener = sim_listen_fd(s, at);
+    for (uint32_t i = 0; i < e->cores; i++) {
+        traffic_core_swap(e->core[i], snapshot);
+        rc = traffic_core_listen(e->core[i], e->listener, 0, at);
+        ensure(rc == 0);
+    }
+    return e;
+}
+
+struct loop **edge_loops(struct edge *e)
+{
+    return e->loops;
+}
+
+uint32_t edge_core_count(const struct edge *e)
+{
+    return e->cores;
+}
+
+static uint64_t sum(const struct edge *e, enum counter id)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < e->cores; i++) {
+        n += atomic_load(&e->counters[i].v[id]);
+    }
+    return n;
+}
+
+uint32_t edge_exchanges(const struct edge *e)
+{
+    return (uint32_t)sum(e, COUNTER_requests_active);
+}
+
+uint64_t edge_connections(const struct edge *e)
+{
+    return sum(e, COUNTER_connections_open);
+}
+
+void edge_drain(struct edge *e)
+{
+    for (uint32_t i = 0; i < e->cores; i++) {
+        traffic_core_drain(e->core[i]);
+    }
+}
+
+void edge_close(struct sim_case *c, struct edge *e)
+{
+    for (uint32_t i = 0; i < e->cores; i++) {
+        traffic_core_free(e->core[i]);
+        if (e->loop[i].chunks.in_use != 0) {
+            sim_fail(c, "core %u: %u chunks are left", i, e->loop[i].chunks.in_use);
+            e->loop[i].chunks.in_use = 0;
+        }
+        if (e->loop[i].wheel.count != 0) {
+            sim_fail(c, "core %u: %u timers are left", i, e->loop[i].wheel.count);
+        }
+    }
+    e->loop[0].sys->ops->close(e->loop[0].sys, e->listener, false);
+    traffic_free(e->traffic);
+    for (uint32_t i = 0; i < e->cores; i++) {
+        loop_fini(&e->loop[i]);
+    }
+    if (sim_fds_open(e->sim) != 0) {
+        sim_fail(c, "%u descriptors are left", sim_fds_open(e->sim));
+    }
+    if (!e->forgotten) {
+        sim_fail(c, "the snapshot still holds its document");
+    }
+    static const enum counter gauges[] = {COUNTER_requests_active, COUNTER_connections_open,
+                                          COUNTER_upstream_open};
+    for (size_t i = 0; i < array_len(gauges); i++) {
+        if (sum(e, gauges[i]) != 0) {
+            sim_fail(c, "gauge %zu is not zero at the end", i);
+        }
+    }
+    conf_doc_free(e->doc);
+    free(e);
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The real proxy inside a simulated world: a configuration text compiled and run on one or more
+// cores, with a listener. What it holds when it ends is checked: nothing may be left.
+
+#pragma once
+
+#include "driver.h"
+#include "kernel.h"
+
+enum { EDGE_CORES_MAX = 4 };
+
+struct edge;
+
+/** `chunks_max`: budget of each core's chunk pool; `connections_max`: of the process. */
+struct edge_limits {
+    uint32_t cores;
+    uint32_t chunks_max;
+    uint32_t connections_max;
+};
+
+/** The proxy listens at `at`. A configuration that does not compile ends the process. */
+struct edge *edge_open(struct sim_case *c, struct sim *s, const struct os_addr *at,
+                       const char *config, const struct edge_limits *limits);
+struct loop **edge_loops(struct edge *e);
+uint32_t edge_core_count(const struct edge *e);
+/** Exchanges and client connections alive on all cores. */
+uint32_t edge_exchanges(const struct edge *e);
+/** Client connections open now, as counted. */
+uint64_t edge_connections(const struct edge *e);
+/** No client can come any more; those that are there finish their exchange. */
+void edge_drain(struct edge *e);
+/** Ends it at once and checks that nothing is left. */
+void edge_close(struct sim_case *c, struct edge *e);
