@@ -510,6 +510,7 @@ void h1_tunnel(struct http_stream *s, struct http_body *receive, struct http_bod
     c->rx = H1_RX_BODY;
     c->rx_framing = H1_FRAMING_TUNNEL;
     c->rx_body = receive;
+    c->sent_told = false;
     c->close_after = true;
     http_body_set_producer(receive, c, on_room);
     h1_tx_begin(c, NULL, 0, H1_FRAMING_TUNNEL, send);
