@@ -19,6 +19,7 @@
 #include "loop/loop.h"
 #include "net/resolver.h"
 #include "proxy/core.h"
+#include "proxy/regex.h"
 #include "upstream/pool.h"
 
 enum {
@@ -307,6 +308,7 @@ void traffic_core_free(struct traffic_core *tc)
         resolver_free(tc->resolver);
     }
     http_body_core_fini(tc->loop);
+    regex_thread_fini();
     tc->magic = 0;
     mem_free(tc);
 }
