@@ -448,6 +448,10 @@ static bool check_regex(struct check *c, struct slice pattern)
         PCRE2_UCHAR message[CANONICAL_MAX];
         (void)pcre2_get_error_message(code, message, sizeof message);
         WRONG(c, "regular expression, at character %zu: %s", (size_t)offset + 1, (char *)message);
+        if (pattern.ptr[0] == '*') {
+            HINT(c, "case is ignored by (?i): \"~ (?i)%.*s\"",
+                 SLICE_ARG(slice_trim(slice_from(pattern, 1))));
+        }
         return false;
     }
     pcre2_code_free(compiled);
