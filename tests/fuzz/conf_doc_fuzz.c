@@ -19,12 +19,13 @@ static struct slice good_block(void)
     static struct conf_doc *doc;
     if (doc == NULL) {
         struct conf_diags *d = conf_diags_new();
-        int rc = conf_load_text("adit.yaml",
-                                "listen: [80, 81]\nlimits: {body_size: 1MiB}\n"
-                                "upstreams: {app: {servers: [a:1, b:2]}}\n"
-                                "sites:\n  a.b: {proxy: app}\n  '*.c.d': {routes: [{path: /x, proxy: "
-                                "app}, {proxy: 3000}]}\n",
-                                conf_tables, d, &doc);
+        int rc =
+            conf_load_text("adit.yaml",
+                           "listen: [80, 81]\nlimits: {body_size: 1MiB}\n"
+                           "upstreams: {app: {servers: [a:1, b:2]}}\n"
+                           "sites:\n  a.b: {proxy: app}\n  '*.c.d': {routes: [{path: /x, proxy: "
+                           "app}, {proxy: 3000}]}\n",
+                           conf_tables, d, &doc);
         ensure(rc == 0);
         conf_diags_free(d);
     }

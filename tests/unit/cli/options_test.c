@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The option parser: every spelling, and what a mistake is told.
+
+#include "cli_help.h"
+
+static const struct cli_parsed *seen;
+static struct cli_parsed last;
+
+static int remember(const struct cli_parsed *p)
+{
+    last = *p;
+    seen = &last;
+    return 42;
+}
+
+static const struct cli_option options[] = {
+    {.name = "config", .letter = 'c', .value = "FILE", .text = "a file"},
+    {.name = "json", .letter = 'j', .text = "a switch"},
+    {.name = NULL},
+};
+
+static const struct cli_command command = {
+    .name = "try",
+    .arguments = "[A [B]]",
+    .text = "a command",
+    .options = options,
+    .max = 2,
+    .run = remember,
+};
+
+static int run(int argc, const char *const *arguments)
+{
+    char *argv[8];
+    seen = NULL;
+    for (int i = 0; i < argc; i++) {
+        argv[i] = strdup(arguments[i]);
+    }
+    FILE *old = stderr;
+    stderr = fopen("/dev/null", "w");
+    int code = cli_run(&command, argc, argv);
+    (void)fclose(stderr);
+    stderr = old;
+    for (int i = 0; i < argc && code != 42; i++) {
+        free(argv[i]); // what was parsed points into the arguments: those are kept
+    }
+    return code;
+}
+
+#define RUN(...)                                                                                   \
+    run((int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *)),                       \
+        (const char *[]){__VA_ARGS__})
+
+static void takes_every_spelling(void)
+{
+    CHECK_EQ_INT(RUN("--config", "a"), 42);
+    CHECK_STR(cli_value(seen, "config"), "a");
+    CHECK_EQ_INT(RUN("--config=a=b"), 42);
+    CHECK_STR(cli_value(seen, "config"), "a=b");
+    CHECK_EQ_INT(RUN("-c", "a"), 42);
+    CHECK_STR(cli_value(seen, "config"), "a");
+    CHECK_EQ_INT(RUN("-ca"), 42);
+    CHECK_STR(cli_value(seen, "config"), "a");
+    CHECK_EQ_INT(RUN("-jc", "a"), 42);
+    CHECK(cli_given(seen, "json"));
+    CHECK_STR(cli_value(seen, "config"), "a");
+    CHECK_EQ_INT(RUN("--json", "x", "y"), 42);
+    CHECK_EQ_INT(seen->count, 2);
+    CHECK_STR(seen->arguments[1], "y");
+    CHECK(!cli_given(seen, "config"));
+    CHECK_EQ_INT(RUN("-", "--", "--json"), 42);
+    CHECK_STR(seen->arguments[0], "-");
+    CHECK_STR(seen->arguments[1], "--json");
+}
+
+static void refuses_mistakes(void)
+{
+    CHECK_EQ_INT(RUN("--jsn"), CLI_USAGE);
+    CHECK_EQ_INT(RUN("-x"), CLI_USAGE);
+    CHECK_EQ_INT(RUN("--config"), CLI_USAGE);
+    CHECK_EQ_INT(RUN("-c"), CLI_USAGE);
+    CHECK_EQ_INT(RUN("--json=1"), CLI_USAGE);
+    CHECK_EQ_INT(RUN("a", "b", "c"), CLI_USAGE);
+    CHECK(seen == NULL);
+}
+
+static void an_unknown_name_aborts(void)
+{
+    CHECK_EQ_INT(RUN("a"), 42);
+    CHECK_ABORTS(cli_value(seen, "nothing"));
+}
+
+TAP_MAIN(takes_every_spelling, refuses_mistakes, an_unknown_name_aborts)
