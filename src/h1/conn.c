@@ -92,6 +92,7 @@ static void go_on(struct task *t)
 
 void h1_conn_again(struct h1_conn *c)
 {
+    c->head_waits = false;
     loop_defer(c->h1->loop, &c->again);
 }
 

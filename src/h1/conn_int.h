@@ -68,6 +68,7 @@ struct h1_conn {
     bool close_after; // no further exchange on this connection
     bool stream_open; // an exchange is attached
     bool sent_told;   // on_sent has been called
+    bool head_waits;  // `again` is queued for nothing but a head that waits for its body
     bool watched;
     uint32_t in_pos;
     struct io io;

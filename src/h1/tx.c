@@ -285,6 +285,10 @@ void h1_tx_pump(struct h1_conn *c)
             c->tx_body = NULL;
         }
         c->tx = H1_TX_DONE;
+        if (c->head_waits) {
+            c->head_waits = false;
+            loop_cancel(c->h1->loop, &c->again);
+        }
         c->role->on_end(c);
         return;
     }
@@ -321,7 +325,10 @@ void h1_tx_begin(struct h1_conn *c, struct chunk *head, size_t head_len, enum h1
     if (body->q.bytes > 0 || body->ended) {
         h1_tx_pump(c);
     } else {
-        h1_conn_again(c); // the head leaves with the first bytes of the body, or at the turn's end
+        // The head leaves with the first bytes of the body, or at the turn's end.
+        bool queued = !list_empty(&c->again.link);
+        h1_conn_again(c);
+        c->head_waits = !queued;
     }
 }
 

@@ -121,19 +121,28 @@ static uint32_t append_bytes(struct fields *f, struct slice s)
 
 static int add_copy(struct fields *f, enum http_name id, struct slice name, struct slice value)
 {
-    if (name.len > UINT16_MAX || value.len > f->bytes_max) {
+    if (unlikely(name.len > UINT16_MAX || value.len > f->bytes_max)) {
         return E_HEAD_TOO_LARGE;
     }
+    uint32_t bytes = (uint32_t)(name.len + value.len);
     int rc = fields_more_entries(f);
     if (rc == 0) {
-        rc = need_store(f, (uint32_t)(name.len + value.len));
+        rc = need_store(f, bytes);
     }
-    if (rc != 0) {
+    if (unlikely(rc != 0)) {
         return rc;
     }
-    uint32_t name_off = append_bytes(f, name);
-    uint32_t value_off = append_bytes(f, value);
-    return fields_add_at(f, id, name_off, (uint16_t)name.len, value_off, (uint32_t)value.len);
+    uint32_t off = append_bytes(f, name);
+    append_bytes(f, value);
+    f->entries[f->count++] = (struct field){
+        .name_off = off,
+        .value_off = off + (uint32_t)name.len,
+        .value_len = (uint32_t)value.len,
+        .name_len = (uint16_t)name.len,
+        .id = (uint8_t)id,
+    };
+    f->present[0] |= UINT64_C(1) << id;
+    return 0;
 }
 
 int fields_add(struct fields *f, struct slice name, struct slice value)

@@ -139,17 +139,33 @@ int os_addr_parse_listen(struct slice s, struct os_addr *out)
     return parse_port(slice_from(s, any ? 1 : 2), &out->port);
 }
 
+// On the path of every request; inet_ntop() goes through printf().
+static void put_ipv4(const uint8_t *ip, struct text *out)
+{
+    char buffer[INET_ADDRSTRLEN];
+    size_t n = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned byte = ip[i];
+        if (byte >= 100) {
+            buffer[n++] = (char)('0' + byte / 100);
+        }
+        if (byte >= 10) {
+            buffer[n++] = (char)('0' + byte / 10 % 10);
+        }
+        buffer[n++] = (char)('0' + byte % 10);
+        if (i < 3) {
+            buffer[n++] = '.';
+        }
+    }
+    text_put(out, slice_of(buffer, n));
+}
+
 void os_addr_ip_text(const struct os_addr *a, struct text *out)
 {
     char buffer[INET6_ADDRSTRLEN] = "";
     switch ((enum os_addr_kind)a->kind) {
-    case OS_ADDR_V4: // on the path of every request; inet_ntop() goes through printf()
-        for (int i = 0; i < 4; i++) {
-            if (i > 0) {
-                text_char(out, '.');
-            }
-            text_u64(out, a->u.ip[i]);
-        }
+    case OS_ADDR_V4:
+        put_ipv4(a->u.ip, out);
         break;
     case OS_ADDR_V6:
         (void)inet_ntop(AF_INET6, a->u.ip, buffer, sizeof(buffer));

@@ -14,14 +14,25 @@
 #include "proxy/forwarded.h"
 #include "proxy/match.h"
 
-static const char hex_digits[] = "0123456789abcdef";
+static_assert(EXCHANGE_ID_BYTES == 2 * sizeof(uint64_t), "two words of eight digits each");
+
+/** Eight hexadecimal digits, a byte each, of 32 bits. */
+static uint64_t hex_digits(uint32_t bits)
+{
+    const uint64_t each = 0x0101010101010101u;
+    uint64_t v = bits;
+    v = (v << 16 | v) & 0x0000ffff0000ffffu;
+    v = (v << 8 | v) & 0x00ff00ff00ff00ffu;
+    v = (v << 4 | v) & 0x0f0f0f0f0f0f0f0fu;
+    uint64_t letters = (v + 6 * each) >> 4 & each;
+    return v + '0' * each + letters * ('a' - '0' - 10);
+}
 
 static void make_id(struct exchange *x)
 {
     uint64_t v = rng_u64(&x->loop->rng);
-    for (int i = 0; i < EXCHANGE_ID_BYTES; i++) {
-        x->id[i] = hex_digits[v >> (4 * i) & 15];
-    }
+    const uint64_t digits[] = {hex_digits((uint32_t)v), hex_digits((uint32_t)(v >> 32))};
+    memcpy(x->id, digits, sizeof(digits));
 }
 
 /** Sets every member but the big ones that need no value: the arena's first bytes, the queues'
