@@ -407,7 +407,9 @@ static void stop(struct worker *w)
         log_writer_stop(w->log);
     }
     cores_free(w->cores);
-    traffic_free(w->traffic);
+    if (w->traffic != NULL) {
+        traffic_free(w->traffic);
+    }
 }
 
 int worker_main(void)
