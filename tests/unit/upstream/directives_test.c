@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The directives of upstreams as they are written.
+
+#include "conf/conf_help.h"
+
+#define UPSTREAM(inner) "upstreams: {app: {" inner "}}\nsites: {a.b: {proxy: app}}\n"
+
+static void servers_have_short_forms(void)
+{
+    CHECK_STR(canonical(UPSTREAM("servers: 80, retry: 1")),
+              "{upstreams: {app: {servers: [{at: 127.0.0.1:80}], retry: {attempts: 1}}}, sites: "
+              "{a.b: {proxy: app}}}");
+    CHECK_STR(
+        canonical(UPSTREAM("servers: [80], retry: off, host: server")),
+        "{upstreams: {app: {servers: [{at: 127.0.0.1:80}], retry: off, host: server}}, sites: "
+        "{a.b: {proxy: app}}}");
+}
+
+static void mistakes_are_told(void)
+{
+    CHECK_STR(report_of(UPSTREAM("servers: []")), "1:19 `servers` has an empty list\n");
+    CHECK_STR(report_of(UPSTREAM("servers: [80, 80]")),
+              "1:33 warning: this server is in the list twice | a larger share is `weight: 2`\n");
+    CHECK_STR(report_of(UPSTREAM("servers: [{at: 80, weight: 0}]")),
+              "1:46 `weight` is 1 to 1000, not 0\n");
+    CHECK_STR(report_of(UPSTREAM("servers: 80, host: 'a b'")),
+              "1:38 `host` is `pass`, `server` or a host name\n");
+    CHECK_STR(report_of(UPSTREAM("servers: 80, balance: random")),
+              "1:41 `balance` is `round-robin`, not `random`\n");
+    CHECK_STR(
+        report_of("upstreams: {2app: {servers: 80}}\nsites: {a.b: {proxy: 80}}\n"),
+        "1:13 `2app` is not a name | a name begins with a letter and has letters, digits, `-`, "
+        "`_` and `.`\n");
+}
+
+TAP_MAIN(servers_have_short_forms, mistakes_are_told)
