@@ -150,5 +150,5 @@ int slice_map_put(struct slice_map *m, struct slice key, void *value)
 
 void *slice_map_get(const struct slice_map *m, struct slice key)
 {
-    return find(m, key, hash_bytes(&m->key, key))->value;
+    return m->count == 0 ? NULL : find(m, key, hash_bytes(&m->key, key))->value;
 }

@@ -121,8 +121,8 @@ static void on_head(struct h1_conn *c, const char *head, size_t head_len)
         h->scheme = c->peer.secure ? SLICE("https") : SLICE("http");
     }
     // After a CONNECT that was refused its sender may go on with bytes that are not HTTP.
-    c->u.down.keep_alive = h->keep_alive && h->method != HTTP_METHOD_CONNECT &&
-                           h->method != HTTP_METHOD_TRACE;
+    c->u.down.keep_alive =
+        h->keep_alive && h->method != HTTP_METHOD_CONNECT && h->method != HTTP_METHOD_TRACE;
     c->u.down.expects = h->expect_continue;
     h1_rx_begin_body(c, framing, h);
     c->stream.events->on_head(&c->stream, h);

@@ -76,15 +76,26 @@ struct http_stream_events {
     void (*on_closed)(struct http_stream *s);
 };
 
+/** Of an IPv6 address with its scope, and then some. */
+enum { HTTP_IP_TEXT_MAX = 55 };
+
 enum http_side { HTTP_DOWN, HTTP_UP };
 
 struct http_peer {
-    struct os_addr addr; // the other end of the connection
-    struct os_addr local;
-    bool secure;            // TLS
-    uint32_t listener;      // down: index of the listener
-    uint64_t connection_id; // unique in this process, for logs
+    struct os_addr addr;            // the other end of the connection; http_peer_set()
+    char ip_text[HTTP_IP_TEXT_MAX]; // its address as text, made once per connection
+    uint8_t ip_text_len;            // 0: a Unix socket, which has none
+    bool secure;                    // TLS
+    uint32_t listener;              // down: index of the listener
+    uint64_t connection_id;         // unique in this process, for logs
 };
+
+/** Sets addr and its text. */
+void http_peer_set(struct http_peer *p, const struct os_addr *addr);
+static inline struct slice http_peer_ip(const struct http_peer *p)
+{
+    return slice_of(p->ip_text, p->ip_text_len);
+}
 
 struct http_stream {
     uint8_t side; // enum http_side

@@ -248,7 +248,8 @@ int http_path_normalise(struct slice path, char *out, struct slice *normal)
     }
     bool plain = memchr(path.ptr, '%', path.len) == NULL &&
                  memchr(path.ptr, '\\', path.len) == NULL &&
-                 memmem(path.ptr, path.len, "/.", 2) == NULL;
+                 (memchr(path.ptr, '.', path.len) == NULL ||
+                  memmem(path.ptr, path.len, "/.", 2) == NULL);
     if (plain) {
         *normal = path;
         return 0;

@@ -124,6 +124,10 @@ static inline void loop_timer_stop(struct loop *l, struct wheel_timer *t)
 }
 
 void task_init(struct task *t, void (*fn)(struct task *t));
+static inline bool task_is_queued(const struct task *t)
+{
+    return t->link.next != &t->link;
+}
 /** Runs t->fn at the end of this turn; does nothing when it is queued already. */
 void loop_defer(struct loop *l, struct task *t);
 void loop_cancel(struct loop *l, struct task *t);

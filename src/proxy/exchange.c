@@ -46,8 +46,6 @@ static void init(struct exchange *x, struct core *c, struct http_stream *s)
     x->snapshot = c->snapshot;
     x->route = &c->snapshot->fallback_route;
     x->down = s;
-    x->client = s->peer->addr;
-    x->client_secure = s->peer->secure;
     x->times.start = c->loop->now_ns;
     list_init(&x->link);
     wheel_timer_init(&x->backoff, forward_backoff_over);
@@ -196,6 +194,8 @@ static void down_on_bad_message(struct http_stream *s, int error)
     }
     if (x->state == EXCHANGE_RECEIVING) {
         x->original_target = x->request.target;
+        x->client = s->peer->addr;
+        x->client_secure = s->peer->secure;
     }
     exchange_fail(x, error, HTTP_DOWN);
 }
@@ -210,7 +210,9 @@ static void down_on_error(struct http_stream *s, int error)
 
 static void down_on_sent(struct http_stream *s)
 {
-    exchange_of(s)->times.sent = loop_clock_ns(exchange_of(s)->loop);
+    struct exchange *x = exchange_of(s);
+    bool logged = x->core->log != NULL && x->route->access_log;
+    x->times.sent = logged ? loop_clock_ns(x->loop) : x->loop->now_ns;
 }
 
 static void down_on_closed(struct http_stream *s)

@@ -316,12 +316,9 @@ static int write_x(struct exchange *x)
 {
     struct fields *f = &x->request.fields;
     const struct http_peer *peer = x->down->peer;
-    char bytes[OS_ADDR_TEXT_MAX];
-    struct text ip = text_on(bytes, sizeof(bytes));
     int rc = 0;
-    if (peer->addr.kind != OS_ADDR_UNIX) { // which has no address to tell
-        os_addr_ip_text(&peer->addr, &ip);
-        rc = append_to_list(x, HTTP_X_FORWARDED_FOR, text_slice(&ip));
+    if (peer->ip_text_len > 0) {
+        rc = append_to_list(x, HTTP_X_FORWARDED_FOR, http_peer_ip(peer));
     }
     if (rc == 0 && !fields_has(f, HTTP_X_FORWARDED_PROTO)) {
         rc = fields_add_id(f, HTTP_X_FORWARDED_PROTO, scheme_text(peer->secure));

@@ -224,7 +224,8 @@ static void take(struct traffic_core *tc, struct listener *l, int fd, const stru
         turn_away(tc, fd);
         return;
     }
-    struct http_peer peer = {.addr = *from, .local = l->addr, .listener = l->index};
+    struct http_peer peer = {.listener = l->index};
+    http_peer_set(&peer, from);
     if (h1_down_open(&tc->h1, fd, &peer) < 0) {
         counter_add(tc->counters, COUNTER_connections_shed, 1);
     }

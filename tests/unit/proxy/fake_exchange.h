@@ -30,7 +30,9 @@ static inline struct fake *fake_new(void)
     f->ops.protocol = "1.1";
     f->down.ops = &f->ops;
     f->down.peer = &f->peer;
-    REQUIRE(os_addr_parse(SLICE("192.0.2.7:4711"), &f->peer.addr) == 0);
+    struct os_addr addr;
+    REQUIRE(os_addr_parse(SLICE("192.0.2.7:4711"), &addr) == 0);
+    http_peer_set(&f->peer, &addr);
     f->core.loop = &f->loop;
     f->snapshot.forwarded = FORWARDED_X;
     f->snapshot.via = true;
@@ -80,6 +82,8 @@ static inline void fake_field(struct fake *f, const char *name, const char *valu
 
 static inline void fake_peer(struct fake *f, const char *addr)
 {
-    REQUIRE(os_addr_parse(slice_str(addr), &f->peer.addr) == 0);
+    struct os_addr parsed;
+    REQUIRE(os_addr_parse(slice_str(addr), &parsed) == 0);
+    http_peer_set(&f->peer, &parsed);
     f->x.client = f->peer.addr;
 }
