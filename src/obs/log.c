@@ -34,6 +34,7 @@ enum {
     LOG_WRITER_MAGIC = 0x4c4f4757,
     LOG_PASS_MS = 20,    // between two looks while lines come
     LOG_STALL_MS = 1000, // how long the last pass waits for a reader that does not read
+    LOG_GOODBYE_S = 3,   // how long a stop waits for the last pass
     LOG_BATCH = 64,      // lines per writev
     LOG_FD_NONE = -2,    // no new descriptor is waiting
     LOG_STREAMS = 2,
@@ -377,12 +378,17 @@ void log_writer_reopen(struct log_writer *w, int access_fd)
     poke(w);
 }
 
-void log_writer_stop(struct log_writer *w)
+bool log_writer_stop(struct log_writer *w)
 {
     ensure_magic(w, LOG_WRITER_MAGIC);
     atomic_store(&w->stopping, true);
     poke(w);
-    (void)pthread_join(w->thread, NULL);
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += LOG_GOODBYE_S;
+    if (pthread_timedjoin_np(w->thread, NULL, &until) != 0) {
+        return false;
+    }
     for (uint32_t i = 0; i < w->count; i++) {
         atomic_store(&w->rings[i]->wake_fd, -1);
     }
@@ -392,6 +398,7 @@ void log_writer_stop(struct log_writer *w)
     (void)close(w->wake_fd);
     w->magic = 0;
     mem_free(w);
+    return true;
 }
 
 // ---- lines --------------------------------------------------------------------------------------

@@ -36,7 +36,9 @@ struct log_writer;
 struct log_writer *log_writer_start(struct log_ring *const *rings, uint32_t count, int error_fd,
                                     int access_fd) must_check;
 void log_writer_reopen(struct log_writer *w, int access_fd);
-void log_writer_stop(struct log_writer *w);
+/** Ends it after a last pass. False: it hangs in a write to somebody who does not read, and is left
+ * behind with its rings; the process should end without more ado. */
+bool log_writer_stop(struct log_writer *w);
 
 /** This thread's ring (NULL: stderr at once). Set once per thread. */
 void log_use_ring(struct log_ring *r);

@@ -38,8 +38,9 @@
 #include "super/listeners.h"
 
 enum {
-    FILES_PER_LOAD = 4096, // requests the keeper may make for one configuration
-    DRAIN_GRACE_MS = 2000, // after the drain limit, for the worker to say goodbye
+    FILES_PER_LOAD = 4096,  // requests the keeper may make for one configuration
+    DRAIN_GRACE_MS = 2000,  // after the drain limit, for the worker to say goodbye
+    APPLY_LIMIT_MS = 30000, // for a worker to take up a configuration; one that does not hangs
     KEEPER_GOODBYE_MS = 2000,
     RUNNING = -1, // not an exit code
 };
@@ -63,6 +64,7 @@ struct super {
     struct edition now;
     struct edition next;
     bool applying;
+    uint64_t apply_end_ms;
     bool served; // a worker has been ready once
     bool draining;
     uint64_t drain_end_ms;
@@ -76,6 +78,7 @@ struct super {
     int control;
     char control_path[OS_ADDR_PATH_MAX];
     uint64_t started_wall_ms;
+    uint64_t descriptors; // that a process may have
 };
 
 static void give_up(struct super *s, int code, const char *why)
@@ -308,6 +311,7 @@ static void on_plan(struct super *s, const struct ipc_plan *plan, struct ipc_fds
     };
     fds->count = 0;
     s->applying = true;
+    s->apply_end_ms = os_clock_ms() + APPLY_LIMIT_MS;
     char buffer[IPC_TEXT_MAX];
     struct text why = text_on(buffer, sizeof buffer - 1);
     int error = try_next(s, &why);
@@ -446,6 +450,24 @@ static void on_keeper(struct super *s, const struct ipc_message *m, struct ipc_f
 
 // ---- what the worker says -----------------------------------------------------------------------
 
+// Once, at the start: what this machine or this user does not give us.
+static void tell_weaker(const struct super *s)
+{
+    if (!s->worker_identity.change) {
+        log_line(LOG_INFO, "not started as root: worker and keeper run as the same user as the "
+                           "supervisor, only their sandboxes keep them apart");
+    }
+    // A proxied connection has two ends; the rest is for listeners, logs and the loops.
+    uint64_t room = s->descriptors > 256 ? (s->descriptors - 256) / 2 : 0;
+    if (room < s->now.plan.connections) {
+        log_line(LOG_INFO,
+                 "the limit of open files (%llu) allows some %llu proxied connections, fewer than "
+                 "`connections: %u`",
+                 (unsigned long long)s->descriptors, (unsigned long long)room,
+                 s->now.plan.connections);
+    }
+}
+
 static void on_first_result(struct super *s, const struct ipc_result *r)
 {
     if (r->error != 0 && !s->served) {
@@ -465,6 +487,7 @@ static void on_first_result(struct super *s, const struct ipc_result *r)
     }
     s->served = true;
     s->applying = false;
+    tell_weaker(s);
     log_line(LOG_INFO, "serving generation=%u workers=%u pid=%d", s->now.generation, s->cores,
              s->worker.pid);
     tell_keeper(s, 0, s->now.generation, SLICE(""));
@@ -686,6 +709,7 @@ static int next_due(const struct super *s, uint64_t now)
     due = s->worker.restart_at_ms != 0 ? num_min_u64(due, s->worker.restart_at_ms) : due;
     due = s->keeper.restart_at_ms != 0 ? num_min_u64(due, s->keeper.restart_at_ms) : due;
     due = s->draining ? num_min_u64(due, s->drain_end_ms) : due;
+    due = s->applying ? num_min_u64(due, s->apply_end_ms) : due;
     if (due == UINT64_MAX) {
         return -1;
     }
@@ -699,6 +723,13 @@ static void on_time(struct super *s)
         log_line(LOG_WARN, "stopping: the drain limit has passed, what is left is cut");
         s->exit_code = SUPER_EXIT_OK;
         return;
+    }
+    if (s->applying && now >= s->apply_end_ms) {
+        log_line(LOG_ERROR,
+                 "worker: hangs: it has not taken up the configuration in %d s, ending it",
+                 APPLY_LIMIT_MS / 1000);
+        s->apply_end_ms = UINT64_MAX;
+        child_kill(&s->worker);
     }
     if (!s->draining && s->worker.restart_at_ms != 0 && now >= s->worker.restart_at_ms) {
         start_worker(s);
@@ -773,7 +804,7 @@ static bool begin(struct super *s)
                 "`nobody` to run as");
         return false;
     }
-    (void)os_raise_descriptors();
+    s->descriptors = os_raise_descriptors();
     return true;
 }
 

@@ -43,7 +43,7 @@ static void lines_reach_their_descriptors(void)
     char buffer[64];
     CHECK_TEXT(buffer, read_for(error_pipe[0], buffer, 8), "trouble\n");
     CHECK_TEXT(buffer, read_for(access_pipe[0], buffer, 8), "request\n");
-    log_writer_stop(w);
+    CHECK(log_writer_stop(w));
     log_ring_free(ring);
     (void)close(error_pipe[0]);
     (void)close(error_pipe[1]);
@@ -62,7 +62,7 @@ static void a_sleeping_writer_is_woken(void)
         CHECK(log_ring_put(ring, LOG_STREAM_ERROR, SLICE("awake\n")));
         CHECK_TEXT(buffer, read_for(ends[0], buffer, 6), "awake\n");
     }
-    log_writer_stop(w);
+    CHECK(log_writer_stop(w));
     log_ring_free(ring);
     (void)close(ends[0]);
     (void)close(ends[1]);
@@ -120,12 +120,41 @@ static void a_busy_ring_tears_nothing(void)
         int len = snprintf(line, sizeof line, "%d %.*s\n", i, i % 97, filler);
         (void)log_ring_put(ring, LOG_STREAM_ERROR, slice_of(line, (size_t)len));
     }
-    log_writer_stop(w);
+    CHECK(log_writer_stop(w));
     (void)close(ends[1]);
     void *result = NULL;
     (void)pthread_join(reader, &result);
     CHECK_EQ_INT((intptr_t)result, 1);
     log_ring_free(ring);
+}
+
+static int stop_with_a_stuck_reader(void)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return 2;
+    }
+    struct log_ring *ring = log_ring_new(1 << 20);
+    struct log_writer *w = log_writer_start(&ring, 1, ends[1], -1);
+    static char line[LOG_LINE_MAX];
+    memset(line, 'x', sizeof line);
+    for (int i = 0; i < 100; i++) { // more than a pipe holds
+        (void)log_ring_put(ring, LOG_STREAM_ERROR, slice_of(line, sizeof line));
+    }
+    (void)poll(NULL, 0, 100); // the writer is in its write by now
+    return log_writer_stop(w) ? 1 : 0;
+}
+
+static void a_reader_that_does_not_read_cannot_keep_us(void)
+{
+    (void)fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(stop_with_a_stuck_reader());
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_EQ_INT(status, 0);
 }
 
 static void rotation_swaps_the_descriptor(void)
@@ -143,7 +172,7 @@ static void rotation_swaps_the_descriptor(void)
     CHECK_EQ_INT(read_for(old[0], buffer, 1), 0); // the writer has closed it
     CHECK(log_ring_put(ring, LOG_STREAM_ACCESS, SLICE("after\n")));
     CHECK_TEXT(buffer, read_for(new[0], buffer, 6), "after\n");
-    log_writer_stop(w);
+    CHECK(log_writer_stop(w));
     log_ring_free(ring);
     (void)close(old[0]);
     (void)close(new[0]);
@@ -166,7 +195,7 @@ static void a_line_has_time_level_and_no_forged_end(void)
     size_t have = read_for(ends[0], buffer, want);
     CHECK_EQ_INT(have, want);
     CHECK_TEXT(buffer + LOG_TIME_BYTES, have - LOG_TIME_BYTES, " warn peer said a?b\n");
-    log_writer_stop(w);
+    CHECK(log_writer_stop(w));
     log_ring_free(ring);
     (void)close(ends[0]);
     (void)close(ends[1]);
@@ -192,5 +221,5 @@ static void times_are_civil(void)
 }
 
 TAP_MAIN(lines_reach_their_descriptors, a_sleeping_writer_is_woken, a_full_ring_drops_and_counts,
-         a_busy_ring_tears_nothing, rotation_swaps_the_descriptor,
-         a_line_has_time_level_and_no_forged_end, times_are_civil)
+         a_busy_ring_tears_nothing, a_reader_that_does_not_read_cannot_keep_us,
+         rotation_swaps_the_descriptor, a_line_has_time_level_and_no_forged_end, times_are_civil)
