@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The module `redirect`: answers with a Location (RFC 9110 15.4). The target is a template; what it
-// becomes is encoded, and a path that a capture would have turned into "//host" or "/\host" loses its
-// second slash: a redirect within the site stays within the site, whatever the client asked for.
+// becomes is encoded, backslashes too, and a path that a capture would have turned into "//host" loses
+// its second slash: a redirect within the site stays within the site, whatever the client asked for.
 
 #include "base/error.h"
 #include "conf/diag.h"
@@ -99,11 +99,8 @@ static int location_of(const struct redirect *r, struct exchange *x, struct slic
         return rc;
     }
     if (!r->scheme_relative && out->len > 1 && out->ptr[0] == '/') {
-        while (out->len > 1 && (out->ptr[1] == '/' || out->ptr[1] == '\\')) {
+        while (out->len > 1 && out->ptr[1] == '/') {
             *out = slice_from(*out, 1);
-        }
-        if (out->ptr[0] != '/') { // what is left began with a backslash
-            *out = SLICE("/");
         }
     }
     return target_encode(*out, true, &x->arena, out);

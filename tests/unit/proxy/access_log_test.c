@@ -4,8 +4,8 @@
 
 #include "proxy/access_log.h"
 
-#include "fake_exchange.h"
 #include "obs/log.h"
+#include "proxy/fake_exchange.h"
 
 static char bytes[LOG_LINE_MAX + 1];
 

@@ -4,7 +4,7 @@
 
 #include "proxy/canonical.h"
 
-#include "fake_exchange.h"
+#include "proxy/fake_exchange.h"
 
 void exchange_begin_answer(struct exchange *x, unsigned status)
 {

@@ -4,7 +4,7 @@
 
 #include "proxy/error_page.h"
 
-#include "fake_exchange.h"
+#include "proxy/fake_exchange.h"
 #include "proxy/vars.h"
 
 static struct slice page_type;

@@ -5,7 +5,7 @@
 #include "proxy/forwarded.h"
 
 #include "base/text.h"
-#include "fake_exchange.h"
+#include "proxy/fake_exchange.h"
 
 static struct os_cidr nets[4];
 

@@ -4,8 +4,8 @@
 
 #include "proxy/match.h"
 
-#include "fake_conf.h"
-#include "fake_exchange.h"
+#include "proxy/fake_conf.h"
+#include "proxy/fake_exchange.h"
 
 struct row {
     const char *match; // of a route, flow style

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/slab.h"
-#include "fake_conf.h"
+#include "proxy/fake_conf.h"
 
 static const char sites[] = "sites:\n"
                             "  example.com:\n"
