@@ -116,7 +116,8 @@ static void compress_all(struct gzip_filter *g)
     }
     while (compress_some(g)) {
     }
-    if (!g->finished && g->in->error != 0 && g->in->q.bytes == 0) {
+    // A cut comes behind what was there before it.
+    if (!g->finished && g->in->error != 0 && g->in->q.bytes == 0 && !g->dirty) {
         finish(g, g->in->error);
     }
 }
