@@ -23,13 +23,20 @@ enum {
     ZLIB_MEMORY_LEVEL = 8,
     // What deflateInit2() asks for with these parameters: 268 KiB and the state of some 6 KiB.
     ZLIB_BYTES = 280 * 1024,
-    FAST_LEVEL_MAX = 3, // above it zlib
 };
 
 #ifdef ADIT_HAVE_ISAL
+enum { FAST_LEVEL_MAX = 3 }; // above it zlib
+
 struct fast {
     struct isal_zstream stream;
     uint8_t buffer[ISAL_DEF_LVL3_DEFAULT];
+};
+#else
+enum { FAST_LEVEL_MAX = 0 };
+
+struct fast {
+    uint8_t nothing;
 };
 #endif
 
@@ -44,9 +51,7 @@ struct deflate {
     bool fast;
     bool finished;
     union {
-#ifdef ADIT_HAVE_ISAL
         struct fast fast;
-#endif
         struct slow slow;
     } u;
 };
@@ -131,6 +136,23 @@ static bool step_fast(struct fast *f, struct deflate_io *io, enum deflate_flush 
     return z->avail_in == 0 && z->avail_out > 0;
 }
 
+#else
+
+static void begin_fast(struct fast *f, int level)
+{
+    (void)f;
+    (void)level;
+    unreachable();
+}
+
+static bool step_fast(struct fast *f, struct deflate_io *io, enum deflate_flush flush)
+{
+    (void)f;
+    (void)io;
+    (void)flush;
+    unreachable();
+}
+
 #endif
 
 struct deflate *deflate_new(int level)
@@ -146,15 +168,10 @@ struct deflate *deflate_new(int level)
     }
     d->magic = DEFLATE_MAGIC;
     d->finished = false;
-    d->fast = false;
-#ifdef ADIT_HAVE_ISAL
     d->fast = level <= FAST_LEVEL_MAX;
     if (d->fast) {
         begin_fast(&d->u.fast, level);
-        return d;
-    }
-#endif
-    if (!begin_slow(&d->u.slow, level)) {
+    } else if (!begin_slow(&d->u.slow, level)) {
         deflate_free(d);
         return NULL;
     }
@@ -175,15 +192,7 @@ bool deflate_step(struct deflate *d, struct deflate_io *io, enum deflate_flush f
     ensure(io->out_len > 0);
     io->consumed = 0;
     io->produced = 0;
-    bool done = false;
-#ifdef ADIT_HAVE_ISAL
-    if (d->fast) {
-        done = step_fast(&d->u.fast, io, flush);
-    }
-#endif
-    if (!d->fast) {
-        done = step_slow(&d->u.slow, io, flush);
-    }
+    bool done = d->fast ? step_fast(&d->u.fast, io, flush) : step_slow(&d->u.slow, io, flush);
     d->finished = done && flush == DEFLATE_FINISH;
     return done;
 }

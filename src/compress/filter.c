@@ -9,8 +9,9 @@
 #include "compress/filter.h"
 
 #include "base/error.h"
-#include "compress/deflate.h"
 #include "proxy/exchange.h"
+
+#include "compress/deflate.h"
 
 enum {
     GZIP_MAGIC = 0x677a6970,

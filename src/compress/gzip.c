@@ -9,13 +9,14 @@
 // response that some client would get compressed says so in Vary, also to those who get it plain.
 
 #include "base/error.h"
-#include "compress/compress.h"
-#include "compress/deflate.h"
-#include "compress/filter.h"
 #include "conf/diag.h"
 #include "http/accept.h"
 #include "http/etag.h"
 #include "proxy/exchange.h"
+
+#include "compress/compress.h"
+#include "compress/deflate.h"
+#include "compress/filter.h"
 
 enum {
     COMPRESS_BYTES_MIN = 1024, // below it a packet is a packet

@@ -10,10 +10,11 @@
 
 #include "base/error.h"
 #include "conf/diag.h"
-#include "headers/headers.h"
-#include "headers/headers_int.h"
 #include "proxy/exchange.h"
 #include "proxy/vars.h"
+
+#include "headers/headers.h"
+#include "headers/headers_int.h"
 
 enum edit_op { EDIT_REMOVE, EDIT_SET, EDIT_ADD };
 

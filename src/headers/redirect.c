@@ -6,10 +6,11 @@
 
 #include "base/error.h"
 #include "conf/diag.h"
-#include "headers/headers.h"
-#include "headers/target.h"
 #include "proxy/exchange.h"
 #include "proxy/vars.h"
+
+#include "headers/headers.h"
+#include "headers/target.h"
 
 struct redirect {
     const struct vars_text *to;

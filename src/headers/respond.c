@@ -6,10 +6,11 @@
 #include "base/error.h"
 #include "conf/diag.h"
 #include "conf/value.h"
-#include "headers/headers.h"
-#include "headers/headers_int.h"
 #include "proxy/exchange.h"
 #include "proxy/vars.h"
+
+#include "headers/headers.h"
+#include "headers/headers_int.h"
 
 struct respond_field {
     struct slice name;

@@ -10,11 +10,12 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "conf/diag.h"
-#include "headers/headers.h"
-#include "headers/target.h"
 #include "proxy/exchange.h"
 #include "proxy/regex.h"
 #include "proxy/vars.h"
+
+#include "headers/headers.h"
+#include "headers/target.h"
 
 struct rewrite {
     const struct vars_text *to;
