@@ -31,19 +31,18 @@ static const struct cli_command command = {
 
 static int run(int argc, const char *const *arguments)
 {
+    static char words[8][32]; // what was parsed points into them
     char *argv[8];
     seen = NULL;
     for (int i = 0; i < argc; i++) {
-        argv[i] = strdup(arguments[i]);
+        (void)snprintf(words[i], sizeof words[i], "%s", arguments[i]);
+        argv[i] = words[i];
     }
     FILE *old = stderr;
     stderr = fopen("/dev/null", "w");
     int code = cli_run(&command, argc, argv);
     (void)fclose(stderr);
     stderr = old;
-    for (int i = 0; i < argc && code != 42; i++) {
-        free(argv[i]); // what was parsed points into the arguments: those are kept
-    }
     return code;
 }
 
