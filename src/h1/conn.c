@@ -198,6 +198,7 @@ void h1_conn_reset_message(struct h1_conn *c)
     c->rx = H1_RX_IDLE;
     c->tx = H1_TX_IDLE;
     c->tx_last = false;
+    c->tx_error = 0;
     c->tx_glue = false;
     c->sent_told = false;
     c->tx_deadline_ms = 0;

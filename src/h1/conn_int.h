@@ -77,6 +77,7 @@ struct h1_conn {
     struct chunk *in; // input; unread bytes are [in_pos, in->used)
     uint64_t rx_left; // LENGTH: body bytes to come
     uint64_t tx_left; // LENGTH: body bytes to go
+    int tx_error;     // the message is cut here: nothing more of it is staged
     struct http_body *rx_body;
     struct http_body *tx_body;
     struct bufq out;

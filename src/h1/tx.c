@@ -245,9 +245,11 @@ static bool send_all(struct h1_conn *c)
 {
     while (!c->dead) {
         struct http_body *b = c->tx_body;
-        int e = c->tx == H1_TX_ACTIVE ? stage(c) : 0;
-        if (e < 0 && c->out.bytes == 0) { // what came before the cut is out
-            c->role->on_fail(c, e);
+        if (c->tx == H1_TX_ACTIVE && c->tx_error == 0) {
+            c->tx_error = stage(c);
+        }
+        if (c->tx_error < 0 && c->out.bytes == 0) { // what came before the cut is out
+            c->role->on_fail(c, c->tx_error);
             return false;
         }
         if (!c->writable) {
@@ -314,6 +316,7 @@ void h1_tx_begin(struct h1_conn *c, struct chunk *head, size_t head_len, enum h1
     c->tx = H1_TX_ACTIVE;
     c->tx_framing = (uint8_t)framing;
     c->tx_last = body == NULL;
+    c->tx_error = 0;
     c->tx_glue = false;
     c->tx_body = body;
     if (body == NULL) {

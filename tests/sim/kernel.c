@@ -44,7 +44,8 @@ struct sim_end {
     char *ring;
     size_t cap, head, arrived, used;
     struct segment *segments;
-    size_t segment_count, segment_cap;
+    size_t segment_first, segment_count, segment_cap; // in flight: [first, count)
+    uint64_t last_sent_ns;
     uint64_t last_arrival_ns;
     bool fin_seen;
     int error; // negative code: reset, refused
@@ -318,6 +319,7 @@ static void break_end(struct sim_end *e, int error)
     e->error = error;
     e->connecting = false;
     e->segment_count = 0;
+    e->segment_first = 0;
     // Some systems drop what was not read when an RST comes, others do not.
     if (error == E_RESET && chance(e->sim, 0.5)) {
         e->arrived = 0;
@@ -331,12 +333,14 @@ static void send_segment(struct sim_end *from, enum segment_kind kind, size_t le
 static void arrive(void *arg)
 {
     struct sim_end *e = arg;
-    if (e->segment_count == 0) {
+    if (e->segment_first == e->segment_count) {
         return; // an RST came first
     }
-    struct segment g = e->segments[0];
-    e->segment_count--;
-    memmove(e->segments, e->segments + 1, e->segment_count * sizeof(g));
+    struct segment g = e->segments[e->segment_first++];
+    if (e->segment_first == e->segment_count) {
+        e->segment_first = 0;
+        e->segment_count = 0;
+    }
     if (g.kind == SEGMENT_RST) {
         break_end(e, E_RESET);
     } else if (e->closed) {
@@ -361,6 +365,13 @@ static void send_segment(struct sim_end *from, enum segment_kind kind, size_t le
     if (to == NULL || to->error != 0) {
         return;
     }
+    struct segment *last = to->segment_count > 0 ? &to->segments[to->segment_count - 1] : NULL;
+    if (last != NULL && last->kind == SEGMENT_DATA && kind == SEGMENT_DATA &&
+        to->last_sent_ns == s->now_ns && !chance(s, 0.1)) {
+        last->len += len; // as the kernel gathers small writes
+        return;
+    }
+    to->last_sent_ns = s->now_ns;
     to->segments = grow(to->segments, &to->segment_cap, to->segment_count, sizeof(*to->segments));
     to->segments[to->segment_count++] = (struct segment){kind, len};
     uint64_t jitter = rng_below(&s->rng, from->latency_ns / 4 + 1);

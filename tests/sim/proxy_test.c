@@ -107,9 +107,7 @@ static void plan_fault(struct rng *r, const struct weather *wx, struct plan *p)
         break;
     case FAULT_CUT_BODY:
     case FAULT_BAD_CHUNK:
-        p->allowed = OUT_CUT | OUT_ERROR;
-        break;
-    case FAULT_RESET_BODY: // the reset may destroy the head that went before it
+    case FAULT_RESET_BODY: // as long as nothing has gone to the client, it may be asked for again
         p->allowed = OUT_CUT | OUT_ERROR | (plan_is_idempotent(p) ? OUT_GOOD : 0);
         break;
     case FAULT_EXTRA_BYTES:
