@@ -29,13 +29,14 @@ enum chunk_state {
     CHUNK_OVER,
 };
 
-static int hex_value(char c)
+static inline int hex_value(char c)
 {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
+    unsigned digit = (unsigned char)c - (unsigned)'0';
+    if (digit <= 9) {
+        return (int)digit;
     }
-    char low = (char)(c | 0x20);
-    return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
+    unsigned letter = ((unsigned char)c | 0x20u) - (unsigned)'a';
+    return letter <= 5 ? (int)letter + 10 : -1;
 }
 
 // One byte of the size. 0 or what is wrong with it.
@@ -123,6 +124,36 @@ static int framing_byte(struct h1_chunked *d, char c)
     unreachable();
 }
 
+// The usual framing between two runs of content, when all of it is there: CRLF, digits, CRLF. Returns
+// how many bytes of p[0..n) it took; what is unusual, cut or bad is left to framing_byte().
+static size_t usual_framing(struct h1_chunked *d, const char *p, size_t n)
+{
+    size_t i = 0;
+    if (d->state == CHUNK_DATA_CR && n >= 2 && p[0] == '\r' && p[1] == '\n') {
+        d->state = CHUNK_SIZE;
+        i = 2;
+    }
+    if (d->state != CHUNK_SIZE || d->digits > 0) {
+        return i;
+    }
+    uint64_t size = 0;
+    size_t at = i;
+    for (; at < n && at < i + SIZE_DIGITS_MAX / 2; at++) {
+        int value = hex_value(p[at]);
+        if (value < 0) {
+            break;
+        }
+        size = size << 4 | (uint64_t)value;
+    }
+    if (size == 0 || n - at < 2 || p[at] != '\r' || p[at + 1] != '\n') {
+        return i;
+    }
+    d->left = size;
+    d->overhead -= (uint32_t)num_min_u64(d->overhead, size);
+    d->state = CHUNK_DATA;
+    return at + 2;
+}
+
 static int take_data(struct h1_chunked *d, const char *p, size_t n, struct slice *data)
 {
     size_t len = (size_t)num_min_u64(n, d->left);
@@ -137,7 +168,7 @@ static int take_data(struct h1_chunked *d, const char *p, size_t n, struct slice
 int h1_chunked_next(struct h1_chunked *d, const char *p, size_t n, size_t *used, struct slice *data)
 {
     ensure(d->state < CHUNK_OVER);
-    size_t i = 0;
+    size_t i = usual_framing(d, p, n);
     int event = H1_CHUNKED_MORE;
     while (i < n && event == H1_CHUNKED_MORE) {
         if (d->state == CHUNK_DATA) {
