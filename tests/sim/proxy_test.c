@@ -68,7 +68,7 @@ static void plan_response(struct rng *r, struct plan *p)
 {
     static const int statuses[] = {200, 200, 200, 200, 201, 204, 301, 304, 404, 500, 503};
     p->status = statuses[rng_below(r, array_len(statuses))];
-    p->response_framing = PLAN_LENGTH + (int)rng_below(r, 3);
+    p->response_framing = PLAN_LENGTH + (unsigned)rng_below(r, 3);
     p->response_bytes = pick_size(r);
     if (!plan_has_response_body(p) && p->response_framing == PLAN_CLOSE) {
         p->response_framing = PLAN_LENGTH;
