@@ -448,16 +448,22 @@ static bool glob_holds(const struct glob *g, struct exchange *x)
     return true;
 }
 
+// As slice_starts(), in place: this is all that most routes cost.
+static inline bool begins_with(struct slice path, struct slice prefix)
+{
+    return path.len >= prefix.len && memcmp(path.ptr, prefix.ptr, prefix.len) == 0;
+}
+
 static bool path_holds(const struct path_pattern *p, struct exchange *x)
 {
     struct slice path = x->normal_path;
     switch ((enum path_kind)p->kind) {
     case PATH_PREFIX:
-        if (!slice_starts(path, p->text)) {
+        if (!begins_with(path, p->text)) {
             return false;
         }
         x->captures[0] = path;
-        x->captures[1] = slice_from(path, p->text.len);
+        x->captures[1] = slice_of(path.ptr + p->text.len, path.len - p->text.len);
         return true;
     case PATH_EXACT:
         if (!slice_eq(path, p->text)) {
