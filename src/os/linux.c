@@ -18,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -111,12 +112,51 @@ static unsigned events_of(uint32_t e)
     return out;
 }
 
+// ---- calls without cancellation --------------------------------------------------------------------
+// As soon as a process has a second thread, the C library brackets each call that blocks with two
+// atomic operations, for pthread_cancel(). Nothing here is ever cancelled, and a request makes four
+// such calls. Sanitizers know the library's functions only, so with them those are called.
+
+#if defined(ADIT_SANITIZED) || !defined(SYS_epoll_wait)
+#define raw_recv       recv
+#define raw_send       send
+#define raw_sendmsg    sendmsg
+#define raw_splice     splice
+#define raw_epoll_wait epoll_wait
+#else
+static inline ssize_t raw_recv(int fd, void *to, size_t n, int flags)
+{
+    return syscall(SYS_recvfrom, fd, to, n, flags, NULL, NULL);
+}
+
+static inline ssize_t raw_send(int fd, const void *from, size_t n, int flags)
+{
+    return syscall(SYS_sendto, fd, from, n, flags, NULL, 0);
+}
+
+static inline ssize_t raw_sendmsg(int fd, const struct msghdr *m, int flags)
+{
+    return syscall(SYS_sendmsg, fd, m, flags);
+}
+
+static inline ssize_t raw_splice(int from, off64_t *from_at, int to, off64_t *to_at, size_t n,
+                                 unsigned flags)
+{
+    return syscall(SYS_splice, from, from_at, to, to_at, n, flags);
+}
+
+static inline int raw_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms)
+{
+    return (int)syscall(SYS_epoll_wait, epoll, events, max, timeout_ms);
+}
+#endif
+
 static int linux_wait(struct sys *s, struct sys_event *events, int max, int timeout_ms)
 {
     struct os_linux *l = self(s);
     struct epoll_event raw[LINUX_EVENTS_MAX];
-    int n =
-        epoll_wait(l->epoll_fd, raw, max < LINUX_EVENTS_MAX ? max : LINUX_EVENTS_MAX, timeout_ms);
+    int n = raw_epoll_wait(l->epoll_fd, raw, max < LINUX_EVENTS_MAX ? max : LINUX_EVENTS_MAX,
+                           timeout_ms);
     if (n < 0) {
         ensure(errno == EINTR);
         return 0;
@@ -251,7 +291,8 @@ static struct io_result linux_read(struct sys *s, int fd, const struct iovec *io
 {
     (void)s;
     for (;;) {
-        ssize_t got = likely(n == 1) ? recv(fd, iov->iov_base, iov->iov_len, 0) : readv(fd, iov, n);
+        ssize_t got =
+            likely(n == 1) ? raw_recv(fd, iov->iov_base, iov->iov_len, 0) : readv(fd, iov, n);
         if (unlikely(got < 0) && unlikely(errno == EINTR)) {
             continue;
         }
@@ -267,12 +308,12 @@ static struct io_result linux_write(struct sys *s, int fd, const struct iovec *i
     for (;;) {
         ssize_t put;
         if (likely(n == 1)) {
-            put = send(fd, iov->iov_base, iov->iov_len, flags);
+            put = raw_send(fd, iov->iov_base, iov->iov_len, flags);
         } else {
             struct iovec *unconst;
             memcpy(&unconst, &iov, sizeof(unconst)); // the kernel only reads it
             struct msghdr m = {.msg_iov = unconst, .msg_iovlen = (size_t)n};
-            put = sendmsg(fd, &m, flags);
+            put = raw_sendmsg(fd, &m, flags);
         }
         if (unlikely(put < 0) && unlikely(errno == EINTR)) {
             continue;
@@ -318,7 +359,7 @@ static struct io_result linux_splice(struct sys *s, int from, int to, size_t n, 
     (void)s;
     unsigned flags = SPLICE_F_NONBLOCK | SPLICE_F_MOVE | (more ? SPLICE_F_MORE : 0u);
     for (;;) {
-        ssize_t moved = splice(from, NULL, to, NULL, n, flags);
+        ssize_t moved = raw_splice(from, NULL, to, NULL, n, flags);
         if (unlikely(moved < 0) && unlikely(errno == EINTR)) {
             continue;
         }
