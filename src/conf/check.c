@@ -123,7 +123,10 @@ static void report_unknown(struct conf_build *b, const struct place *at,
                 SLICE_ARG(item->key), top ? "at" : "in", place_name(at, where, sizeof where));
     struct slice nearest = nearest_row(b, at, item->key);
     unsigned contexts = known_elsewhere(b, item->key, &object);
-    if (contexts != 0) {
+    if (slice_starts(item->key, SLICE("/")) && at->rows == NULL) {
+        conf_hint(b->diags, "a path is a match of a route: - {path: %.*s, ...}",
+                  SLICE_ARG(item->key));
+    } else if (contexts != 0) {
         conf_hint(b->diags, "`%.*s` is known in: %s", SLICE_ARG(item->key),
                   conf_contexts_text(contexts, more, sizeof more));
     } else if (nearest.len > 0) {
@@ -178,6 +181,10 @@ static void wrong_shape(struct conf_build *b, struct conf_item *item,
         conf_hint(b->diags, "its keys: %.*s", SLICE_ARG(text_slice(&t)));
     } else if (example_line(row).len > 0) {
         conf_hint(b->diags, "as in: %.*s", SLICE_ARG(example_line(row)));
+    } else if (row->inner != 0) {
+        conf_hint(b->diags, "its directives stand on lines of their own below it, or in { }");
+    } else if (row->example != NULL) {
+        conf_hint(b->diags, "`adit help %s` shows how it is written", row->name);
     } else if (sample != NULL) {
         conf_hint(b->diags, "as in: %s: %s", row->name, sample);
     }
@@ -217,14 +224,32 @@ static bool is_word(const struct conf_item *item, const char *a, const char *b)
 
 // ---- maps ---------------------------------------------------------------------------------------
 
+static void need(struct conf_build *b, const struct place *at, struct conf_item *map,
+                 const struct conf_directive *row)
+{
+    if (row->required && conf_item_get(map, row->name) == NULL) {
+        map->wrong = true;
+        conf_report(b->diags, CONF_ERROR, conf_item_spot(map), "`%.*s` needs `%s`",
+                    SLICE_ARG(at->name), row->name);
+        conf_hint(b->diags, "%s: %s", row->name, row->text);
+    }
+}
+
+// Not asked of a map with a mistake in it: that may be the missing key.
 static void check_required(struct conf_build *b, const struct place *at, struct conf_item *map)
 {
+    if (map->wrong) {
+        return;
+    }
     for (const struct conf_directive *row = at->rows; row != NULL && row->name != NULL; row++) {
-        if (row->required && conf_item_get(map, row->name) == NULL) {
-            map->wrong = true;
-            conf_report(b->diags, CONF_ERROR, conf_item_spot(map), "`%.*s` needs `%s`",
-                        SLICE_ARG(at->name), row->name);
-            conf_hint(b->diags, "%s: %s", row->name, row->text);
+        need(b, at, map, row);
+    }
+    // A snippet is complete only where it is used.
+    bool single = (at->contexts & (at->contexts - 1)) == 0;
+    conf_each_row(it, at->rows == NULL && single ? b->tables : NULL)
+    {
+        if ((it.row->contexts & at->contexts) != 0) {
+            need(b, at, map, it.row);
         }
     }
 }
@@ -296,9 +321,8 @@ static void check_map(struct conf_build *b, struct conf_item *map, const struct 
         map->wrong = map->wrong || i->wrong;
     }
     b->contexts = outer;
-    if (at->rows != NULL) {
-        check_required(b, at, map);
-    } else if (at->contexts == CONF_IN_ROUTE || at->contexts == CONF_IN_SITE) {
+    check_required(b, at, map);
+    if (at->contexts == CONF_IN_ROUTE || at->contexts == CONF_IN_SITE) {
         check_actions(b, at, map);
     }
 }
@@ -406,11 +430,6 @@ static void check_upstream(struct conf_build *b, struct conf_item *item,
         return;
     }
     rename_key(b, item, "to", "servers");
-    if (conf_item_get(item, "servers") == NULL) {
-        conf_report(b->diags, CONF_ERROR, conf_item_spot(item), "`%s` needs `to`", row->name);
-        conf_hint(b->diags, "to: one address or a list of them");
-        item->wrong = true;
-    }
     check_map(b, item, &at);
 }
 

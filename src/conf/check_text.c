@@ -29,10 +29,13 @@ struct check {
     struct conf_item *item;
     const struct conf_directive *row;
     struct conf_spot spot;
+    struct slice shown; // the value as written: what $env and $file gave is nobody else's business
+    bool outside;       // it was written with them
 };
 
 #define WRONG(c, ...) conf_report((c)->b->diags, CONF_ERROR, (c)->spot, __VA_ARGS__)
-#define HINT(c, ...)  conf_hint((c)->b->diags, __VA_ARGS__)
+// A hint repeats parts of the value.
+#define HINT(c, ...) ((c)->outside ? (void)0 : conf_hint((c)->b->diags, __VA_ARGS__))
 
 static bool set_text(struct check *c, const struct text *t)
 {
@@ -190,7 +193,7 @@ static bool check_bool(struct check *c)
         c->item->text = value ? SLICE("on") : SLICE("off");
         return true;
     }
-    WRONG(c, "`%s` is `on` or `off`, not `%.*s`", c->row->name, SLICE_ARG(c->item->text));
+    WRONG(c, "`%s` is `on` or `off`, not `%.*s`", c->row->name, SLICE_ARG(c->shown));
     static const char *const yes[] = {"yes", "y", "1", "enable", "enabled"};
     static const char *const no[] = {"no", "n", "0", "disable", "disabled", "none"};
     for (size_t i = 0; i < array_len(no); i++) {
@@ -221,7 +224,7 @@ static bool check_int(struct check *c)
     if (rc == E_INVALID) {
         char what[CANONICAL_MAX];
         WRONG(c, "`%s` takes a %s, not `%.*s`", c->row->name,
-              conf_type_text(c->row, what, sizeof what), SLICE_ARG(s));
+              conf_type_text(c->row, what, sizeof what), SLICE_ARG(c->shown));
         if (s.len > 1 && s.ptr[0] == '0' && s.ptr[1] >= '0' && s.ptr[1] <= '9') {
             HINT(c, "write it without leading zeros: they mean octal to some readers");
         } else if (s.len > 0 && s.ptr[0] >= '0' && s.ptr[0] <= '9') {
@@ -233,7 +236,7 @@ static bool check_int(struct check *c)
         WRONG(c, "`%s` is %lld to %lld%s%s, not %.*s", c->row->name, (long long)c->row->min,
               (long long)(c->row->max != 0 ? c->row->max : INT64_MAX),
               c->row->unit != NULL ? " " : "", c->row->unit != NULL ? c->row->unit : "",
-              SLICE_ARG(s));
+              SLICE_ARG(c->shown));
         return false;
     }
     return true;
@@ -310,7 +313,7 @@ static bool wrong_range(struct check *c, void (*put)(struct text *t, uint64_t va
     text_str(&t, " to ");
     put(&t, (uint64_t)c->row->max);
     WRONG(c, "`%s` is %.*s, not %.*s", c->row->name, SLICE_ARG(text_slice(&t)),
-          SLICE_ARG(c->item->text));
+          SLICE_ARG(c->shown));
     return false;
 }
 
@@ -320,7 +323,7 @@ static bool check_duration(struct check *c)
     int rc = conf_value_duration(c->item->text, &ms);
     if (rc == E_INVALID) {
         WRONG(c, "`%s` takes a duration%s, not `%.*s`", c->row->name,
-              c->row->off_ok ? " or `off`" : "", SLICE_ARG(c->item->text));
+              c->row->off_ok ? " or `off`" : "", SLICE_ARG(c->shown));
         hint_duration(c, c->item->text);
         return false;
     }
@@ -357,7 +360,7 @@ static bool check_size(struct check *c)
     int rc = conf_value_size(c->item->text, &bytes);
     if (rc == E_INVALID) {
         WRONG(c, "`%s` takes a size%s, not `%.*s`", c->row->name, c->row->off_ok ? " or `off`" : "",
-              SLICE_ARG(c->item->text));
+              SLICE_ARG(c->shown));
         hint_size(c, c->item->text);
         return false;
     }
@@ -384,7 +387,7 @@ static bool check_enum(struct check *c)
     }
     text_str(&t, c->row->off_ok ? " or `off`" : "");
     WRONG(c, "`%s` is %.*s, not `%.*s`", c->row->name, SLICE_ARG(text_slice(&t)),
-          SLICE_ARG(c->item->text));
+          SLICE_ARG(c->shown));
     if (nearest.best.len > 0) {
         HINT(c, "did you mean `%.*s`?", SLICE_ARG(nearest.best));
     }
@@ -401,7 +404,7 @@ static bool check_address(struct check *c, address_fn *canonical)
     struct text t = text_on(buffer, sizeof buffer);
     struct conf_problem problem = {"", ""};
     if (canonical(c->item->text, &t, &problem) != 0) {
-        WRONG(c, "`%.*s`: %s", SLICE_ARG(c->item->text), problem.what);
+        WRONG(c, "`%.*s`: %s", SLICE_ARG(c->shown), problem.what);
         HINT(c, "%s", problem.hint);
         return false;
     }
@@ -419,7 +422,7 @@ static bool check_cidr(struct check *c)
     if (os_cidr_parse(s, &ignored) == 0) {
         return true;
     }
-    WRONG(c, "`%.*s` is not a network", SLICE_ARG(c->item->text));
+    WRONG(c, "`%.*s` is not a network", SLICE_ARG(c->shown));
     ptrdiff_t slash = slice_find_char(s, '/');
     if (c->row->condition && s.len > 0 && (s.ptr[0] == '!' || s.ptr[0] == '-')) {
         HINT(c, "the word for negation is `not`: \"not %.*s\"", SLICE_ARG(slice_from(s, 1)));
@@ -493,7 +496,8 @@ static bool check_path(struct check *c)
         return set_regex(c, pattern);
     }
     if (s.len == 0 || s.ptr[0] != '/') {
-        WRONG(c, "a path begins with `/`, a regular expression with `~ `: `%.*s`", SLICE_ARG(s));
+        WRONG(c, "a path begins with `/`, a regular expression with `~ `: `%.*s`",
+              SLICE_ARG(c->shown));
         if (s.len > 0 && s.ptr[0] == '^') {
             HINT(c, "\"~ %.*s\"", SLICE_ARG(s));
         } else if (slice_find(s, SLICE("://")) > 0) {
@@ -536,14 +540,15 @@ static bool check_method(struct check *c)
 {
     struct slice s = c->item->text;
     if (!conf_is_token(s)) {
-        WRONG(c, "`%.*s` is not a method", SLICE_ARG(s));
+        WRONG(c, "`%.*s` is not a method", SLICE_ARG(c->shown));
         return false;
     }
     static const char *const known[] = {"GET",     "HEAD",  "POST",     "PUT",   "DELETE",
                                         "OPTIONS", "PATCH", "PROPFIND", "QUERY", "MKCOL"};
     for (size_t i = 0; i < array_len(known); i++) {
         if (slice_eq_nocase(s, slice_str(known[i])) && !slice_eq(s, slice_str(known[i]))) {
-            WRONG(c, "methods are case-sensitive: `%.*s` is not `%s`", SLICE_ARG(s), known[i]);
+            WRONG(c, "methods are case-sensitive: `%.*s` is not `%s`", SLICE_ARG(c->shown),
+                  known[i]);
             HINT(c, "write %s", known[i]);
             return false;
         }
@@ -556,7 +561,7 @@ static bool check_field(struct check *c)
     if (conf_is_token(c->item->text)) {
         return true;
     }
-    WRONG(c, "`%.*s` is not a field name", SLICE_ARG(c->item->text));
+    WRONG(c, "`%.*s` is not a field name", SLICE_ARG(c->shown));
     if (slice_ends(c->item->text, SLICE(":"))) {
         HINT(c, "without the colon");
     }
@@ -572,7 +577,7 @@ static bool check_status(struct check *c)
     }
     long long min = c->row->max != 0 ? (long long)c->row->min : 100;
     long long max = c->row->max != 0 ? (long long)c->row->max : 599;
-    WRONG(c, "`%.*s` is not a status: %lld to %lld%s", SLICE_ARG(c->item->text), min, max,
+    WRONG(c, "`%.*s` is not a status: %lld to %lld%s", SLICE_ARG(c->shown), min, max,
           c->row->classes_ok ? ", or a class like 5xx" : "");
     return false;
 }
@@ -582,7 +587,7 @@ static bool check_name(struct check *c)
     if (conf_address_is_name(c->item->text)) {
         return true;
     }
-    WRONG(c, "`%.*s` is not a name", SLICE_ARG(c->item->text));
+    WRONG(c, "`%.*s` is not a name", SLICE_ARG(c->shown));
     HINT(c, "a name begins with a letter and has letters, digits, `-`, `_` and `.`");
     return false;
 }
@@ -683,11 +688,13 @@ static bool takes_outside(enum conf_type type)
 bool conf_check_scalar(struct conf_build *b, struct conf_item *item,
                        const struct conf_directive *row)
 {
-    struct check c = {b, item, row, item->spot};
+    struct check c = {b, item, row, item->spot, item->text, false};
     bool on = true;
-    if (takes_outside((enum conf_type)row->type) && mentions_outside(item->text) &&
-        !put_outside(&c, false)) {
-        return false;
+    if (takes_outside((enum conf_type)row->type) && mentions_outside(item->text)) {
+        if (!put_outside(&c, false)) {
+            return false;
+        }
+        c.outside = true;
     }
     if (row->off_ok && conf_value_bool(item->text, &on) == 0 && !on) {
         item->text = SLICE("off");
@@ -705,7 +712,7 @@ bool conf_check_key(struct conf_build *b, struct conf_item *entry, enum conf_typ
 {
     struct conf_directive row = {.name = "key", .type = (uint8_t)type, .classes_ok = true};
     struct conf_item key = {.kind = CONF_SCALAR, .text = entry->key, .spot = entry->key_spot};
-    struct check c = {b, &key, &row, entry->key_spot};
+    struct check c = {b, &key, &row, entry->key_spot, entry->key, false};
     if (type == CONF_TYPE_STATUS) {
         row.min = 400;
         row.max = 599;

@@ -62,7 +62,7 @@ static const struct {
     [CONF_TYPE_DURATION] = {"duration", "durations", "10s"},
     [CONF_TYPE_SIZE] = {"size", "sizes", "1MiB"},
     [CONF_TYPE_STRING] = {"text", "texts", "text"},
-    [CONF_TYPE_TEMPLATE] = {"text with variables", "texts with variables", "/new$path"},
+    [CONF_TYPE_TEMPLATE] = {"text with variables", "texts with variables", NULL},
     [CONF_TYPE_ENUM] = {"word", "words", NULL},
     [CONF_TYPE_ADDRESS] = {"address", "addresses", "10.0.0.1:8080"},
     [CONF_TYPE_LISTEN] = {"address to listen on", "addresses to listen on", "\":8080\""},

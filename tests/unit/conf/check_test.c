@@ -36,8 +36,10 @@ static void brings_proxy_into_long_form(void)
     CHECK_STR(canonical("upstreams: {app: {servers: 3000}}\n" SITE("proxy: app")),
               "{upstreams: {app: {servers: [{at: 127.0.0.1:3000}]}}, sites: {example.com: {proxy: "
               "app}}}");
-    CHECK_STR(report_of(SITE("proxy: {connections: 5}")),
-              "2:17 `proxy` needs `to` | to: one address or a list of them\n");
+    CHECK_STR(
+        report_of(SITE("proxy: {connections: 5}")),
+        "2:17 `proxy` needs `servers` | servers: The servers: addresses, or objects with `at`. "
+        "`to` in `proxy` is the same.\n");
     CHECK_STR(report_of(SITE("proxy: {to: 3000, servers: 3001}")),
               "2:25 `to` and `servers` mean the same: write one\n");
 }
@@ -67,8 +69,19 @@ static void tells_wrong_shapes(void)
     CHECK_STR(report_of("timeouts: 5s\n"),
               "1:11 `timeouts` takes an object, not a single value | its keys: header, idle, body, "
               "body_rate, write, connect, response, read, upstream_idle, tunnel\n");
-    CHECK_STR(report_of("sites: [a]\n"),
-              "1:1 `sites` takes a map from host to object, not a list\n");
+    CHECK_STR(
+        report_of("sites: [a]\n"),
+        "1:1 `sites` takes a map from host to object, not a list | `adit help sites` shows how "
+        "it is written\n");
+    CHECK_STR(report_of("sites: {a.b: 3000}\n"),
+              "1:14 `a.b` takes an object, not a single value | its directives stand on lines of "
+              "their own below it, or in { }\n");
+    CHECK_STR(report_of("sites: {a.b: {routes: {/api: {proxy: 3000}}}}\n"),
+              "1:24 unknown key `/api` in a route | a path is a match of a route: - {path: /api, "
+              "...}\n");
+    CHECK_STR(report_of("upstreams: {app: {balance: round-robin}}\nsites: {a.b: {proxy: app}}\n"),
+              "1:13 `app` needs `servers` | servers: The servers: addresses, or objects with `at`. "
+              "`to` in `proxy` is the same.\n");
     CHECK_STR(report_of("listen: {backlog: 5}\n"),
               "1:9 `listen` needs `at` | at: Where: PORT or \":PORT\" for every address, IP:PORT, "
               "\"[v6]:PORT\" or unix:/path.\n");

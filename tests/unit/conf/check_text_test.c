@@ -94,6 +94,8 @@ static void values_from_outside(void)
               "{errors: {404: {body: a a$$b ${host} s3cret}}}");
     CHECK_STR(canonical("errors: {404: {file: ./page.html}}\n"),
               "{errors: {404: {file: <h1>$x</h1>\n}}}");
+    // What a variable holds is not shown.
+    BAD("drain: $env(PORT)\n", "1:8 `drain` takes a duration, not `$env(PORT)`\n");
     BAD("user: $env(NOBODY)\n", "1:7 the environment variable `NOBODY` is not set\n");
     BAD("user: $env(TOKEN)$host\n",
         "1:7 `user` is not about a request: only $env() and $file() may stand in it\n");
