@@ -39,7 +39,7 @@ struct edits {
 
 static void check_name(struct conf_diags *d, struct conf_node field, bool request)
 {
-    headers_check_name(d, field);
+    headers_check_field(d, field);
     if (request && http_name_of(conf_key(field)) == HTTP_HOST) {
         conf_error(d, field, "`host` is not set here");
         conf_hint(d, "an upstream's `host` says what its servers get to see");

@@ -18,10 +18,23 @@ static inline bool headers_of_connection(struct slice name)
     return (set >> http_name_of(name) & 1) != 0;
 }
 
-/** Reports a field that cannot be set. */
-static inline void headers_check_name(struct conf_diags *d, struct conf_node field)
+/** Reports text that would end a line of a head; variables are looked at when they are filled in. */
+static inline void headers_check_line(struct conf_diags *d, struct conf_node value)
+{
+    struct slice text = conf_exists(value) ? conf_text(value) : slice_of("", 0);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '\r' || text.ptr[i] == '\n' || text.ptr[i] == '\0') {
+            conf_error(d, value, "this has to be one line");
+            return;
+        }
+    }
+}
+
+/** Reports a field that cannot be set, or not to this. */
+static inline void headers_check_field(struct conf_diags *d, struct conf_node field)
 {
     struct slice name = conf_key(field);
+    headers_check_line(d, field);
     if (headers_of_connection(name)) {
         conf_error(d, field, "`%.*s` belongs to a connection and cannot be set", SLICE_ARG(name));
         conf_hint(d, "adit writes it anew on each side");

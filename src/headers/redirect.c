@@ -10,6 +10,7 @@
 #include "proxy/vars.h"
 
 #include "headers/headers.h"
+#include "headers/headers_int.h"
 #include "headers/target.h"
 
 struct redirect {
@@ -21,6 +22,7 @@ struct redirect {
 static void check_redirect(struct conf_diags *d, struct conf_node value)
 {
     struct conf_node status = conf_get(value, "status");
+    headers_check_line(d, conf_get(value, "to"));
     int64_t code = conf_int(status, 302);
     if (code != 301 && code != 302 && code != 303 && code != 307 && code != 308) {
         conf_error(d, status, "%lld is no redirect", (long long)code);

@@ -4,6 +4,7 @@
 // and above gets the error page of that status; any other bare status has no body.
 
 #include "base/error.h"
+#include "base/num.h"
 #include "conf/diag.h"
 #include "conf/value.h"
 #include "proxy/exchange.h"
@@ -26,12 +27,19 @@ struct respond {
     struct respond_field *fields;
 };
 
-// `respond: 204`: what stands for a body by itself is a status when it looks like one.
+// `respond: 204`: a number that stands by itself is a status (0: it is none).
 static bool is_bare_status(struct conf_node value, unsigned *status)
 {
     struct conf_node body = conf_get(value, "body");
-    return conf_exists(body) && conf_count(value) == 1 &&
-           conf_value_status(conf_text(body), false, status) == 0;
+    uint64_t number = 0;
+    if (!conf_exists(body) || conf_count(value) != 1 ||
+        num_parse_u64(conf_text(body), UINT64_MAX, &number) != 0) {
+        return false;
+    }
+    if (conf_value_status(conf_text(body), false, status) != 0) {
+        *status = 0;
+    }
+    return true;
 }
 
 static void check_respond(struct conf_diags *d, struct conf_node value)
@@ -39,17 +47,18 @@ static void check_respond(struct conf_diags *d, struct conf_node value)
     struct conf_node status = conf_get(value, "status");
     struct conf_node body = conf_get(value, "body");
     unsigned bare = 0;
-    int64_t code = conf_int(status, is_bare_status(value, &bare) ? (int64_t)bare : 200);
-    if (code < 200 || code > 599) {
-        conf_error(d, conf_exists(status) ? status : value, "%lld is no final status",
-                   (long long)code);
+    bool is_bare = is_bare_status(value, &bare);
+    int64_t code = conf_int(status, is_bare ? (int64_t)bare : 200);
+    if (is_bare && (code < 200 || code > 599)) {
+        conf_error(d, body, "%.*s is no final status", SLICE_ARG(conf_text(body)));
+        conf_hint(d, "a number as text is respond: {status: 200, body: \"...\"}");
     } else if ((code == 204 || code == 205 || code == 304) && bare == 0 && conf_exists(body) &&
                conf_text(body).len > 0) {
         conf_error(d, body, "an answer with status %lld has no body", (long long)code);
     }
     conf_each(field, conf_get(value, "headers"))
     {
-        headers_check_name(d, field);
+        headers_check_field(d, field);
     }
     if (conf_count(value) == 0) {
         conf_error(d, value, "an answer has a `status` or a `body`");

@@ -15,6 +15,7 @@
 #include "proxy/vars.h"
 
 #include "headers/headers.h"
+#include "headers/headers_int.h"
 #include "headers/target.h"
 
 struct rewrite {
@@ -39,6 +40,7 @@ static void check_rewrite(struct conf_diags *d, struct conf_node value)
     } else if (!conf_exists(strip) && !to) {
         conf_error(d, value, "a rewrite says `to` or `strip`");
     }
+    headers_check_line(d, conf_get(value, "to"));
     if (conf_exists(strip) && !slice_starts(conf_text(strip), SLICE("/"))) {
         conf_error(d, strip, "a path begins with /");
     }

@@ -141,7 +141,8 @@ static uint64_t bytes_in(const struct exchange *x)
 // What the client's side took, after the last filter.
 static uint64_t bytes_out(const struct exchange *x)
 {
-    return x->response_out != NULL ? x->response_out->taken_total : 0;
+    // A pipe (WebSocket) has no stages, so there is no last one.
+    return x->response_out != NULL ? x->response_out->taken_total : x->response_body.taken_total;
 }
 
 static struct slice protocol_of(const struct exchange *x)

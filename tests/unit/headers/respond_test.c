@@ -62,7 +62,10 @@ static void says_what_is_wrong(void)
 {
     CHECK(stage_refuses("respond: {status: 204, body: x}", "has no body"));
     CHECK(stage_refuses("respond: {}", "`status` or a `body`"));
-    CHECK(stage_refuses("respond: 100", "100"));
+    CHECK(stage_refuses("respond: 100", "100 is no final status"));
+    CHECK(stage_refuses("respond: 999", "999 is no final status"));
+    CHECK(stage_refuses("respond: 12345678", "no final status"));
+    CHECK(stage_refuses("respond: {body: x, headers: {a: \"b\\r\\nc\"}}", "one line"));
     CHECK(stage_refuses("respond: {body: x, headers: {connection: close}}", "connection"));
 }
 
