@@ -299,12 +299,28 @@ void h1_tx_pump(struct h1_conn *c)
     }
 }
 
+/** Sends what is small at the end of the turn, when all other events of the batch have been seen to:
+ * that is microseconds later, and the code of adit and that of the kernel's senders do not drive each
+ * other out of the caches at every event. Larger things go at once, while their bytes are warm. */
+static void pump_soon(struct h1_conn *c, size_t body_bytes)
+{
+    if (c->h1->loop->event_count > 1 && body_bytes + c->out.bytes <= H1_SOON_BYTES_MAX) {
+        h1_conn_again(c);
+    } else {
+        h1_tx_pump(c);
+    }
+}
+
 static void on_data(struct http_body *b, void *consumer)
 {
     struct h1_conn *c = consumer;
     ensure_magic(c, H1_CONN_MAGIC);
     ensure(c->tx_body == b);
-    h1_tx_pump(c);
+    if (b->error != 0) {
+        h1_tx_pump(c); // a cut is seen at once
+        return;
+    }
+    pump_soon(c, http_body_bytes(b));
 }
 
 void h1_tx_begin(struct h1_conn *c, struct chunk *head, size_t head_len, enum h1_framing framing,
@@ -320,13 +336,13 @@ void h1_tx_begin(struct h1_conn *c, struct chunk *head, size_t head_len, enum h1
     c->tx_glue = false;
     c->tx_body = body;
     if (body == NULL) {
-        h1_tx_pump(c);
+        pump_soon(c, 0);
         return;
     }
     http_body_set_consumer(body, c, on_data);
     body->takes_kernel = framing == H1_FRAMING_LENGTH;
     if (body->q.bytes > 0 || body->ended) {
-        h1_tx_pump(c);
+        pump_soon(c, http_body_bytes(body));
     } else {
         // The head leaves with the first bytes of the body, or at the turn's end.
         bool queued = !list_empty(&c->again.link);
