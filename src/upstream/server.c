@@ -99,6 +99,7 @@ static struct server *make(struct upstream_registry *r, struct slice text,
     list_init(&s->link);
     for (uint32_t i = 0; i < r->core_count; i++) {
         list_init(&s->cores[i].idle);
+        list_init(&s->cores[i].opening);
         list_init(&s->cores[i].waiting);
         s->cores[i].server = s;
     }
@@ -135,6 +136,56 @@ static void server_ref(struct server *s)
     pthread_mutex_unlock(&s->registry->lock);
 }
 
+static void free_server(struct server *s)
+{
+    s->magic = 0;
+    mem_free(s);
+}
+
+static void end_watch(struct server_core *sc)
+{
+    struct server *s = sc->server;
+    if (sc->watch != NULL) {
+        resolver_unwatch(s->registry->cores[sc - s->cores].resolver, sc->watch);
+        sc->watch = NULL;
+    }
+}
+
+static void on_retire(struct mail *m, struct loop *to)
+{
+    struct server_core *sc = container_of(m, struct server_core, retire);
+    struct server *s = sc->server;
+    ensure_magic(s, SERVER_MAGIC);
+    ensure(&s->cores[to->core] == sc);
+    end_watch(sc);
+    if (atomic_fetch_sub_explicit(&s->watched, 1, memory_order_acq_rel) == 1) {
+        free_server(s);
+    }
+}
+
+/** Nobody can ask for it any more, but cores may still follow its name: each ends that by itself. */
+static void retire(struct server *s)
+{
+    struct upstream_registry *r = s->registry;
+    unsigned watched = 0;
+    for (uint32_t i = 0; i < r->core_count; i++) {
+        watched += s->cores[i].watch != NULL;
+    }
+    if (watched == 0) {
+        free_server(s);
+        return;
+    }
+    atomic_store_explicit(&s->watched, watched, memory_order_relaxed);
+    uint32_t cores = r->core_count; // the last mail may free the server while we post
+    for (uint32_t i = 0; i < cores && watched > 0; i++) {
+        if (s->cores[i].watch != NULL) {
+            watched--;
+            s->cores[i].retire.fn = on_retire;
+            loop_post(r->cores[i].h1->loop, &s->cores[i].retire);
+        }
+    }
+}
+
 void server_unref(struct server *s)
 {
     ensure_magic(s, SERVER_MAGIC);
@@ -147,8 +198,7 @@ void server_unref(struct server *s)
     }
     pthread_mutex_unlock(&r->lock);
     if (last) {
-        s->magic = 0;
-        mem_free(s);
+        retire(s);
     }
 }
 
@@ -189,6 +239,7 @@ static void on_idle(struct h1_conn *c, void *owner)
         ensure(sc->dialing > 0);
         sc->dialing--;
         sc->avoid_until_ms = 0;
+        list_remove(h1_up_link(c));
     }
     struct upstream_request *rq = first_waiting(sc);
     if (rq != NULL && !(rq->fresh && h1_up_exchanges(c) > 0)) {
@@ -245,22 +296,44 @@ static int dial(struct server_core *sc, uint32_t core, uint32_t connect_ms)
         return error;
     }
     h1_up_set_idle(c, s->settings.idle_ms);
+    list_push_back(&sc->opening, h1_up_link(c));
     server_ref(s);
     sc->open_count++;
     sc->dialing++;
     return 0;
 }
 
+/** The name means other addresses now: what is pooled to the old ones is not used again. */
+static void close_strangers(struct server_core *sc)
+{
+    list_each_safe(node, next, &sc->idle)
+    {
+        struct h1_conn *c = h1_up_of_link(node);
+        bool known = false;
+        for (uint32_t i = 0; i < sc->addr_count && !known; i++) {
+            known = os_addr_eq(&sc->addrs[i], &h1_up_stream(c)->peer->addr);
+        }
+        if (!known) {
+            sc->idle_count--;
+            sc->open_count--;
+            h1_up_close(c);
+            server_unref(sc->server);
+        }
+    }
+}
+
 static void on_addresses(void *arg, const struct os_addr *addrs, unsigned count, int error)
 {
     struct server_core *sc = arg;
     uint32_t core = (uint32_t)(sc - sc->server->cores);
+    sc->resolving = false;
     if (count > SERVER_ADDRS_MAX) {
         count = SERVER_ADDRS_MAX;
     }
     if (count > 0) { // when a lookup fails the last addresses stay
         memcpy(sc->addrs, addrs, count * sizeof(addrs[0]));
         sc->addr_count = count;
+        close_strangers(sc);
     }
     if (sc->addr_count == 0) {
         while (first_waiting(sc) != NULL) {
@@ -328,17 +401,24 @@ void server_cancel(struct server *s, uint32_t core, struct upstream_request *rq)
     stop_waiting(&s->cores[core], rq);
 }
 
-static void close_idle(struct server *s, uint32_t core)
+static void close_list(struct server_core *sc, struct list *connections)
+{
+    struct list *node;
+    while ((node = list_first(connections)) != NULL) {
+        sc->open_count--;
+        h1_up_close(h1_up_of_link(node)); // takes it out of the list
+        server_unref(sc->server);
+    }
+}
+
+static void close_core(struct server *s, uint32_t core)
 {
     struct server_core *sc = &s->cores[core];
-    struct list *node;
-    while ((node = list_first(&sc->idle)) != NULL) {
-        list_remove(node);
-        sc->idle_count--;
-        sc->open_count--;
-        h1_up_close(h1_up_of_link(node));
-        server_unref(s);
-    }
+    close_list(sc, &sc->idle);
+    close_list(sc, &sc->opening);
+    sc->idle_count = 0;
+    sc->dialing = 0;
+    end_watch(sc);
 }
 
 void upstream_registry_close(struct upstream_registry *r, uint32_t core)
@@ -352,7 +432,7 @@ void upstream_registry_close(struct upstream_registry *r, uint32_t core)
     }
     pthread_mutex_unlock(&r->lock);
     while (s != NULL) {
-        close_idle(s, core);
+        close_core(s, core);
         pthread_mutex_lock(&r->lock);
         struct list *next = s->link.next;
         struct server *after = next == &r->servers ? NULL : list_entry(next, struct server, link);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/list.h"
@@ -46,6 +47,7 @@ struct server_settings {
 /** One core's share of a server. */
 struct server_core {
     struct list idle;    // connections, most recently used first
+    struct list opening; // connections on their way
     struct list waiting; // upstream_request, oldest first
     uint32_t idle_count;
     uint32_t open_count; // idle, busy and connecting
@@ -53,11 +55,12 @@ struct server_core {
     uint32_t waiting_count;
     uint32_t addr_count;
     uint32_t addr_next;
-    bool resolving;          // the name has been asked for
+    bool resolving;          // the name has been asked for and nothing was heard yet
     uint64_t avoid_until_ms; // a connect failed: others are tried first
     struct os_addr addrs[SERVER_ADDRS_MAX];
     struct server *server;
     struct resolver_watch *watch;
+    struct mail retire; // ends the watch, on its core
 };
 
 struct server {
@@ -65,6 +68,7 @@ struct server {
     uint32_t refs; // under the registry's lock
     struct upstream_registry *registry;
     struct list link;
+    atomic_uint watched; // cores that still have to end their watch of a server without references
     struct server_settings settings;
     bool is_name;
     uint16_t port;
