@@ -10,6 +10,8 @@
 #include "worker/traffic.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -29,12 +31,25 @@ enum {
     ACCEPTS_PER_EVENT = 64,
     PAUSE_MS = 100,
     FILE_BYTES_MAX = 256 * 1024,
+    PLACEMENT_LOOKS = 8,        // up to so many other cores are all looked at
+    PLACEMENT_SLACK = 8,        // an eighth more connections is not worth a move
+    PLACEMENT_INBOUND_MAX = 64, // a core with so many unread is behind: it gets no more
 };
 
 static const char overloaded_response[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                           "Content-Length: 0\r\n"
                                           "Retry-After: 1\r\n"
                                           "Connection: close\r\n\r\n";
+
+/** What the other cores see of one, to hand it connections: loads and stores of theirs cross threads.
+ * It outlives the core. */
+struct placement {
+    _Alignas(64) atomic_bool accepting; // connections may be handed to it
+    atomic_uint inbound;                // on their way to it
+    struct loop *loop;                  // this and the next live until every core has ended
+    struct counters *counters;
+    struct traffic_core *core; // for the core itself
+};
 
 struct traffic {
     uint32_t magic;
@@ -43,6 +58,7 @@ struct traffic {
     struct pool_factory factory;
     struct slice resolv_conf; // texts that a sandboxed worker could not read later
     struct slice hosts;
+    struct placement places[]; // one per core
 };
 
 struct listener {
@@ -97,10 +113,12 @@ static struct slice read_file(const char *path)
 int traffic_new(const struct traffic_limits *limits, struct traffic **out)
 {
     ensure(limits->cores > 0 && limits->cores <= SNAPSHOT_CORES_MAX);
-    struct traffic *t = mem_zalloc(sizeof(*t));
-    if (t == NULL) {
+    struct traffic *t = NULL;
+    size_t size = sizeof(*t) + limits->cores * sizeof(t->places[0]);
+    if (posix_memalign((void **)&t, _Alignof(struct placement), size) != 0) {
         return E_NO_MEMORY;
     }
+    memset(t, 0, size);
     t->magic = TRAFFIC_MAGIC;
     t->limits = *limits;
     upstream_registry_init(&t->registry, limits->cores);
@@ -118,7 +136,7 @@ void traffic_free(struct traffic *t)
     mem_free((void *)(uintptr_t)t->resolv_conf.ptr);
     mem_free((void *)(uintptr_t)t->hosts.ptr);
     t->magic = 0;
-    mem_free(t);
+    free(t);
 }
 
 static void forget_document(struct snapshot *s)
@@ -218,17 +236,97 @@ static void turn_away(struct traffic_core *tc, int fd)
     counter_add(tc->counters, COUNTER_connections_shed, 1);
 }
 
-static void take(struct traffic_core *tc, struct listener *l, int fd, const struct os_addr *from)
+static void take(struct traffic_core *tc, uint32_t listener, int fd, const struct os_addr *from)
 {
     if (tc->h1.down_count >= tc->connections_max && !h1_down_close_idlest(&tc->h1)) {
         turn_away(tc, fd);
         return;
     }
-    struct http_peer peer = {.listener = l->index};
+    struct http_peer peer = {.listener = listener};
     http_peer_set(&peer, from);
     if (h1_down_open(&tc->h1, fd, &peer) < 0) {
         counter_add(tc->counters, COUNTER_connections_shed, 1);
     }
+}
+
+// ---- placement (docs/design/loop.md) ---------------------------------------------------------------
+
+/** A connection on its way to another core. */
+struct handoff {
+    struct mail mail;
+    struct placement *to;
+    int fd;
+    uint32_t listener;
+    struct os_addr from;
+};
+
+static void on_handoff(struct mail *m, struct loop *to)
+{
+    struct handoff *h = container_of(m, struct handoff, mail);
+    struct traffic_core *tc = h->to->core;
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    ensure(tc->loop == to);
+    take(tc, h->listener, h->fd, &h->from);
+    if (tc->h1.draining) {
+        h1_core_drain(&tc->h1); // it came too late to be left idle
+    }
+    atomic_fetch_sub(&h->to->inbound, 1);
+    mem_free(h);
+}
+
+static uint64_t connections_of(const struct counters *c)
+{
+    return atomic_load_explicit(&c->v[COUNTER_connections_open], memory_order_relaxed);
+}
+
+/** Where a new connection goes: to another core when that has clearly fewer and is not behind with
+ * those it was given. Of many cores one is looked at, of few all. */
+static uint32_t choose_core(struct traffic_core *tc)
+{
+    struct traffic *t = tc->traffic;
+    uint32_t cores = t->limits.cores;
+    uint32_t own = tc->loop->core;
+    uint32_t looks = cores - 1 < PLACEMENT_LOOKS ? cores - 1 : 1;
+    uint32_t best = own;
+    uint64_t least = connections_of(tc->counters);
+    uint32_t first = cores > 1 ? (uint32_t)rng_below(&tc->loop->rng, cores - 1) : 0;
+    for (uint32_t i = 0; i < looks; i++) {
+        uint32_t other = (own + 1 + (first + i) % (cores - 1)) % cores;
+        struct placement *p = &t->places[other];
+        uint32_t inbound = atomic_load(&p->inbound);
+        if (!atomic_load(&p->accepting) || inbound >= PLACEMENT_INBOUND_MAX) {
+            continue;
+        }
+        uint64_t n = connections_of(p->counters) + inbound;
+        if (n + n / PLACEMENT_SLACK < least) {
+            least = n;
+            best = other;
+        }
+    }
+    return best;
+}
+
+/** Takes an accepted connection, here or on the core it is placed on. */
+static void place(struct traffic_core *tc, const struct listener *l, int fd,
+                  const struct os_addr *from)
+{
+    uint32_t core = choose_core(tc);
+    struct placement *p = &tc->traffic->places[core];
+    if (core == tc->loop->core) {
+        take(tc, l->index, fd, from);
+        return;
+    }
+    // Counted first, asked second: a core that stops accepting waits for what was counted before.
+    atomic_fetch_add(&p->inbound, 1);
+    struct handoff *h = atomic_load(&p->accepting) ? mem_alloc(sizeof(*h)) : NULL;
+    if (h == NULL) {
+        atomic_fetch_sub(&p->inbound, 1);
+        take(tc, l->index, fd, from);
+        return;
+    }
+    *h = (struct handoff){
+        .mail = {.fn = on_handoff}, .to = p, .fd = fd, .listener = l->index, .from = *from};
+    loop_post(p->loop, &h->mail);
 }
 
 static void on_acceptable(struct io *io, unsigned events)
@@ -242,7 +340,7 @@ static void on_acceptable(struct io *io, unsigned events)
         struct os_addr from;
         int fd = sys->ops->accept(sys, io->fd, &from);
         if (fd >= 0) {
-            take(tc, l, fd, &from);
+            place(tc, l, fd, &from);
             continue;
         }
         if (fd == E_AGAIN) {
@@ -292,6 +390,9 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
     }
     struct upstream_core what = {.h1 = &tc->h1, .resolver = tc->resolver};
     upstream_registry_attach(&t->registry, l->core, &what);
+    t->places[l->core].loop = l;
+    t->places[l->core].counters = counters;
+    t->places[l->core].core = tc;
     *out = tc;
     return 0;
 }
@@ -299,7 +400,12 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
 void traffic_core_free(struct traffic_core *tc)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    struct placement *place = &tc->traffic->places[tc->loop->core];
+    atomic_store(&place->accepting, false);
     set_listening(tc, false);
+    while (atomic_load(&place->inbound) > 0) {
+        loop_turn(tc->loop, 0); // another core is just handing one over
+    }
     loop_timer_stop(tc->loop, &tc->pause);
     h1_core_abort(&tc->h1);
     upstream_registry_close(&tc->traffic->registry, tc->loop->core);
@@ -353,6 +459,9 @@ int traffic_core_listen(struct traffic_core *tc, int fd, uint32_t index, const s
         int e = loop_watch(tc->loop, &l->io, true);
         l->watched = e == 0;
         l->used = e == 0;
+        if (e == 0) {
+            atomic_store(&tc->traffic->places[tc->loop->core].accepting, true);
+        }
         return e;
     }
     return E_NO_MEMORY;
@@ -378,6 +487,7 @@ void traffic_core_unlisten(struct traffic_core *tc, uint32_t index)
 void traffic_core_drain(struct traffic_core *tc)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    atomic_store(&tc->traffic->places[tc->loop->core].accepting, false);
     for (unsigned i = 0; i < LISTENERS_MAX; i++) {
         if (tc->listeners[i].used) {
             traffic_core_unlisten(tc, tc->listeners[i].index);
@@ -390,5 +500,5 @@ void traffic_core_drain(struct traffic_core *tc)
 bool traffic_core_idle(const struct traffic_core *tc)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
-    return tc->h1.down_count == 0;
+    return tc->h1.down_count == 0 && atomic_load(&tc->traffic->places[tc->loop->core].inbound) == 0;
 }
