@@ -68,7 +68,12 @@ static struct conf_doc *build(struct conf_build *b, const struct conf_load *in)
     if (doc != NULL) {
         run_checks(b, doc, b->root);
     }
-    if (conf_diags_errors(b->diags) == 0 && conf_item_get(b->root, "sites") == NULL) {
+    if (conf_diags_errors(b->diags) == 0 && b->root->first == NULL) {
+        // Half of a file being written: a running server must not lose its sites by it.
+        conf_report(b->diags, CONF_ERROR, (struct conf_spot){.line = 1, .column = 1},
+                    "there is nothing in the configuration");
+        conf_hint(b->diags, "sites: {default: {proxy: 3000}}");
+    } else if (conf_diags_errors(b->diags) == 0 && conf_item_get(b->root, "sites") == NULL) {
         conf_report(b->diags, CONF_WARNING, (struct conf_spot){.line = 0},
                     "there are no `sites`: every request gets an error");
         conf_hint(b->diags, "sites: {default: {proxy: 3000}}");

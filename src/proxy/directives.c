@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "conf/diag.h"
+#include "os/addr.h"
 
 // ---- limits and time-outs -----------------------------------------------------------------------
 
@@ -326,6 +327,19 @@ static const struct conf_directive site_rows[] = {
 
 static const char *const forwarded_words[] = {"x-forwarded", "rfc7239", "both", NULL};
 
+static void check_resolver(struct conf_diags *d, struct conf_node list)
+{
+    conf_each(at, list)
+    {
+        struct os_addr a;
+        if ((os_addr_parse(conf_text(at), &a) != 0 && os_addr_parse_ip(conf_text(at), 53, &a) != 0) ||
+            a.kind == OS_ADDR_UNIX) {
+            conf_error(d, at, "`%.*s` is no address of a name server", SLICE_ARG(conf_text(at)));
+            conf_hint(d, "an IP address, or IP:PORT");
+        }
+    }
+}
+
 const struct conf_directive proxy_directives[] = {
     {.name = "sites",
      .contexts = CONF_IN_TOP,
@@ -446,6 +460,17 @@ const struct conf_directive proxy_directives[] = {
      .example = "forwarded: both\n"
                 "sites:\n"
                 "  example.com: {proxy: 3000}\n"},
+    {.name = "resolver",
+     .contexts = CONF_IN_TOP,
+     .type = CONF_TYPE_STRING,
+     .list = true,
+     .aka = "resolvers nameserver nameservers dns",
+     .text = "Name servers for origins given by name, IP or IP:PORT. By default those of "
+             "/etc/resolv.conf; names in /etc/hosts need none.",
+     .example = "resolver: [10.0.0.2, 10.0.0.3:5353]\n"
+                "sites:\n"
+                "  example.com: {proxy: app.internal:3000}\n",
+     .check = check_resolver},
     {.name = "via",
      .contexts = CONF_IN_TOP,
      .type = CONF_TYPE_BOOL,

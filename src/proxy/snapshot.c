@@ -107,6 +107,32 @@ static int compile_trusted(struct compile *c)
     return 0;
 }
 
+// The list as one text, as the resolver reads it.
+static int compile_resolver(struct compile *c)
+{
+    struct conf_node list = conf_get(c->top, "resolver");
+    size_t bytes = 0;
+    conf_each(at, list)
+    {
+        bytes += conf_text(at).len + 1;
+    }
+    if (bytes == 0) {
+        return 0;
+    }
+    char *buffer = arena_bytes(&c->s->arena, bytes);
+    if (buffer == NULL) {
+        return E_NO_MEMORY;
+    }
+    struct text t = text_on(buffer, bytes);
+    conf_each(at, list)
+    {
+        text_put(&t, conf_text(at));
+        text_char(&t, ' ');
+    }
+    c->s->resolver = text_slice(&t);
+    return 0;
+}
+
 static int compile_top(struct compile *c)
 {
     struct snapshot *s = c->s;
@@ -118,14 +144,14 @@ static int compile_top(struct compile *c)
     s->head_fields = (uint16_t)conf_int(conf_scope_get(&scope, "limits.header_count"), 100);
     s->header_ms = milliseconds(&scope, "timeouts.header", 10 * 1000);
     s->idle_ms = milliseconds(&scope, "timeouts.idle", 60 * 1000);
-    s->resolver = conf_string(conf_get(c->top, "resolver"), "");
     s->upstream_idle_ms = milliseconds(&scope, "timeouts.upstream_idle", 50 * 1000);
     struct conf_node per = conf_scope_get(&scope, "limits.requests_per_connection");
     s->requests_per_connection =
         conf_exists(per) && !conf_is_off(per) ? (uint64_t)conf_int(per, INT64_MAX) : UINT64_MAX;
     s->down_timeouts = down_timeouts(&scope);
     s->access_format = (uint8_t)access_log_format_of(conf_get(c->top, "access_log"));
-    return compile_trusted(c);
+    int rc = compile_resolver(c);
+    return rc != 0 ? rc : compile_trusted(c);
 }
 
 // ---- upstreams ------------------------------------------------------------------------------------

@@ -56,7 +56,8 @@ def test_check_of_a_good_file(tmp_path):
         done = run_adit(*args)
         assert done.returncode == 0, done.stderr
     done = run_adit("check", file, "--json")
-    assert json.loads(done.stdout)["errors"] == []
+    told = json.loads(done.stdout)
+    assert (told["ok"], told["errors"], told["diagnostics"]) == (True, 0, [])
 
 
 def test_check_points_at_the_place_and_the_nearest_name(tmp_path):
@@ -72,14 +73,16 @@ def test_check_in_json(tmp_path):
     file = written(tmp_path, "sites:\n  example.com:\n    proxi: 3000\ntimeouts: {idel: 5s}\n")
     done = run_adit("check", "--json", file)
     assert done.returncode == 3
-    errors = json.loads(done.stdout)["errors"]
+    told = json.loads(done.stdout)
+    errors = told["diagnostics"]
+    assert (told["ok"], told["errors"]) == (False, 2)
     assert [(e["line"], e["column"]) for e in errors] == [(3, 5), (4, 12)]
     assert errors[0]["file"] == file
     assert "proxy" in str(errors[0]) and "idle" in str(errors[1])
 
 
 def test_check_finds_every_error_at_once(tmp_path):
-    file = written(tmp_path, "listen: nonsense:\nworkers: 9999\nsites:\n  a b: {respond: x}\n"
+    file = written(tmp_path, "listen: nonsense\nworkers: 9999\nsites:\n  a b: {respond: x}\n"
                              "  ok.test: {respond: 999}\ntimeouts: {idle: 5}\n")
     done = run_adit("check", file)
     assert done.returncode == 3
@@ -99,7 +102,7 @@ def test_an_error_in_an_included_file_names_that_file(tmp_path):
 def test_a_missing_file_is_a_clear_error(tmp_path, args):
     done = run_adit(*args, str(tmp_path / "none.yaml"))
     assert done.returncode in (1, 3)
-    assert "none.yaml" in done.stderr and "No such file" in done.stderr
+    assert re.search("none.yaml.*(not found|No such file)", done.stderr)
 
 
 def test_serve_refuses_a_bad_file(tmp_path):
@@ -159,8 +162,9 @@ def test_proxy_in_one_line(edge, origin):
 def test_proxy_with_several_targets(edge, origin):
     apps = [origin(), origin()]
     way = edge(args=["proxy", "127.0.0.1:0", str(apps[0].port), "http://" + apps[1].at])
-    for _ in range(4):
-        assert way.get().status == 200
+    with way.client() as client:    # One core's round robin: other connections may be on others.
+        for _ in range(4):
+            assert client.get().status == 200
     assert [len(app.requests) for app in apps] == [2, 2]
 
 

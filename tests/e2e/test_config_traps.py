@@ -123,7 +123,8 @@ def test_fine(tmp_path, name):
                                   "sites: {a: ", "\0", "\xff\xfe", "- " * 3000,
                                   "[" * 3000, "{a: " * 3000,
                                   "a: " * 500, "? " * 1000, '"' * 999, "%YAML 9.9\n---\n{}",
-                                  "&a [*a]", "sites: " + "x" * 200_000])
+                                  "&a [*a]", "sites: " + "x" * 200_000],
+                         ids=lambda text: repr(text[:20]))
 def test_nonsense_is_an_error_and_never_a_crash(tmp_path, text):
     done, file = check(tmp_path, text)
     assert done.returncode in (0, 3)

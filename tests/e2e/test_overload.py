@@ -65,13 +65,13 @@ def test_more_connections_than_allowed(edge, origin):
     hold = threading.Event()
     app = origin(lambda request: reply(200) if request.target == "/quick" else
                  hold.wait(30) and reply(200))
-    way = edge(proxy=app, connections=4)
+    way = edge(proxy=app, connections=16)
     idle = way.client()
     assert idle.get("/quick").status == 200
-    busy = crowd(way, 3)
-    app.wait_requests(4)
+    busy = crowd(way, 15)
+    app.wait_requests(16)
     newcomer = way.client().ask("GET")
-    app.wait_requests(5)
+    app.wait_requests(17)
     assert idle.at_end(), "the idle one made room"
     with way.client() as late:
         try:
@@ -79,7 +79,7 @@ def test_more_connections_than_allowed(edge, origin):
         except (EOFError, OSError):
             pass
     hold.set()
-    assert fates(busy + [newcomer]) == [200] * 4
+    assert fates(busy + [newcomer]) == [200] * 16
     assert way.get("/quick").status == 200
 
 

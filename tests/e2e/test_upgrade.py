@@ -203,7 +203,7 @@ def test_a_silent_tunnel_ends(edge, origin):
         conn.read_request()
         conn.send(SWITCHING)
         conn.read_to_end()
-    with edge(proxy=origin(play=play), timeouts={"tunnel": "500ms"}).client() as client:
+    with edge(proxy=origin(play=play), timeouts={"tunnel": "1s"}).client() as client:
         assert client.get("/", UPGRADE).status == 101
         assert client.at_end()
 
