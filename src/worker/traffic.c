@@ -357,7 +357,7 @@ static void on_acceptable(struct io *io, unsigned events)
 
 static uint32_t share(uint64_t whole, uint32_t cores)
 {
-    uint64_t part = whole / cores + 1;
+    uint64_t part = (whole + cores - 1) / cores;
     return part > UINT32_MAX ? UINT32_MAX : (uint32_t)part;
 }
 

@@ -32,8 +32,8 @@ def test_a_name_is_asked_for_again_at_its_ttl(edge, origin, dns):
 
 
 def test_a_name_with_several_addresses_uses_them_all(edge, origin, dns):
-    one = named(origin, "127.0.0.1")
-    two = named(origin, "127.0.0.2", one.port)
+    one = origin(lambda request: reply(200, close=True), at="127.0.0.1:0")
+    two = origin(lambda request: reply(200, close=True), at=f"127.0.0.2:{one.port}")
     dns.records["app.internal"] = ["127.0.0.1", "127.0.0.2"]
     way = edge(proxy=f"app.internal:{one.port}", resolver=dns.at)
     until(lambda: way.get() and one.requests and two.requests, "both being used", 10)
