@@ -27,7 +27,7 @@
 enum {
     CORES_MAGIC = 0x434f5245,
     CORES_LOG_RING = 1 << 20, // bytes: some 4,000 access lines between two passes of the writer
-    CORES_CHUNKS_WARM = 64,   // free chunks a core keeps: 1 MiB
+    CORES_CHUNKS_WARM = 256,  // free chunks a core keeps, 4 MiB: one for each event of a batch
     CORES_CHUNKS_MIN = 64,
 };
 
