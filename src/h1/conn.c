@@ -88,6 +88,10 @@ static void go_on(struct task *t)
     if (!c->dead) {
         h1_rx_pump(c);
     }
+    bool idle = !c->dead && c->rx == H1_RX_IDLE && c->tx == H1_TX_IDLE;
+    if (idle && c->h1->draining && c->stream.side == HTTP_DOWN) {
+        h1_conn_close(c, false); // h1_core_drain() and next_or_close() come here
+    }
 }
 
 void h1_conn_again(struct h1_conn *c)

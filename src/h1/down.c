@@ -155,7 +155,7 @@ static void next_or_close(struct h1_conn *c)
     }
     h1_conn_reset_message(c);
     set_idle(c);
-    if (c->readable || h1_unread(c) > 0) {
+    if (c->readable || h1_unread(c) > 0 || c->h1->draining) {
         h1_conn_again(c);
     }
 }
@@ -354,14 +354,17 @@ bool h1_down_close_idlest(struct h1_core *h)
     return true;
 }
 
+// A request that has come but was not reported yet is not lost: each idle connection is read once
+// more, and closed by go_on() when nothing is there.
 void h1_core_drain(struct h1_core *h)
 {
     h->draining = true;
-    list_each_safe(node, next, &h->idle)
+    list_each(node, &h->idle)
     {
         struct h1_conn *c = list_entry(node, struct h1_conn, link);
         if (c->rx == H1_RX_IDLE) {
-            h1_conn_close(c, false);
+            c->readable = true;
+            h1_conn_again(c);
         }
     }
 }

@@ -29,6 +29,7 @@ enum {
     TRAFFIC_CORE_MAGIC = 0x74726363,
     LISTENERS_MAX = 64,
     ACCEPTS_PER_EVENT = 64,
+    LAST_ACCEPTS = 1024, // rounds of these before a listener is left: more than any queue holds
     PAUSE_MS = 100,
     FILE_BYTES_MAX = 256 * 1024,
     PLACEMENT_LOOKS = 8,        // up to so many other cores are all looked at
@@ -329,30 +330,36 @@ static void place(struct traffic_core *tc, const struct listener *l, int fd,
     loop_post(p->loop, &h->mail);
 }
 
-static void on_acceptable(struct io *io, unsigned events)
+/** Takes up to ACCEPTS_PER_EVENT connections. True: there may be more. */
+static bool accept_some(struct traffic_core *tc, const struct listener *l)
 {
-    struct listener *l = container_of(io, struct listener, io);
-    struct traffic_core *tc = l->owner;
-    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
-    (void)events;
     struct sys *sys = tc->loop->sys;
     for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
         struct os_addr from;
-        int fd = sys->ops->accept(sys, io->fd, &from);
+        int fd = sys->ops->accept(sys, l->io.fd, &from);
         if (fd >= 0) {
             place(tc, l, fd, &from);
             continue;
         }
         if (fd == E_AGAIN) {
-            return;
+            return false;
         }
         if (fd == E_NO_DESCRIPTORS || fd == E_NO_MEMORY) {
             if (!h1_down_close_idlest(&tc->h1)) {
                 pause_listening(tc);
             }
-            return;
+            return false;
         }
     }
+    return true;
+}
+
+static void on_acceptable(struct io *io, unsigned events)
+{
+    struct listener *l = container_of(io, struct listener, io);
+    ensure_magic(l->owner, TRAFFIC_CORE_MAGIC);
+    (void)events;
+    (void)accept_some(l->owner, l); // level-triggered: the rest is reported again
 }
 
 static uint32_t share(uint64_t whole, uint32_t cores)
@@ -475,7 +482,9 @@ void traffic_core_unlisten(struct traffic_core *tc, uint32_t index)
         if (!l->used || l->index != index) {
             continue;
         }
-        on_acceptable(&l->io, SYS_READ);
+        // What waits in the queue would be reset when the socket is closed.
+        for (int round = 0; round < LAST_ACCEPTS && accept_some(tc, l); round++) {
+        }
         if (l->watched) {
             loop_unwatch(tc->loop, &l->io);
         }
