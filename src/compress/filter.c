@@ -189,7 +189,8 @@ bool gzip_filter_install(struct exchange *x, int level)
     struct http_head *r = &x->response;
     r->body = HTTP_BODY_STREAM;
     r->has_length = false;
-    if (g->finished && g->out->error == 0) { // all of it was there: its length is known after all
+    // All of it was there: its length is known after all. Trailers need a stream (RFC 9112 7.1.2).
+    if (g->finished && g->out->error == 0 && g->out->trailers == NULL) {
         r->body = HTTP_BODY_LENGTH;
         r->has_length = true;
         r->content_length = (int64_t)g->out->put_total;

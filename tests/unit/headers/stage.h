@@ -57,6 +57,7 @@ static inline bool stage_refuses(const char *directives, const char *message)
     char bytes[4096];
     struct fake_conf c = {.diags = conf_diags_new(), .factory = {.make = fake_make}};
     struct text t = text_on(bytes, sizeof(bytes));
+    REQUIRE(c.diags != NULL);
     (void)snprintf(yaml, sizeof(yaml), "sites: {default: {%s}}\n", directives);
     int rc = conf_load_text("test.yaml", yaml, conf_tables, c.diags, &c.doc);
     if (rc == 0) {

@@ -172,6 +172,7 @@ static void reports_what_only_compiling_finds(void)
     };
     for (size_t i = 0; i < array_len(bad); i++) {
         struct fake_conf c = {.diags = conf_diags_new(), .factory = {.make = fake_make}};
+        REQUIRE(c.diags != NULL);
         int rc = conf_load_text("test.yaml", bad[i], conf_tables, c.diags, &c.doc);
         if (rc == 0) {
             rc = snapshot_compile(c.doc, &c.factory, c.diags, &c.snapshot);
