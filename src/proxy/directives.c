@@ -93,10 +93,11 @@ static const struct conf_directive timeouts_rows[] = {
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_SIZE,
      .max = 1 << 30,
+     .off_ok = true,
      .unit = "bytes per second",
      .fallback = "512",
      .text = "Least bytes per second of a request body, on average after its first ten seconds; "
-             "below it 408. 0: any."},
+             "below it 408. 0 or off: any."},
     {.name = "write",
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_DURATION,
@@ -331,8 +332,7 @@ static void check_resolver(struct conf_diags *d, struct conf_node list)
     conf_each(at, list)
     {
         struct os_addr a;
-        if ((os_addr_parse(conf_text(at), &a) != 0 &&
-             os_addr_parse_ip(conf_text(at), 53, &a) != 0) ||
+        if ((os_addr_parse(conf_text(at), &a) != 0 && os_addr_parse_ip(conf_text(at), 53, &a) != 0) ||
             a.kind == OS_ADDR_UNIX) {
             conf_error(d, at, "`%.*s` is no address of a name server", SLICE_ARG(conf_text(at)));
             conf_hint(d, "an IP address, or IP:PORT");

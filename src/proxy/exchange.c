@@ -88,8 +88,13 @@ static void finish(struct exchange *x)
 /** True when the up side has said its last word and will close by itself, cleanly. */
 static bool up_is_ending(const struct exchange *x)
 {
-    return x->state == EXCHANGE_ANSWERING && !x->upgraded &&
-           (x->response.body == HTTP_BODY_NONE || x->response_body.ended);
+    if (x->state != EXCHANGE_ANSWERING) {
+        return false;
+    }
+    if (x->upgraded) { // the client closed after its last byte, which may still be on its way
+        return x->request_body.ended && x->response_body.ended;
+    }
+    return x->response.body == HTTP_BODY_NONE || x->response_body.ended;
 }
 
 void exchange_check_done(struct exchange *x)

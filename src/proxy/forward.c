@@ -153,6 +153,19 @@ static void cut_response(struct exchange *x, int error)
     http_body_notify(&x->response_body);
 }
 
+/** The origin of a pipe is gone. When its direction was complete before, only the client's is left, and
+ * nobody takes it. */
+static void break_pipe(struct exchange *x, int error)
+{
+    if (!x->response_body.ended) {
+        cut_response(x, error);
+    } else if (http_body_bytes(&x->response_body) == 0) {
+        x->down->ops->reset(x->down, error);
+    } else {
+        http_body_discard(&x->request_body);
+    }
+}
+
 static void up_on_closed(struct http_stream *s)
 {
     struct exchange *x = exchange_of(s);
@@ -171,6 +184,8 @@ static void up_on_closed(struct http_stream *s)
     }
     if (x->state == EXCHANGE_WAITING) {
         attempt_failed(x, error, true);
+    } else if (x->upgraded) {
+        break_pipe(x, error);
     } else if (x->state == EXCHANGE_ANSWERING && !x->waiting) {
         cut_response(x, error);
     } else {
@@ -196,12 +211,10 @@ static const struct http_stream_events abandoned_events = {.on_closed = abandone
 static void set_host(struct exchange *x)
 {
     const struct upstream *u = x->route->upstream;
-    if (u->host_mode == UPSTREAM_HOST_TEXT) {
+    if (u->host_mode == UPSTREAM_HOST_SERVER) {
+        x->request.authority = x->acquire.server_text;
+    } else if (u->host_mode == UPSTREAM_HOST_TEXT) {
         x->request.authority = u->host_text;
-    } else if (u->host_mode == UPSTREAM_HOST_SERVER || x->request.authority.len == 0) {
-        // HTTP/1.0 without Host has none to pass, and an empty one is what many origins refuse.
-        bool is_socket = slice_starts(x->acquire.server_text, SLICE("unix:"));
-        x->request.authority = is_socket ? SLICE("localhost") : x->acquire.server_text;
     }
 }
 
