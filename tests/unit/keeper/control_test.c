@@ -30,7 +30,7 @@ static json_t *ask(const char *command)
 {
     struct os_listen how = {.addr = {.kind = OS_ADDR_UNIX, .path_len = (uint8_t)strlen(path)}};
     memcpy(how.addr.u.path, path, strlen(path));
-    fake_start(&supervisor);
+    fake_start(&supervisor, 0);
     keeper = (struct keeper){.magic = KEEPER_MAGIC, .owner = getuid(), .tables = conf_tables};
     ipc_set_text(keeper.path, sizeof keeper.path, SLICE("/no/such/adit.yaml"));
     keeper_source_init(&keeper.source);

@@ -26,8 +26,7 @@ static int load(const char *yaml, int32_t answer, uint32_t *generation)
     keeper = (struct keeper){.magic = KEEPER_MAGIC, .control = -1, .tables = conf_tables};
     ipc_set_text(keeper.path, sizeof keeper.path, slice_str(path));
     keeper_source_init(&keeper.source);
-    fake_start(&supervisor);
-    supervisor.plan_error = answer;
+    fake_start(&supervisor, answer);
     struct text out = text_on(buffer, sizeof buffer - 1);
     int error = keeper_load(&keeper, generation, &out);
     buffer[out.len] = '\0';

@@ -22,7 +22,7 @@ static int plan_of(const char *yaml)
     struct conf_diags *d = conf_diags_new();
     struct conf_doc *doc = NULL;
     REQUIRE(conf_load_text("test.yaml", yaml, conf_tables, d, &doc) == 0);
-    fake_start(&supervisor);
+    fake_start(&supervisor, 0);
     char buffer[256];
     struct text why = text_on(buffer, sizeof buffer);
     int error = keeper_plan_send(&keeper, doc, &why);

@@ -46,7 +46,7 @@ static void begin(void)
     make("a/x.yaml");
     make("b/x.yaml");
     keeper_source_init(&keeper.source);
-    fake_start(&supervisor);
+    fake_start(&supervisor, 0);
 }
 
 static void end(void)

@@ -99,9 +99,10 @@ static inline void *fake_main(void *arg)
     return NULL;
 }
 
-static inline void fake_start(struct fake_supervisor *s)
+/** Begins to serve; plans are answered with `plan_error`. */
+static inline void fake_start(struct fake_supervisor *s, int32_t plan_error)
 {
-    *s = (struct fake_supervisor){0};
+    *s = (struct fake_supervisor){.plan_error = plan_error};
     fake_open(s);
     REQUIRE(pthread_create(&s->thread, NULL, fake_main, s) == 0);
 }
