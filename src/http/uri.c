@@ -246,10 +246,9 @@ int http_path_normalise(struct slice path, char *out, struct slice *normal)
         *normal = path;
         return path.len == 1 && path.ptr[0] == '*' ? 0 : E_BAD_TARGET;
     }
-    bool plain = memchr(path.ptr, '%', path.len) == NULL &&
-                 memchr(path.ptr, '\\', path.len) == NULL &&
-                 (memchr(path.ptr, '.', path.len) == NULL ||
-                  memmem(path.ptr, path.len, "/.", 2) == NULL);
+    bool plain =
+        memchr(path.ptr, '%', path.len) == NULL && memchr(path.ptr, '\\', path.len) == NULL &&
+        (memchr(path.ptr, '.', path.len) == NULL || memmem(path.ptr, path.len, "/.", 2) == NULL);
     if (plain) {
         *normal = path;
         return 0;
