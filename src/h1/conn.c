@@ -11,6 +11,9 @@
 #include "h1/conn_int.h"
 
 #include "base/error.h"
+#include "base/text.h"
+#include "obs/panic.h"
+#include "obs/trace.h"
 
 enum { CORE_MAGIC = 0x68316f72 };
 
@@ -77,6 +80,19 @@ void h1_set_timeouts(struct http_stream *s, const struct http_timeouts *t)
     h1_of_stream(s)->timeouts = *t;
 }
 
+/** For the panic dump. */
+static void describe(const void *object, struct text *out)
+{
+    const struct h1_conn *c = object;
+    text_printf(out, "h1 connection %llu %s fd=%d rx=%u/%u tx=%u/%u dead=%d out=%zu\n",
+                (unsigned long long)c->peer.connection_id,
+                c->stream.side == HTTP_DOWN ? "down" : "up", c->io.fd, c->rx, c->rx_framing, c->tx,
+                c->tx_framing, c->dead, c->out.bytes);
+    if (c->stream_open && c->stream.events != NULL && c->stream.events->describe != NULL) {
+        c->stream.events->describe(&c->stream, out);
+    }
+}
+
 static void go_on(struct task *t)
 {
     struct h1_conn *c = container_of(t, struct h1_conn, again);
@@ -84,6 +100,8 @@ static void go_on(struct task *t)
     if (c->dead) {
         return;
     }
+    struct panic_object scope;
+    panic_enter(&scope, c, describe);
     h1_tx_pump(c);
     if (!c->dead) {
         h1_rx_pump(c);
@@ -92,6 +110,7 @@ static void go_on(struct task *t)
     if (idle && c->h1->draining && c->stream.side == HTTP_DOWN) {
         h1_conn_close(c, false); // h1_core_drain() and next_or_close() come here
     }
+    panic_leave(&scope);
 }
 
 void h1_conn_again(struct h1_conn *c)
@@ -105,6 +124,8 @@ static void on_ready(struct io *io, unsigned events)
     struct h1_conn *c = container_of(io, struct h1_conn, io);
     ensure_magic(c, H1_CONN_MAGIC);
     ensure(!c->dead);
+    struct panic_object scope;
+    panic_enter(&scope, c, describe);
     if ((events & (SYS_READ | SYS_HANGUP | SYS_ERROR)) != 0) {
         c->readable = true;
     }
@@ -121,6 +142,7 @@ static void on_ready(struct io *io, unsigned events)
     if (!c->dead && c->readable) {
         h1_rx_pump(c);
     }
+    panic_leave(&scope);
 }
 
 struct h1_conn *h1_conn_new(struct h1_core *h, int fd, const struct h1_role *role, int *error)
@@ -173,6 +195,7 @@ void h1_conn_close(struct h1_conn *c, bool reset)
     }
     c->dead = true;
     struct loop *l = c->h1->loop;
+    trace(TRACE_close, c->peer.connection_id, reset);
     h1_conn_detach(c);
     loop_close(l, &c->io, reset);
     loop_timer_stop(l, &c->rx_timer);

@@ -9,6 +9,8 @@
 // (RFC 9112 9.6, "lingering").
 
 #include "base/error.h"
+#include "obs/trace.h"
+
 #include "h1/conn_int.h"
 
 static const char overloaded_response[] = "HTTP/1.1 503 Service Unavailable\r\n"
@@ -339,6 +341,7 @@ int h1_down_open(struct h1_core *h, int fd, const struct http_peer *peer)
     counter_add(h->counters, COUNTER_connections_accepted, 1);
     counter_add(h->counters, COUNTER_connections_open, 1);
     list_push_back(&h->idle, &c->link);
+    trace(TRACE_accept, id, (uint64_t)fd);
     h1_rx_deadline(c, h->settings.header_ms, E_IDLE_TIMEOUT);
     return 0;
 }

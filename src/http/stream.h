@@ -28,6 +28,7 @@
 #include "http/head.h"
 
 struct http_stream;
+struct text;
 
 /** In milliseconds; 0 = none. Which ones matter depends on the side. */
 struct http_timeouts {
@@ -74,6 +75,9 @@ struct http_stream_events {
     void (*on_sent)(struct http_stream *s);
     /** The stream is over and about to be forgotten. */
     void (*on_closed)(struct http_stream *s);
+    /** For the panic dump: a line or two about whom the stream belongs to, who may be half broken.
+     * May be NULL. */
+    void (*describe)(const struct http_stream *s, struct text *out);
 };
 
 /** Of an IPv6 address with its scope, and then some. */

@@ -13,23 +13,16 @@ struct text;
 
 // X(name, "what a is", "what b is")
 #define TRACE_TABLE(X)                                                                             \
-    X(accept, "fd", "listener")                                                                    \
-    X(close, "fd", "error")                                                                        \
-    X(request, "exchange", "fd")                                                                   \
+    X(accept, "connection", "fd")                                                                  \
+    X(request, "exchange", "connection")                                                           \
     X(route, "exchange", "route")                                                                  \
-    X(stage, "exchange", "module")                                                                 \
-    X(acquire, "exchange", "attempt")                                                              \
-    X(connect, "fd", "server")                                                                     \
-    X(connected, "fd", "error")                                                                    \
+    X(connected, "exchange", "reused")                                                             \
     X(head, "exchange", "status")                                                                  \
-    X(answer, "exchange", "status")                                                                \
-    X(body, "exchange", "bytes")                                                                   \
-    X(upgrade, "exchange", "fd")                                                                   \
+    X(upgrade, "exchange", "connection")                                                           \
     X(done, "exchange", "error")                                                                   \
-    X(timeout, "object", "kind")                                                                   \
-    X(shed, "kind", "count")                                                                       \
-    X(swap, "generation", "core")                                                                  \
-    X(drain, "core", "exchanges")
+    X(close, "connection", "reset")                                                                \
+    X(swap, "core", "generation")                                                                  \
+    X(drain, "core", "connections")
 
 enum trace_id {
 #define TRACE_ID(name, a, b) TRACE_##name,

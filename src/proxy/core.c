@@ -6,6 +6,7 @@
 #include "proxy/core.h"
 
 #include "base/error.h"
+#include "obs/trace.h"
 
 enum { CORE_MAGIC = 0x636f7265 };
 
@@ -58,6 +59,7 @@ void core_swap(struct core *c, struct snapshot *s)
     ensure_magic(c, CORE_MAGIC);
     struct snapshot *old = c->snapshot;
     c->snapshot = s;
+    trace(TRACE_swap, c->index, s->generation);
     if (old != NULL) {
         snapshot_unref(old, c->index);
     }

@@ -8,6 +8,8 @@
 // call that we make, so every function that calls a stream returns at once or looks again.
 
 #include "base/error.h"
+#include "obs/trace.h"
+
 #include "proxy/access_log.h"
 #include "proxy/canonical.h"
 #include "proxy/exchange_int.h"
@@ -63,6 +65,7 @@ static void init(struct exchange *x, struct core *c, struct http_stream *s)
 static void finish(struct exchange *x)
 {
     x->state = EXCHANGE_DONE;
+    trace(TRACE_done, (uintptr_t)x, (uint64_t)-x->error);
     access_log_write(x, x->times.sent != 0 ? x->times.sent : loop_clock_ns(x->loop));
     for (unsigned i = 0; modules[i] != NULL; i++) {
         if (x->route->conf[i] != NULL && modules[i]->on_done != NULL) {
@@ -166,6 +169,7 @@ static void down_on_head(struct http_stream *s, struct http_head *head)
     if (e == 0) {
         s->ops->set_timeouts(s, &x->route->down_timeouts);
     }
+    trace(TRACE_route, (uintptr_t)x, x->route->index);
     int body_error = open_request_body(x);
     if (e == 0) {
         e = body_error;
@@ -233,6 +237,7 @@ static const struct http_stream_events down_events = {
     .on_error = down_on_error,
     .on_sent = down_on_sent,
     .on_closed = down_on_closed,
+    .describe = exchange_describe,
 };
 
 int exchange_begin(struct http_handler *h, struct http_stream *s)
@@ -252,5 +257,6 @@ int exchange_begin(struct http_handler *h, struct http_stream *s)
     s->events = &down_events;
     s->user = x;
     s->receive_head = &x->request;
+    trace(TRACE_request, (uintptr_t)x, s->peer->connection_id);
     return 0;
 }

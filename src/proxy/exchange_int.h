@@ -20,6 +20,8 @@ void forward_request(struct exchange *x);
 void forward_abandon(struct exchange *x);
 /** The pause before an attempt is over. */
 void forward_backoff_over(struct wheel_timer *t);
+/** Both sides' describe of struct http_stream_events. */
+void exchange_describe(const struct http_stream *s, struct text *out);
 /** Ends the exchange when both sides have. */
 void exchange_check_done(struct exchange *x);
 

@@ -8,6 +8,8 @@
 // begun is never replaced: it is cut, visibly.
 
 #include "base/error.h"
+#include "obs/trace.h"
+
 #include "proxy/exchange_int.h"
 #include "proxy/forwarded.h"
 
@@ -97,6 +99,7 @@ static void become_pipe(struct exchange *x, struct http_head *head)
     x->state = EXCHANGE_ANSWERING;
     x->upgraded = true;
     x->answered = true;
+    trace(TRACE_upgrade, (uintptr_t)x, x->up->peer->connection_id);
     x->times.response = x->loop->now_ns;
     counter_add(x->core->counters, COUNTER_upgrades, 1);
     counter_add(x->core->counters, COUNTER_responses_1xx, 1);
@@ -117,6 +120,7 @@ static void up_on_head(struct http_stream *s, struct http_head *head)
 {
     struct exchange *x = exchange_of(s);
     ensure(x->state == EXCHANGE_WAITING && head == &x->response);
+    trace(TRACE_head, (uintptr_t)x, head->status);
     if (head->status == 101) {
         become_pipe(x, head);
         return;
@@ -198,6 +202,7 @@ static const struct http_stream_events up_events = {
     .on_error = up_on_error,
     .on_sent = up_on_sent,
     .on_closed = up_on_closed,
+    .describe = exchange_describe,
 };
 
 static void abandoned_on_closed(struct http_stream *s)
@@ -225,6 +230,7 @@ static void on_ready(struct upstream_request *rq, struct http_stream *s)
     ensure(x->acquiring && x->up == NULL);
     x->acquiring = false;
     x->state = EXCHANGE_WAITING;
+    trace(TRACE_connected, (uintptr_t)x, rq->reused);
     x->times.acquired = x->loop->now_ns;
     x->times.connect = rq->connect_ns;
     if (rq->reused) {

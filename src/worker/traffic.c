@@ -20,6 +20,7 @@
 #include "h1/session.h"
 #include "loop/loop.h"
 #include "net/resolver.h"
+#include "obs/trace.h"
 #include "proxy/core.h"
 #include "proxy/regex.h"
 #include "upstream/pool.h"
@@ -503,6 +504,7 @@ void traffic_core_drain(struct traffic_core *tc)
         }
     }
     loop_timer_stop(tc->loop, &tc->pause);
+    trace(TRACE_drain, tc->loop->core, tc->h1.down_count);
     h1_core_drain(&tc->h1);
 }
 

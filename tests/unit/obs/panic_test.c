@@ -68,7 +68,7 @@ static void a_broken_promise_is_dumped(void)
     CHECK(tap_aborted(child));
     CHECK(strstr(buffer, "panic: worker core 3: promise broken: number == 43 at ") != NULL);
     CHECK(strstr(buffer, "number 42\n") != NULL);
-    CHECK(strstr(buffer, "accept fd=12 listener=0") != NULL);
+    CHECK(strstr(buffer, "accept connection=12 fd=0") != NULL);
 }
 
 TAP_MAIN(objects_are_told_innermost_first, a_broken_promise_is_dumped)

@@ -26,8 +26,8 @@ static void the_last_events_are_kept(void)
     trace_ring = NULL;
     struct text t = text_on(buffer, sizeof buffer);
     trace_print(&ring, &t);
-    CHECK(slice_starts(text_slice(&t), SLICE("  5 request exchange=5 fd=0\n")));
-    CHECK(slice_ends(text_slice(&t), SLICE("  68 request exchange=68 fd=0\n")));
+    CHECK(slice_starts(text_slice(&t), SLICE("  5 request exchange=5 connection=0\n")));
+    CHECK(slice_ends(text_slice(&t), SLICE("  68 request exchange=68 connection=0\n")));
 }
 
 static void odd_events_are_printed_all_the_same(void)
