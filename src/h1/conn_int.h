@@ -103,6 +103,7 @@ struct h1_conn {
             bool head_only; // the request is HEAD: its answer has no body
             bool keep_alive;
             bool expects; // the client waits for 100 before it sends its body
+            bool refused; // the request broke a rule: more of it may be on its way
             uint8_t client_minor;
             uint32_t linger_left;
         } down;

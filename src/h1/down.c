@@ -89,6 +89,7 @@ static bool begin_stream(struct h1_conn *c)
 static void bad_message(struct h1_conn *c, int error)
 {
     c->close_after = true;
+    c->u.down.refused = true;
     h1_rx_fail_body(c, error);
     c->rx = H1_RX_DONE;
     h1_rx_deadline(c, 0, 0);
@@ -147,7 +148,8 @@ static void next_or_close(struct h1_conn *c)
         return;
     }
     if (c->close_after || c->tx_framing == H1_FRAMING_TUNNEL) {
-        bool input_left = h1_unread(c) > 0 || (c->readable && !c->hung_up) || c->rx != H1_RX_DONE;
+        bool input_left = h1_unread(c) > 0 || (c->readable && !c->hung_up) || c->rx != H1_RX_DONE ||
+                          c->u.down.refused;
         if (input_left && c->tx_framing != H1_FRAMING_TUNNEL) {
             linger(c);
         } else {

@@ -164,6 +164,10 @@ void exchange_answer_kept(struct exchange *x, struct slice content_type, struct 
     }
     if (x->request.body != HTTP_BODY_NONE && !x->request_body.ended) {
         http_body_discard(&x->request_body);
+        // What comes in now may break a rule and have been answered, or have ended the exchange.
+        if (x->down == NULL || x->answered || x->answering) {
+            return;
+        }
     }
     if (content_type.len > 0 &&
         fields_set_id(&x->response.fields, HTTP_CONTENT_TYPE, content_type) < 0) {
