@@ -105,7 +105,7 @@ static const struct conf_directive *inner_rows(const struct conf_directive *row)
     return NULL;
 }
 
-// "text (short for `body`), or object with the keys below, or `off`"
+// "text (short for `body`) or object, or `off`"
 static const char *takes_text(const struct conf_directive *row, char *buffer, size_t size)
 {
     char short_type[PAGE_TEXT_MAX / 3]; // both and the words between fit the buffer
@@ -118,19 +118,24 @@ static const char *takes_text(const struct conf_directive *row, char *buffer, si
     if (inner == NULL) {
         (void)snprintf(buffer, size, "%s", long_type);
     } else {
-        (void)snprintf(buffer, size, "%s, short for `%s`; or %s",
+        (void)snprintf(buffer, size, "%s (short for `%s`) or object%s%s%s",
                        conf_type_text(inner, short_type, sizeof short_type), row->shorthand,
-                       long_type);
+                       row->list ? ", or a list of these" : "", row->on_ok ? ", or `on`" : "",
+                       row->off_ok ? ", or `off`" : "");
     }
     return buffer;
 }
 
-// The names of an object's keys, or "".
-static const char *keys_text(const struct conf_directive *row, char *buffer, size_t size)
+// The names of an object's keys, or ""; `around` are the rows that it is one of.
+static const char *keys_text(const struct conf_directive *row, const struct conf_directive *around,
+                             char *buffer, size_t size)
 {
     size_t used = 0;
     buffer[0] = '\0';
     const struct conf_directive *rows = has_own_rows(row) ? row->rows : NULL;
+    if (rows == around) {
+        return rows == NULL ? buffer : "these keys";
+    }
     for (; rows != NULL && rows->name != NULL && used < size; rows++) {
         int n = snprintf(buffer + used, size - used, "%s`%s`", used > 0 ? ", " : "", rows->name);
         used += n > 0 ? (size_t)n : 0;
@@ -177,11 +182,13 @@ static void put_line(FILE *to, const char *label, const char *text)
 static void put_keys(FILE *to, const struct conf_directive *rows)
 {
     char buffer[PAGE_TEXT_MAX];
+    const struct conf_directive *all = rows;
     (void)fputs("\n  keys:\n", to);
     for (; rows->name != NULL; rows++) {
         (void)fprintf(to, "\n  %s: %s", rows->name, takes_text(rows, buffer, sizeof buffer));
-        if (keys_text(rows, buffer, sizeof buffer)[0] != '\0') {
-            (void)fprintf(to, " of %s", buffer);
+        const char *keys = keys_text(rows, all, buffer, sizeof buffer);
+        if (keys[0] != '\0') {
+            (void)fprintf(to, " of %s", keys);
         }
         if (rows->type == CONF_TYPE_ENUM) {
             (void)fprintf(to, ": %s", words_text(rows, "", buffer, sizeof buffer));
@@ -292,12 +299,14 @@ static void put_prose(FILE *to, const char *text)
 static void put_rows_table(FILE *to, const struct conf_directive *rows)
 {
     char buffer[PAGE_TEXT_MAX];
+    const struct conf_directive *all = rows;
     (void)fputs("\n| key | takes | default | what it does |\n| --- | --- | --- | --- |\n", to);
     for (; rows->name != NULL; rows++) {
         (void)fprintf(to, "| `%s`%s | ", rows->name, rows->required ? " (required)" : "");
         put_prose(to, takes_text(rows, buffer, sizeof buffer));
-        if (keys_text(rows, buffer, sizeof buffer)[0] != '\0') {
-            (void)fprintf(to, " of %s", buffer);
+        const char *keys = keys_text(rows, all, buffer, sizeof buffer);
+        if (keys[0] != '\0') {
+            (void)fprintf(to, " of %s", keys);
         }
         if (rows->type == CONF_TYPE_ENUM) {
             (void)fprintf(to, ": %s", words_text(rows, "`", buffer, sizeof buffer));

@@ -78,7 +78,9 @@ static const struct {
     [CONF_TYPE_NAME] = {"name", "names", "app"},
     [CONF_TYPE_OBJECT] = {"object", "objects", "{...}"},
     [CONF_TYPE_MAP] = {"map", "maps", "{...}"},
-    [CONF_TYPE_UPSTREAM] = {"upstream or address", "upstreams or addresses", "10.0.0.1:8080"},
+    [CONF_TYPE_UPSTREAM] = {"name of an upstream, address, list of addresses, or object with the "
+                            "keys of an upstream",
+                            "upstreams", "10.0.0.1:8080"},
 };
 
 const char *conf_type_text(const struct conf_directive *row, char *buffer, size_t size)

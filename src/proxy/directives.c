@@ -239,18 +239,6 @@ const struct conf_directive proxy_matches[] = {
                 "    routes:\n"
                 "      - {host: api.example.com, proxy: 3001}\n"
                 "      - {proxy: 3000}\n"},
-    {.name = "match",
-     .contexts = CONF_IN_ROUTE,
-     .type = CONF_TYPE_OBJECT,
-     .rows = proxy_matches,
-     .condition = true,
-     .text = "Matches in one object, for any, all and not.",
-     .example = "sites:\n"
-                "  example.com:\n"
-                "    routes:\n"
-                "      - match: {any: [{path: /api/*}, {not: {method: [GET, HEAD]}}]}\n"
-                "        proxy: 3001\n"
-                "      - {proxy: 3000}\n"},
     {.name = "any",
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_OBJECT,
@@ -332,7 +320,8 @@ static void check_resolver(struct conf_diags *d, struct conf_node list)
     conf_each(at, list)
     {
         struct os_addr a;
-        if ((os_addr_parse(conf_text(at), &a) != 0 && os_addr_parse_ip(conf_text(at), 53, &a) != 0) ||
+        if ((os_addr_parse(conf_text(at), &a) != 0 &&
+             os_addr_parse_ip(conf_text(at), 53, &a) != 0) ||
             a.kind == OS_ADDR_UNIX) {
             conf_error(d, at, "`%.*s` is no address of a name server", SLICE_ARG(conf_text(at)));
             conf_hint(d, "an IP address, or IP:PORT");
@@ -384,6 +373,18 @@ const struct conf_directive proxy_directives[] = {
                 "    routes:\n"
                 "      - {path: /api/*, proxy: 3000}\n"
                 "      - {proxy: 8000}\n"},
+    {.name = "match",
+     .contexts = CONF_IN_ROUTE,
+     .type = CONF_TYPE_OBJECT,
+     .rows = proxy_matches,
+     .condition = true,
+     .text = "Matches in one object, for any, all and not.",
+     .example = "sites:\n"
+                "  example.com:\n"
+                "    routes:\n"
+                "      - match: {any: [{path: /api/*}, {not: {method: [GET, HEAD]}}]}\n"
+                "        proxy: 3001\n"
+                "      - {proxy: 3000}\n"},
     {.name = "proxy",
      .contexts = CONF_IN_ROUTING,
      .type = CONF_TYPE_UPSTREAM,
