@@ -384,8 +384,9 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
     tc->connections_max = share(t->limits.connections_max, t->limits.cores);
     wheel_timer_init(&tc->pause, on_pause_over);
     int e = core_init(&tc->core, l, counters, log, tc->connections_max);
-    if (e == 0) { // an exchange has one connection on either side
-        e = h1_core_init(&tc->h1, l, counters, &tc->core.handler, 2 * tc->connections_max);
+    if (e == 0) { // an exchange has one connection on either side; closed ones end with the turn
+        e = h1_core_init(&tc->h1, l, counters, &tc->core.handler,
+                         2 * tc->connections_max + LOOP_EVENTS_MAX);
     }
     if (e < 0) {
         mem_free(tc);
