@@ -157,6 +157,24 @@ def test_an_origin_that_answers_too_early_and_stops_reading(edge, origin):
         assert (answer.status, answer.body) == (413, b"too much")
 
 
+@pytest.mark.parametrize("size", [0, 4, 16384, 200_000, 1 << 20])
+def test_a_second_answer_behind_a_body_of_any_size_reaches_nobody(edge, origin, size):
+    """However the body was taken from the socket, what follows it is not left there for the next
+    client."""
+    def play(conn):
+        conn.read_request()
+        if conn.number == 0:
+            conn.send(reply(200, b"g" * size) + reply(200, b"evil"))
+            conn.at_end()
+        while True:
+            conn.send(reply(200, b"good"))
+            conn.read_request()
+    way = edge(proxy=origin(play=play))
+    assert way.get().body == b"g" * size
+    for _ in range(3):
+        assert way.get().body == b"good"
+
+
 def test_nobody_is_listening(edge, origin):
     app = origin()
     app.stop()

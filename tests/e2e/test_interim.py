@@ -100,6 +100,24 @@ def test_an_endless_row_of_1xx_ends_in_502(edge, origin):
     assert edge(proxy=origin()).get().status == 200
 
 
+def test_hints_to_a_client_that_does_not_read(edge, origin, tmp_path):
+    """They are worth less than the memory: the client that reads late gets the answers whole."""
+    hint = b"HTTP/1.1 103 Early Hints\r\nLink: </" + b"a" * 600 + b">\r\n\r\n"
+
+    def handler(request):
+        if request.target == "/large":
+            return reply(200, b"x" * 3_000_000)
+        return hint * 16 + reply(200, b"page")
+    app = origin(handler)
+    way = edge(proxy=app, listen=f"unix:{tmp_path}/sock")
+    with way.client() as client:
+        client.ask("GET", "/large").ask("GET", "/hinted").ask("GET", "/hinted")
+        app.wait_requests(1)
+        assert len(client.answer().body) == 3_000_000
+        assert client.answer().body == b"page"
+        assert client.answer().body == b"page"
+
+
 def test_the_body_of_a_refused_expectation_is_not_taken_for_a_request(edge, origin):
     """The origin says no, yet the client sends its body: it must never be read as a request."""
     def handler(conn):

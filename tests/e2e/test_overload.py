@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from harness import proc, reply, until
+from harness import network, proc, reply, until
 
 
 def fates(clients):
@@ -81,6 +81,30 @@ def test_more_connections_than_allowed(edge, origin):
     hold.set()
     assert fates(busy + [newcomer]) == [200] * 16
     assert way.get("/quick").status == 200
+
+
+def test_out_of_local_ports(edge, origin, tmp_path):
+    """Twenty ports to connect from and forty exchanges at once: some are told 503, and when ports
+    are free again all is well."""
+    hold = threading.Event()
+
+    def start():
+        app = origin(lambda request: hold.wait(30) and reply(200, close=True))
+        return app, edge(proxy=app, listen=f"unix:{tmp_path}/sock")
+    try:
+        app, way = network.alone(start, local_ports=(40000, 40019))
+    except PermissionError as denied:
+        pytest.skip(f"no network of its own: {denied}")
+    clients = crowd(way, 40)
+    app.wait_requests(15)
+    until(lambda: any(client.is_readable() for client in clients), "somebody being told")
+    hold.set()
+    ends = fates(clients)
+    assert set(ends) == {200, 503}
+    assert ends.count(200) >= 15
+    way.wait_log("port")
+    with way.client() as client:
+        until(lambda: client.get().status == 200, "the edge being well again", 90)
 
 
 def test_the_memory_budget_holds(edge, origin):

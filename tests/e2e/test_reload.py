@@ -175,3 +175,23 @@ def test_status_tells_of_the_reload(edge):
     after = way.status()
     assert after != before
     assert str(after).count("generation")
+
+
+def test_an_origin_by_name_may_go_while_it_is_looked_up_again_and_again(edge, origin, dns):
+    """What follows a name ends with its last use, and begins again with the next."""
+    app = origin()
+    dns.records["app.internal"] = ["127.0.0.1"]
+    named = {"proxy": f"app.internal:{app.port}", "resolver": dns.at,
+             "timeouts": {"upstream_idle": "200ms"}}
+    way = edge(**named)
+    for _ in range(3):
+        assert way.get().body == b"hello"
+        way.reload(says("gone"))
+        assert way.get().body == b"gone"
+        until(lambda: app.conns[-1].ended, "the pool being empty")
+        way.reload(**named)
+    dns.records["app.internal"] = ["127.0.0.2", "127.0.0.1"]
+    asked = len(dns.queries)
+    assert way.get().body == b"hello"
+    until(lambda: len(dns.queries) > asked + 2, "it being asked again")
+    assert way.get().body == b"hello"

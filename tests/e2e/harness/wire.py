@@ -5,6 +5,7 @@ The reader shares nothing with adit and forgives nothing: what it accepts is wha
 sender generate, so that sloppy output of adit fails a test whichever side it is written to.
 """
 import re
+import select
 import socket
 import struct
 
@@ -189,6 +190,10 @@ class Wire:
             return False
         finally:
             self.sock.settimeout(WAIT)
+
+    def is_readable(self):
+        """Whether something has come, be it the end."""
+        return bool(self.buffer or select.select([self.sock], [], [], 0)[0])
 
     def half_close(self):
         self.sock.shutdown(socket.SHUT_WR)
