@@ -102,7 +102,7 @@ def test_out_of_local_ports(edge, origin, tmp_path):
     ends = fates(clients)
     assert set(ends) == {200, 503}
     assert ends.count(200) >= 15
-    way.wait_log("port")
+    way.wait_log("no-ports")
     with way.client() as client:
         until(lambda: client.get().status == 200, "the edge being well again", 90)
 
