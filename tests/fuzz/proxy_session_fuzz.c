@@ -24,13 +24,13 @@ static const struct os_addr origin_at = {.kind = OS_ADDR_V4, .port = 80, .u.ip =
 
 static const char *const configs[] = {
     "log: error\nsites:\n  default:\n    proxy: 10.1.0.1:80\n",
-    "log: error\nlimits: {header_size: 1KiB, header_count: 5, target_size: 256, body_size: "
-    "100KiB}\n"
-    "timeouts: {header: 2s, idle: 3s, body: 2s, response: 4s, read: 3s, tunnel: 5s, write: 4s}\n"
-    "sites:\n  default:\n    compress: on\n    proxy: {to: [\"10.1.0.1:80\"], connections: 2, "
-    "retry: {attempts: 2, body: 1KiB}}\n",
-    "log: error\nsites:\n  default:\n    routes:\n      - {path: /r, respond: \"hello\"}\n"
-    "      - {path: /d/*, redirect: /e/$match(1)}\n      - {proxy: 10.1.0.1:80, compress: on}\n",
+    ("log: error\n"
+     "limits: {header_size: 1KiB, header_count: 5, target_size: 256, body_size: 100KiB}\n"
+     "timeouts: {header: 2s, idle: 3s, body: 2s, response: 4s, read: 3s, tunnel: 5s, write: 4s}\n"
+     "sites:\n  default:\n    compress: on\n    proxy: {to: [\"10.1.0.1:80\"], connections: 2, "
+     "retry: {attempts: 2, body: 1KiB}}\n"),
+    ("log: error\nsites:\n  default:\n    routes:\n      - {path: /r, respond: \"hello\"}\n"
+     "      - {path: /d/*, redirect: /e/$match(1)}\n      - {proxy: 10.1.0.1:80, compress: on}\n"),
 };
 
 #define HOST "Host: a\r\n"
