@@ -30,7 +30,8 @@ enum { SANITIZED = 1 };
 enum { SANITIZED = 0 };
 #endif
 
-// Present only in programs that are built to measure coverage.
+// Present only in programs that are built to measure coverage: gcc links the first, clang the second.
+extern void __gcov_init(void *info) __attribute__((weak));
 extern void __gcov_dump(void) __attribute__((weak));
 
 // ---- seccomp: what each role may call -----------------------------------------------------------
@@ -367,7 +368,7 @@ int os_sandbox_enter(enum sandbox_role role, struct sandbox_report *report)
         [SANDBOX_KEEPER] = {"keeper", "keeper+sanitizer"},
     };
     *report = (struct sandbox_report){0};
-    if (__gcov_dump != NULL) {
+    if (__gcov_init != NULL || __gcov_dump != NULL) {
         return 0;
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
