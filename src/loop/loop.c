@@ -86,6 +86,9 @@ static void hand_out(struct loop *l)
     for (l->event_next = 0; l->event_next < l->event_count;) {
         struct sys_event *e = &l->events[l->event_next++];
         struct io *io = e->data;
+        if (l->event_next < l->event_count) {
+            __builtin_prefetch(e[1].data);
+        }
         if (likely(io != NULL)) {
             ensure_magic(io, LOOP_IO_MAGIC);
             io->on_ready(io, e->events);
