@@ -14,24 +14,30 @@
 #include "obs/counters.h"
 #include "worker/traffic.h"
 
+/** A document, as long as a snapshot reads it. */
+struct document {
+    struct conf_doc *doc;
+    bool forgotten;
+};
+
 struct edge {
     struct sim *sim;
     uint32_t cores;
     struct traffic *traffic;
-    struct conf_doc *doc;
-    int listener;
+    struct document documents[EDGE_DOCUMENTS_MAX];
+    uint32_t document_count;
+    int listener; // -1: closed
     struct loop loop[EDGE_CORES_MAX];
     struct loop *loops[EDGE_CORES_MAX];
     struct traffic_core *core[EDGE_CORES_MAX];
     struct counters counters[EDGE_CORES_MAX];
-    bool forgotten; // the snapshot has let go of its document
 };
 
 static void on_forget(void *owner)
 {
-    struct edge *e = owner;
-    ensure(!e->forgotten);
-    e->forgotten = true;
+    struct document *d = owner;
+    ensure(!d->forgotten);
+    d->forgotten = true;
 }
 
 static void refuse(const struct conf_diags *d)
@@ -48,9 +54,11 @@ static void refuse(const struct conf_diags *d)
 
 static struct snapshot *compile(struct edge *e, const char *config)
 {
+    ensure(e->document_count < EDGE_DOCUMENTS_MAX);
+    struct document *own = &e->documents[e->document_count++];
     struct conf_diags *d = conf_diags_new();
     ensure(d != NULL);
-    int rc = conf_load_text("scenario.yaml", config, conf_tables, d, &e->doc);
+    int rc = conf_load_text("scenario.yaml", config, conf_tables, d, &own->doc);
     if (rc != 0) {
         refuse(d);
     }
@@ -59,7 +67,7 @@ static struct snapshot *compile(struct edge *e, const char *config)
     struct text why = text_on(buffer, sizeof(buffer));
     struct snapshot *s = NULL;
     struct traffic_document document = {
-        .doc = e->doc, .generation = 1, .forget = on_forget, .owner = e};
+        .doc = own->doc, .generation = e->document_count, .forget = on_forget, .owner = own};
     rc = traffic_compile(e->traffic, &document, &why, &s);
     if (rc != 0) {
         printf("# the scenario's configuration does not compile: %.*s\n", (int)why.len, why.ptr);
@@ -132,11 +140,31 @@ uint64_t edge_connections(const struct edge *e)
     return sum(e, COUNTER_connections_open);
 }
 
+void edge_reload(struct edge *e, const char *config)
+{
+    struct snapshot *snapshot = compile(e, config);
+    for (uint32_t i = 0; i < e->cores; i++) {
+        traffic_core_swap(e->core[i], snapshot);
+    }
+}
+
 void edge_drain(struct edge *e)
 {
     for (uint32_t i = 0; i < e->cores; i++) {
         traffic_core_drain(e->core[i]);
     }
+    e->loop[0].sys->ops->close(e->loop[0].sys, e->listener, false);
+    e->listener = -1;
+}
+
+bool edge_is_idle(const struct edge *e)
+{
+    for (uint32_t i = 0; i < e->cores; i++) {
+        if (!traffic_core_idle(e->core[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void edge_close(struct sim_case *c, struct edge *e)
@@ -151,7 +179,9 @@ void edge_close(struct sim_case *c, struct edge *e)
             sim_fail(c, "core %u: %u timers are left", i, e->loop[i].wheel.count);
         }
     }
-    e->loop[0].sys->ops->close(e->loop[0].sys, e->listener, false);
+    if (e->listener >= 0) {
+        e->loop[0].sys->ops->close(e->loop[0].sys, e->listener, false);
+    }
     traffic_free(e->traffic);
     for (uint32_t i = 0; i < e->cores; i++) {
         loop_fini(&e->loop[i]);
@@ -159,8 +189,11 @@ void edge_close(struct sim_case *c, struct edge *e)
     if (sim_fds_open(e->sim) != 0) {
         sim_fail(c, "%u descriptors are left", sim_fds_open(e->sim));
     }
-    if (!e->forgotten) {
-        sim_fail(c, "the snapshot still holds its document");
+    for (uint32_t i = 0; i < e->document_count; i++) {
+        if (!e->documents[i].forgotten) {
+            sim_fail(c, "snapshot %u still holds its document", i);
+        }
+        conf_doc_free(e->documents[i].doc);
     }
     static const enum counter gauges[] = {COUNTER_requests_active, COUNTER_connections_open,
                                           COUNTER_upstream_open};
@@ -169,6 +202,5 @@ void edge_close(struct sim_case *c, struct edge *e)
             sim_fail(c, "gauge %zu is not zero at the end", i);
         }
     }
-    conf_doc_free(e->doc);
     free(e);
 }

@@ -8,7 +8,7 @@
 #include "driver.h"
 #include "kernel.h"
 
-enum { EDGE_CORES_MAX = 4 };
+enum { EDGE_CORES_MAX = 4, EDGE_DOCUMENTS_MAX = 8 };
 
 struct edge;
 
@@ -28,7 +28,11 @@ uint32_t edge_core_count(const struct edge *e);
 uint32_t edge_exchanges(const struct edge *e);
 /** Client connections open now, as counted. */
 uint64_t edge_connections(const struct edge *e);
+/** New exchanges use this configuration from now on. */
+void edge_reload(struct edge *e, const char *config);
 /** No client can come any more; those that are there finish their exchange. */
 void edge_drain(struct edge *e);
+/** A draining one has nothing left to wait for. */
+bool edge_is_idle(const struct edge *e);
 /** Ends it at once and checks that nothing is left. */
 void edge_close(struct sim_case *c, struct edge *e);

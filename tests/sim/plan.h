@@ -62,6 +62,7 @@ struct world {
     struct plan plans[PLANS_MAX];
     uint32_t plan_count;
     uint32_t clients_left;
+    double alloc_fail;
 };
 
 static inline char plan_byte(uint32_t id, bool response, uint64_t at)

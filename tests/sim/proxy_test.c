@@ -25,6 +25,9 @@ struct weather {
     bool bad_origins;
     bool rough; // anything may be cut or answered with an error
     bool aborting_clients;
+    bool early_answers;
+    uint32_t reloads;
+    bool drains; // at some moment
     double alloc_fail;
     uint32_t fds_max;
     uint32_t chunks_max;
@@ -140,6 +143,16 @@ static void plan_all(struct world *w, const struct weather *wx)
         if (wx->bad_origins && rng_chance(r, 0.4)) {
             plan_fault(r, wx, p);
         }
+        bool may = wx->early_answers && p->request_bytes > 0 && p->fault == FAULT_NONE;
+        if (may && rng_chance(r, 0.3)) {
+            // The rest of a large request is not waited for, and closing may outrun the answer.
+            p->early_answer = true;
+            p->expect = false;
+            p->allowed |= OUT_CUT;
+        }
+        if (wx->drains) {
+            p->allowed |= OUT_CUT; // those that come too late
+        }
         if (wx->rough) {
             p->allowed = OUT_GOOD | OUT_ERROR | OUT_CUT;
         }
@@ -187,6 +200,48 @@ static void open_clients(struct world *w, const struct weather *wx)
     }
 }
 
+static const char *const other_configs[] = {
+    config,
+    "timeouts: {connect: 3s}\nsites:\n  default:\n    proxy: ['10.1.0.1:80', '10.1.0.2:80']\n",
+    "sites:\n  sim.test:\n    proxy: {to: ['10.1.0.3:80', '10.1.0.1:80'], connections: 500}\n",
+    "sites:\n  sim.test:\n    routes:\n      - {path: /r/*, proxy: '10.1.0.2:80'}\n",
+};
+
+static struct edge *current_edge; // for the timers of a scenario
+static bool draining;
+
+static void reload_now(void *user)
+{
+    struct world *w = user;
+    if (!draining) {
+        double rate = w->alloc_fail;
+        alloc_fail_rate(0, 0); // compiling has tests of its own
+        edge_reload(current_edge,
+                    other_configs[rng_below(sim_rng(w->s), array_len(other_configs))]);
+        alloc_fail_rate(rate, rng_u64(sim_rng(w->s)));
+    }
+}
+
+static void drain_now(void *user)
+{
+    (void)user;
+    draining = true;
+    edge_drain(current_edge);
+}
+
+static void plan_changes(struct world *w, const struct weather *wx)
+{
+    struct rng *r = sim_rng(w->s);
+    draining = false;
+    w->alloc_fail = wx->alloc_fail;
+    for (uint32_t i = 0; i < wx->reloads; i++) {
+        sim_after(w->s, rng_below(r, UINT64_C(300000000)), reload_now, w);
+    }
+    if (wx->drains) {
+        sim_after(w->s, rng_below(r, UINT64_C(300000000)), drain_now, w);
+    }
+}
+
 static void run(struct sim_case *c, const struct weather *wx)
 {
     static struct world w;
@@ -209,7 +264,9 @@ static void run(struct sim_case *c, const struct weather *wx)
     if (wx->fds_max > 0) {
         sim_fds_max(s, wx->fds_max);
     }
+    current_edge = e;
     open_clients(&w, wx);
+    plan_changes(&w, wx);
     alloc_fail_rate(wx->alloc_fail, c->seed);
     uint64_t until = sim_now_ns(s) + UINT64_C(60) * MINUTE * 1000000000u;
     enum sim_outcome how = sim_run(s, edge_loops(e), edge_core_count(e), until, clients_done, &w);
@@ -224,6 +281,9 @@ static void run(struct sim_case *c, const struct weather *wx)
     if (edge_exchanges(e) != 0 || edge_connections(e) != 0) {
         sim_fail(c, "%u exchanges and %llu connections live on", edge_exchanges(e),
                  (unsigned long long)edge_connections(e));
+    }
+    if (draining && !edge_is_idle(e)) {
+        sim_fail(c, "the drain does not end");
     }
     edge_close(c, e);
     sim_free(s);
@@ -274,6 +334,8 @@ static void bears_resets_and_leaving_clients(struct sim_case *c)
         .bad_origins = true,
         .rough = true,
         .aborting_clients = true,
+        .early_answers = true,
+        .reloads = (uint32_t)(c->seed % 3),
     };
     wx.faults.reset = 0.2;
     wx.faults.connect_refused = 0.1;
@@ -306,10 +368,31 @@ static void bears_want_of_everything(struct sim_case *c)
     run(c, &wx);
 }
 
+static void bears_early_answers(struct sim_case *c)
+{
+    struct weather wx = {.faults = rough_network(c->seed), .early_answers = true};
+    run(c, &wx);
+}
+
+static void goes_on_over_reloads(struct sim_case *c)
+{
+    struct weather wx = {.faults = rough_network(c->seed), .reloads = 5};
+    run(c, &wx);
+}
+
+static void drains(struct sim_case *c)
+{
+    struct weather wx = {.faults = rough_network(c->seed), .reloads = 2, .drains = true};
+    run(c, &wx);
+}
+
 static const struct sim_scenario scenarios[] = {
     {"carries_requests", carries_requests, 150},
     {"carries_requests_over_a_rough_network", carries_requests_over_a_rough_network, 300},
     {"bears_bad_origins", bears_bad_origins, 300},
+    {"bears_early_answers", bears_early_answers, 200},
+    {"goes_on_over_reloads", goes_on_over_reloads, 200},
+    {"drains", drains, 200},
     {"bears_resets_and_leaving_clients", bears_resets_and_leaving_clients, 300},
     {"bears_want_of_memory", bears_want_of_memory, 200},
     {"bears_want_of_everything", bears_want_of_everything, 200},
