@@ -98,6 +98,16 @@ void *mem_zalloc(size_t size)
     return alloc_must_fail() ? NULL : calloc(1, size > 0 ? size : 1);
 }
 
+void *mem_zalloc_aligned(size_t size, size_t alignment)
+{
+    void *memory = NULL;
+    if (alloc_must_fail() || posix_memalign(&memory, alignment, size) != 0) {
+        return NULL;
+    }
+    memset(memory, 0, size);
+    return memory;
+}
+
 void *mem_realloc(void *ptr, size_t size)
 {
     return alloc_must_fail() ? NULL : realloc(ptr, size > 0 ? size : 1);

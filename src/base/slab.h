@@ -52,5 +52,7 @@ bool alloc_must_fail(void);
  * code uses slabs, arenas and chunks. */
 void *mem_alloc(size_t size) must_check;
 void *mem_zalloc(size_t size) must_check;
+/** For structs with an _Alignas of their own: a power of two and a multiple of a pointer's size. */
+void *mem_zalloc_aligned(size_t size, size_t alignment) must_check;
 void *mem_realloc(void *ptr, size_t size) must_check;
 void mem_free(void *ptr);

@@ -4,7 +4,6 @@
 // one pointer or asserts, and what came from a peer is escaped: the dump goes to a log.
 
 #include "base/text.h"
-
 #include "proxy/exchange_int.h"
 
 static const char *const state_names[] = {

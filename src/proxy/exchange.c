@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "obs/trace.h"
-
 #include "proxy/access_log.h"
 #include "proxy/canonical.h"
 #include "proxy/exchange_int.h"

@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "obs/trace.h"
-
 #include "proxy/exchange_int.h"
 #include "proxy/forwarded.h"
 

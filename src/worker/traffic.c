@@ -115,12 +115,11 @@ static struct slice read_file(const char *path)
 int traffic_new(const struct traffic_limits *limits, struct traffic **out)
 {
     ensure(limits->cores > 0 && limits->cores <= SNAPSHOT_CORES_MAX);
-    struct traffic *t = NULL;
-    size_t size = sizeof(*t) + limits->cores * sizeof(t->places[0]);
-    if (posix_memalign((void **)&t, _Alignof(struct placement), size) != 0) {
+    size_t size = sizeof(struct traffic) + limits->cores * sizeof(struct placement);
+    struct traffic *t = mem_zalloc_aligned(size, _Alignof(struct placement));
+    if (t == NULL) {
         return E_NO_MEMORY;
     }
-    memset(t, 0, size);
     t->magic = TRAFFIC_MAGIC;
     t->limits = *limits;
     upstream_registry_init(&t->registry, limits->cores);
@@ -138,7 +137,7 @@ void traffic_free(struct traffic *t)
     mem_free((void *)(uintptr_t)t->resolv_conf.ptr);
     mem_free((void *)(uintptr_t)t->hosts.ptr);
     t->magic = 0;
-    free(t);
+    mem_free(t);
 }
 
 static void forget_document(struct snapshot *s)
