@@ -121,7 +121,7 @@ def render(data):
             parts.append(f"### {BODIES[scenario][3]}\n\n" + load_table(results))
     if data["verdicts"]:
         rows = [[item["target"], f"<= {item['limit']:g}",
-                 show(item["value"], 0 if item["limit"] > 10 else 2),
+                 show(item["value"], 0 if item["limit"] > 10 else 3),
                  ("met" if item["met"] else "missed") + (", noisy" if item["noisy"] else "")]
                 for item in data["verdicts"]]
         parts.append("### Targets\n\n" + table(["target", "wanted", "measured", ""], rows))

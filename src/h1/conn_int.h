@@ -46,6 +46,7 @@ enum {
     H1_SPLICE_MIN = 64 * 1024,      // bodies with less left are copied
     H1_READ_ROOM_MIN = 4096,        // a chunk with less room is not read into
     H1_INTERIM_MAX = 16,            // interim responses to one request
+    H1_INTERIM_SPANS_MAX = 8,       // output that waits; beyond it interim responses are dropped
     H1_LINGER_MS = 2000,            // how long a refused client may go on sending
     H1_LINGER_BYTES = 1024 * 1024,  // and how much
     H1_DISCARD_MAX = 64 * 1024,     // request body left that is read to keep a connection

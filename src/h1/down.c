@@ -265,6 +265,9 @@ static void send_head(struct http_stream *s, const struct http_head *head, struc
     if (interim && c->u.down.client_minor == 0) {
         return; // RFC 9110 15.2: not to a 1.0 client
     }
+    if (interim && c->out.count >= H1_INTERIM_SPANS_MAX) {
+        return; // the client does not read, and the final head must find room
+    }
     enum h1_framing framing = answer_framing(c, head);
     if (head->status >= 200 && is_last_answer(c, framing)) {
         c->close_after = true;

@@ -178,6 +178,14 @@ static bool fill(struct h1_conn *c, size_t *budget)
     return note_progress(c, r.n);
 }
 
+/** The pipe is full: it is we who are slow, and no deadline runs until there is room. */
+static void wait_for_room(struct h1_conn *c)
+{
+    c->rx_body->wants_room = true;
+    h1_rx_deadline(c, 0, 0);
+    c->rate_since_ms = 0;
+}
+
 static bool splice_step(struct h1_conn *c, size_t *budget)
 {
     struct http_body *b = c->rx_body;
@@ -197,12 +205,12 @@ static bool splice_step(struct h1_conn *c, size_t *budget)
         num_min_size(b->kernel->capacity - num_min_size(b->kernel->capacity, b->kernel_bytes),
                      (size_t)num_min_u64(c->rx_left, SIZE_MAX));
     if (want == 0) {
-        b->wants_room = true;
+        wait_for_room(c);
         return false;
     }
     struct io_result r = l->sys->ops->splice(l->sys, c->io.fd, b->kernel->write_fd, want, false);
     if (r.status == IO_AGAIN && b->kernel_bytes > 0) {
-        b->wants_room = true; // the pipe may be out of slots before it is out of bytes
+        wait_for_room(c); // the pipe may be out of slots before it is out of bytes
         return false;
     }
     if (!took(c, r)) {
@@ -314,8 +322,7 @@ static bool body_step(struct h1_conn *c, size_t *budget)
     }
     size_t room = http_body_room(b);
     if (room == 0) {
-        h1_rx_deadline(c, 0, 0); // it is we who are slow
-        c->rate_since_ms = 0;
+        wait_for_room(c);
         return false;
     }
     if (h1_unread(c) == 0) {
@@ -394,8 +401,10 @@ static bool head_step(struct h1_conn *c, size_t *budget)
 
 static bool idle_step(struct h1_conn *c, size_t *budget)
 {
-    if (h1_unread(c) == 0 && !fill(c, budget)) {
-        return false;
+    // Half of an empty line before a request says nothing yet (RFC 9112 2.2).
+    bool half = h1_unread(c) == 1 && c->in->data[c->in_pos] == '\r';
+    if (h1_unread(c) == 0 || half) {
+        return fill(c, budget);
     }
     c->rx = H1_RX_HEAD;
     c->scan = (struct h1_scan){0};

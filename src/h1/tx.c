@@ -160,7 +160,7 @@ static int stage(struct h1_conn *c)
 
 static void note_sent(struct h1_conn *c, bool all)
 {
-    if (c->tx_framing == H1_FRAMING_TUNNEL && c->tx == H1_TX_ACTIVE && c->rx == H1_RX_BODY) {
+    if (c->tx_framing == H1_FRAMING_TUNNEL && c->tx == H1_TX_ACTIVE) {
         h1_rx_gap_deadline(c);
     }
     if (all) {

@@ -93,11 +93,10 @@ static const struct conf_directive timeouts_rows[] = {
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_SIZE,
      .max = 1 << 30,
-     .off_ok = true,
      .unit = "bytes per second",
      .fallback = "512",
      .text = "Least bytes per second of a request body, on average after its first ten seconds; "
-             "below it 408. 0 or off: any."},
+             "below it 408. 0: any."},
     {.name = "write",
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_DURATION,

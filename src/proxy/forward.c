@@ -215,10 +215,12 @@ static const struct http_stream_events abandoned_events = {.on_closed = abandone
 static void set_host(struct exchange *x)
 {
     const struct upstream *u = x->route->upstream;
-    if (u->host_mode == UPSTREAM_HOST_SERVER) {
-        x->request.authority = x->acquire.server_text;
-    } else if (u->host_mode == UPSTREAM_HOST_TEXT) {
+    if (u->host_mode == UPSTREAM_HOST_TEXT) {
         x->request.authority = u->host_text;
+    } else if (u->host_mode == UPSTREAM_HOST_SERVER || x->request.authority.len == 0) {
+        // HTTP/1.0 without Host has none to pass, and an empty one is what many origins refuse.
+        bool is_socket = slice_starts(x->acquire.server_text, SLICE("unix:"));
+        x->request.authority = is_socket ? SLICE("localhost") : x->acquire.server_text;
     }
 }
 

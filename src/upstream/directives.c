@@ -5,7 +5,7 @@
 #include "upstream/directives.h"
 
 #include "conf/diag.h"
-#include "conf/value.h"
+#include "upstream/pool.h"
 
 static const struct conf_directive server_rows[] = {
     {.name = "at",
@@ -22,6 +22,11 @@ static const struct conf_directive server_rows[] = {
      .max = 1000,
      .fallback = "1",
      .text = "Its share of the requests, against the weights of the others."},
+    {.name = "backup",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_BOOL,
+     .fallback = "off",
+     .text = "Asked only when no other server can be."},
     CONF_END,
 };
 
@@ -31,10 +36,18 @@ static const struct conf_directive retry_rows[] = {
      .type = CONF_TYPE_INT,
      .min = 0,
      .max = 10,
-     .fallback = "2",
+     .fallback = "3",
      .aka = "tries proxy_next_upstream_tries",
      .text = "Further attempts after the first one failed. Only what may be repeated is: requests "
              "that reached no server, and idempotent ones (RFC 9110 9.2.2) without an answer."},
+    {.name = "backoff",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_DURATION,
+     .min = 0,
+     .max = 10000,
+     .fallback = "50ms",
+     .text = "How long to wait before an attempt when every server has failed; three times as "
+             "long each further time."},
     {.name = "body",
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_SIZE,
@@ -48,8 +61,8 @@ static const struct conf_directive retry_rows[] = {
 
 static void check_servers(struct conf_diags *d, struct conf_node servers)
 {
-    if (conf_count(servers) > 1024) {
-        conf_error(d, servers, "more than 1024 servers in an upstream");
+    if (conf_count(servers) > POOL_SERVERS_MAX) {
+        conf_error(d, servers, "more than %d servers in an upstream", POOL_SERVERS_MAX);
     }
     conf_each(a, servers)
     {

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "upstream/balance.h"
 
-enum { POOL_MAGIC = 0x706f6f6c, POOL_SERVERS_MAX = 64 };
+enum { POOL_MAGIC = 0x706f6f6c };
 
 struct pool_server {
     struct server *server;
@@ -172,7 +172,7 @@ static int make(struct upstream_factory *factory, struct snapshot *snapshot, str
     p->base.ops = &pool_ops;
     p->base.name = name;
     struct conf_node retry = conf_get(n, "retry");
-    p->base.attempts = (uint32_t)conf_int(conf_get(retry, "attempts"), 3);
+    p->base.attempts = conf_is_off(retry) ? 0 : (uint32_t)conf_int(conf_get(retry, "attempts"), 3);
     p->base.backoff_ms = (uint32_t)conf_duration_ms(conf_get(retry, "backoff"), 50);
     p->base.replay_bytes = (uint32_t)conf_size(conf_get(retry, "body"), 64 * 1024);
     set_host_mode(&p->base, n);

@@ -8,6 +8,8 @@
 #include "proxy/snapshot.h"
 #include "upstream/server.h"
 
+enum { POOL_SERVERS_MAX = 64 }; // a request remembers by a bit each which it has tried
+
 /** Makes pools of checked nodes for snapshot_compile(); one per process. */
 struct pool_factory {
     struct upstream_factory base;

@@ -17,6 +17,18 @@ static void servers_have_short_forms(void)
         "{a.b: {proxy: app}}}");
 }
 
+static void servers_are_bounded(void)
+{
+    char text[1024] = "upstreams: {app: {servers: [1";
+    for (int i = 2; i <= 65; i++) {
+        size_t at = strlen(text);
+        (void)snprintf(text + at, sizeof text - at, ", %d", i);
+    }
+    size_t used = strlen(text);
+    (void)snprintf(text + used, sizeof text - used, "]}}\nsites: {a.b: {proxy: app}}\n");
+    CHECK_STR(report_of(text), "1:19 more than 64 servers in an upstream\n");
+}
+
 static void mistakes_are_told(void)
 {
     CHECK_STR(report_of(UPSTREAM("servers: []")), "1:19 `servers` has an empty list\n");
@@ -34,4 +46,4 @@ static void mistakes_are_told(void)
         "`_` and `.`\n");
 }
 
-TAP_MAIN(servers_have_short_forms, mistakes_are_told)
+TAP_MAIN(servers_have_short_forms, servers_are_bounded, mistakes_are_told)
