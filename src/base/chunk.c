@@ -15,7 +15,8 @@
 
 enum { CHUNK_POOL_MAGIC = 0xc4a90001 };
 
-static_assert(sizeof(struct chunk) == 16384, "a chunk with its head is 16 KiB");
+static_assert(sizeof(struct chunk) + CHUNK_BYTES == CHUNK_WHOLE,
+              "the head of a chunk has no padding");
 
 // CHUNK_SPREAD: unused bytes behind each chunk. Blocks of exactly 16 KiB begin at addresses that share
 // a set of the cache, which then holds the heads of a dozen of them and no more.
@@ -66,7 +67,7 @@ struct chunk *chunk_new(struct chunk_pool *p)
         // The next one's link is asked for now: it is seldom in the nearest cache.
         __builtin_prefetch(p->free_list);
     } else {
-        c = mem_alloc(sizeof(*c) + CHUNK_SPREAD);
+        c = mem_alloc(CHUNK_WHOLE + CHUNK_SPREAD);
         if (c == NULL) {
             return NULL;
         }
@@ -81,6 +82,29 @@ struct chunk *chunk_new(struct chunk_pool *p)
     return c;
 }
 
+// How many of the budget's chunks one of this capacity stands for.
+static uint32_t weight(uint32_t capacity)
+{
+    return (capacity + CHUNK_BYTES - 1) / CHUNK_BYTES;
+}
+
+struct chunk *chunk_new_large(struct chunk_pool *p, uint32_t capacity)
+{
+    ensure_magic(p, CHUNK_POOL_MAGIC);
+    ensure(capacity > CHUNK_BYTES);
+    uint32_t chunks = weight(capacity);
+    if (chunks > p->in_use_max || p->in_use > p->in_use_max - chunks) {
+        return NULL;
+    }
+    struct chunk *c = mem_alloc(sizeof(*c) + capacity);
+    if (c == NULL) {
+        return NULL;
+    }
+    *c = (struct chunk){.pool = p, .refs = 1, .capacity = capacity};
+    p->in_use += chunks;
+    return c;
+}
+
 void chunk_unref(struct chunk *c)
 {
     ensure(c->refs > 0);
@@ -89,9 +113,10 @@ void chunk_unref(struct chunk *c)
     }
     struct chunk_pool *p = c->pool;
     ensure_magic(p, CHUNK_POOL_MAGIC);
-    ensure(p->in_use > 0);
-    p->in_use--;
-    if (p->free_count < p->free_max) {
+    uint32_t chunks = weight(c->capacity);
+    ensure(p->in_use >= chunks);
+    p->in_use -= chunks;
+    if (chunks == 1 && p->free_count < p->free_max) {
         c->next = p->free_list;
         p->free_list = c;
         p->free_count++;

@@ -18,7 +18,8 @@
 #include "base/slice.h"
 
 enum {
-    CHUNK_BYTES = 16384 - 32, // data bytes of a chunk; with its head a chunk is 16 KiB
+    CHUNK_WHOLE = 16384,            // a chunk with its head
+    CHUNK_BYTES = CHUNK_WHOLE - 32, // data bytes of a chunk
     BUFQ_SPANS = 16,
     BUFQ_COPY_MAX = 512, // pieces up to this are copied into the tail chunk when it has room
 };
@@ -30,7 +31,7 @@ struct chunk {
     uint32_t used; // data bytes filled by their writer; appending is for the sole writer only
     uint32_t capacity;
     uint32_t pad;
-    char data[CHUNK_BYTES];
+    char data[]; // `capacity` bytes: CHUNK_BYTES, or more when made by chunk_new_large()
 };
 
 struct chunk_pool {
@@ -47,6 +48,9 @@ void chunk_pool_init(struct chunk_pool *p, uint32_t chunks_max, uint32_t free_ma
 void chunk_pool_fini(struct chunk_pool *p);
 /** One reference, used = 0; NULL over the budget or out of memory. */
 struct chunk *chunk_new(struct chunk_pool *p) must_check;
+/** One of `capacity` > CHUNK_BYTES, for the rare message head that does not fit a usual one. It counts
+ * as as many chunks as would hold its bytes and goes back to the system when it is given up. */
+struct chunk *chunk_new_large(struct chunk_pool *p, uint32_t capacity) must_check;
 static inline struct chunk *chunk_ref(struct chunk *c)
 {
     ensure(c->refs > 0);

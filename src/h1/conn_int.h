@@ -45,12 +45,14 @@ enum {
     H1_TURN_BYTES_MAX = 512 * 1024, // received from one connection in one turn
     H1_SPLICE_MIN = 64 * 1024,      // bodies with less left are copied
     H1_READ_ROOM_MIN = 4096,        // a chunk with less room is not read into
-    H1_INTERIM_MAX = 16,            // interim responses to one request
-    H1_INTERIM_SPANS_MAX = 8,       // output that waits; beyond it interim responses are dropped
-    H1_LINGER_MS = 2000,            // how long a refused client may go on sending
-    H1_LINGER_BYTES = 1024 * 1024,  // and how much
-    H1_DISCARD_MAX = 64 * 1024,     // request body left that is read to keep a connection
-    H1_RATE_GRACE_MS = 10000,       // before the least rate of a body is asked for
+    H1_WRITE_FIXED_BYTES = 512,     // of a head: what is neither a field nor text of its first line
+    H1_WRITE_BYTES_MAX = 512 * 1024, // of a head: above any limit on received ones
+    H1_INTERIM_MAX = 16,             // interim responses to one request
+    H1_INTERIM_SPANS_MAX = 8,        // output that waits; beyond it interim responses are dropped
+    H1_LINGER_MS = 2000,             // how long a refused client may go on sending
+    H1_LINGER_BYTES = 1024 * 1024,   // and how much
+    H1_DISCARD_MAX = 64 * 1024,      // request body left that is read to keep a connection
+    H1_RATE_GRACE_MS = 10000,        // before the least rate of a body is asked for
 };
 
 struct h1_conn {
@@ -164,7 +166,8 @@ void h1_tunnel(struct http_stream *s, struct http_body *receive, struct http_bod
 void h1_set_timeouts(struct http_stream *s, const struct http_timeouts *t);
 
 /** A chunk to write a head into, with a text on it; NULL: out of memory. */
-struct chunk *h1_head_chunk(struct h1_conn *c, struct text *text) must_check;
+struct chunk *h1_head_chunk(struct h1_conn *c, const struct http_head *head, struct text *text)
+    must_check;
 /** Queues the head (the chunk's one reference is taken over) and begins on the body. */
 void h1_tx_begin(struct h1_conn *c, struct chunk *head, size_t head_len, enum h1_framing framing,
                  struct http_body *body);

@@ -273,7 +273,7 @@ static void send_head(struct http_stream *s, const struct http_head *head, struc
         c->close_after = true;
     }
     struct text t;
-    struct chunk *chunk = h1_head_chunk(c, &t);
+    struct chunk *chunk = h1_head_chunk(c, head, &t);
     if (chunk == NULL) {
         drop(c, E_NO_MEMORY);
         return;

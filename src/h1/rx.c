@@ -23,10 +23,27 @@ static void release_input(struct h1_conn *c)
     }
 }
 
+/** A chunk for `unread` bytes of a head that is not complete, and more. */
+static struct chunk *input_chunk(struct h1_conn *c, size_t unread)
+{
+    struct chunk_pool *pool = &c->h1->loop->chunks;
+    if (unread < CHUNK_BYTES) {
+        return chunk_new(pool);
+    }
+    // The scan would have refused it had it reached its limit, so there is always room behind it.
+    size_t most = (size_t)c->h1->settings.limits.head_bytes + H1_READ_ROOM_MIN;
+    size_t capacity = num_min_size(2 * unread, most);
+    ensure(capacity > unread);
+    return chunk_new_large(pool, (uint32_t)capacity);
+}
+
 /** Makes room to read into: what is unread of a head stays in one piece. */
 static int prepare_input(struct h1_conn *c)
 {
     size_t unread = h1_unread(c);
+    if (c->in != NULL && c->in->capacity > CHUNK_BYTES) {
+        release_input(c); // a large one is for heads only
+    }
     if (c->in != NULL && unread == 0 && c->in->refs == 1) {
         c->in->used = 0;
         c->in_pos = 0;
@@ -37,10 +54,7 @@ static int prepare_input(struct h1_conn *c)
     if (c->in != NULL && c->in_pos == 0 && chunk_room(c->in) > 0) {
         return 0;
     }
-    if (unread == CHUNK_BYTES) {
-        return E_HEAD_TOO_LARGE;
-    }
-    struct chunk *fresh = chunk_new(&c->h1->loop->chunks);
+    struct chunk *fresh = input_chunk(c, unread);
     if (fresh == NULL) {
         return E_NO_MEMORY;
     }

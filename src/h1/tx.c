@@ -16,13 +16,27 @@
 
 enum { CHUNKED_SPANS = 3 }; // size line, data, and room for the last chunk
 
-struct chunk *h1_head_chunk(struct h1_conn *c, struct text *text)
+/** A chunk for a section of these fields and `other` bytes beside them. */
+static struct chunk *section_chunk(struct h1_conn *c, const struct fields *f, size_t other,
+                                   struct text *text)
 {
-    struct chunk *chunk = chunk_new(&c->h1->loop->chunks);
+    // Names and values are in the store; each field adds ": " and CRLF.
+    size_t need = other + (f == NULL ? 0 : (size_t)f->used + 4u * f->count);
+    struct chunk_pool *pool = &c->h1->loop->chunks;
+    struct chunk *chunk = need <= CHUNK_BYTES || need > H1_WRITE_BYTES_MAX
+                              ? chunk_new(pool)
+                              : chunk_new_large(pool, (uint32_t)need);
     if (chunk != NULL) {
         *text = text_on(chunk->data, chunk->capacity);
     }
     return chunk;
+}
+
+struct chunk *h1_head_chunk(struct h1_conn *c, const struct http_head *head, struct text *text)
+{
+    size_t other = head->method_text.len + head->target.len + head->authority.len +
+                   head->reason.len + head->upgrade.len + H1_WRITE_FIXED_BYTES;
+    return section_chunk(c, &head->fields, other, text);
 }
 
 static void queue_head(struct h1_conn *c, struct chunk *head, size_t head_len)
@@ -77,7 +91,7 @@ static int stage_chunk(struct h1_conn *c, size_t n, size_t *moved)
 static int stage_last_chunk(struct h1_conn *c, const struct fields *trailers)
 {
     struct text t;
-    struct chunk *chunk = h1_head_chunk(c, &t);
+    struct chunk *chunk = section_chunk(c, trailers, H1_WRITE_FIXED_BYTES, &t);
     if (chunk == NULL) {
         return E_NO_MEMORY;
     }

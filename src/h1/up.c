@@ -220,7 +220,7 @@ static void send_head(struct http_stream *s, const struct http_head *head, struc
         framing = H1_FRAMING_CHUNKED;
     }
     struct text t;
-    struct chunk *chunk = h1_head_chunk(c, &t);
+    struct chunk *chunk = h1_head_chunk(c, head, &t);
     if (chunk == NULL) {
         finish(c, E_NO_MEMORY);
         return;

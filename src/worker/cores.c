@@ -98,7 +98,7 @@ int cores_new(struct traffic *t, const struct traffic_limits *limits, struct cou
     c->core = mem_zalloc(limits->cores * sizeof *c->core);
     c->rings = mem_zalloc(limits->cores * sizeof *c->rings);
     ensure(sem_init(&c->done, 0, 0) == 0);
-    uint64_t chunks = limits->memory_bytes / sizeof(struct chunk) / limits->cores;
+    uint64_t chunks = limits->memory_bytes / CHUNK_WHOLE / limits->cores;
     chunks = chunks < CORES_CHUNKS_MIN ? CORES_CHUNKS_MIN : num_min_u64(chunks, UINT32_MAX);
     struct loop_limits loops = {(uint32_t)chunks, CORES_CHUNKS_WARM};
     int error = c->core != NULL && c->rings != NULL ? 0 : E_NO_MEMORY;

@@ -243,5 +243,29 @@ static void takes_slivers_for_long(void)
     chunk_pool_fini(&pool);
 }
 
+static void counts_large_chunks(void)
+{
+    struct chunk_pool pool;
+    chunk_pool_init(&pool, 4, 4);
+    struct chunk *big = chunk_new_large(&pool, 2 * CHUNK_BYTES + 1);
+    REQUIRE(big != NULL);
+    CHECK_EQ_INT(pool.in_use, 3);
+    CHECK_EQ_INT(chunk_room(big), 2 * CHUNK_BYTES + 1);
+    memset(big->data, 'x', big->capacity);
+    big->used = big->capacity;
+    CHECK(chunk_new_large(&pool, CHUNK_BYTES + 1) == NULL);
+    CHECK(chunk_new_large(&pool, 5 * CHUNK_BYTES) == NULL);
+    struct bufq q;
+    bufq_init(&q);
+    CHECK_EQ_INT(bufq_push(&q, big, 0, big->used), 0);
+    chunk_unref(big);
+    CHECK_EQ_INT(q.bytes, 2 * CHUNK_BYTES + 1);
+    bufq_drop(&q, q.bytes);
+    CHECK_EQ_INT(pool.in_use, 0);
+    CHECK_EQ_INT(pool.free_count, 0);
+    CHECK_ABORTS(chunk_new_large(&pool, CHUNK_BYTES) == NULL);
+    chunk_pool_fini(&pool);
+}
+
 TAP_MAIN(counts_references, joins_neighbours_and_copies_slivers, is_bounded, writes_all_or_nothing,
-         equals_a_byte_string, takes_slivers_for_long)
+         equals_a_byte_string, takes_slivers_for_long, counts_large_chunks)
