@@ -406,7 +406,8 @@ void access_log_failure(const struct exchange *x, struct text *out)
 // A client's mistake is news for debugging only; an origin's or our own is for whoever keeps the edge.
 static enum log_level level_of(const struct exchange *x)
 {
-    if (x->error_side == HTTP_UP || error_class_of(x->error) == ERROR_CLASS_LIMIT) {
+    bool overload = error_class_of(x->error) == ERROR_CLASS_LIMIT && error_status(x->error) >= 500;
+    if (x->error_side == HTTP_UP || overload) {
         return LOG_WARN;
     }
     return x->error == E_INTERNAL ? LOG_ERROR : LOG_INFO;

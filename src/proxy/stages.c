@@ -112,8 +112,9 @@ static void give_rest(struct http_body *b, void *producer)
 {
     struct exchange *x = producer;
     ensure_magic(x, EXCHANGE_MAGIC);
-    size_t n = num_min_size(http_body_room(b), x->answer_rest.len);
-    if (n > 0) {
+    // Until there is no room: only then does the pipe call again.
+    while (x->answer_rest.len > 0 && http_body_room(b) > 0) {
+        size_t n = num_min_size(http_body_room(b), x->answer_rest.len);
         int e = http_body_write(b, &x->loop->chunks, x->answer_rest.ptr, n);
         if (e < 0) {
             http_body_fail(b, e);
