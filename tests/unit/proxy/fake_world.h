@@ -267,6 +267,7 @@ static inline void world_go(struct http_head *h)
 /** A response head of the origin, with or without a body. */
 __attribute__((unused)) static void world_response(unsigned status, enum http_body_kind body)
 {
+    REQUIRE(world->up_request != NULL);
     struct http_head *h = world->up.receive_head;
     h->status = (uint16_t)status;
     h->version_minor = 1;
@@ -276,6 +277,7 @@ __attribute__((unused)) static void world_response(unsigned status, enum http_bo
 
 __attribute__((unused)) static void world_give(struct http_body *b, const char *bytes, bool last)
 {
+    REQUIRE(b != NULL && b->magic != 0 && !b->discarding && !b->ended);
     REQUIRE(http_body_write(b, &world->loop.chunks, bytes, strlen(bytes)) == 0);
     if (last) {
         http_body_end(b, NULL);
@@ -301,6 +303,7 @@ __attribute__((unused)) static const char *world_take(void)
 
 __attribute__((unused)) static void world_close_up(int error)
 {
+    REQUIRE(world->up_request != NULL);
     if (error != 0) {
         world->up.events->on_error(&world->up, error);
     }

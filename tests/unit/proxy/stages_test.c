@@ -48,6 +48,7 @@ static void filters_what_the_origin_sends(void)
     struct http_head *h = world_request("GET", "/");
     REQUIRE(fields_add(&h->fields, SLICE("Accept-Encoding"), SLICE("gzip")) == 0);
     world_go(h);
+    REQUIRE(world->up_request != NULL);
     struct http_head *r = world->up.receive_head;
     REQUIRE(fields_add(&r->fields, SLICE("Content-Type"), SLICE("text/plain")) == 0);
     world_response(200, HTTP_BODY_STREAM);
@@ -70,6 +71,7 @@ static void a_long_answer_waits_for_the_client(void)
     memset(text, 'a', sizeof(text));
     exchange_begin_answer(x, 200);
     exchange_answer_kept(x, SLICE("text/plain"), slice_of(text, sizeof(text)));
+    REQUIRE(world->down_body != NULL);
     CHECK(world->down_body->q.bytes <= EXCHANGE_BODY_LIMIT);
     CHECK(!world->down_body->ended);
     size_t taken = 0;
