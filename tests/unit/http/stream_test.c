@@ -37,7 +37,8 @@ static void holds_the_longest_address_there_is(void)
     addr.scope = UINT32_MAX;
     struct http_peer peer = {.listener = 0};
     http_peer_set(&peer, &addr);
-    CHECK_TEXT(peer.ip_text, peer.ip_text_len, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295");
+    CHECK_TEXT(peer.ip_text, peer.ip_text_len,
+               "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295");
 }
 
 TAP_MAIN(tells_the_address_without_port, holds_the_longest_address_there_is)
