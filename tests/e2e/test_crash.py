@@ -5,12 +5,15 @@ import re
 import signal
 import threading
 
+import pytest
+
 from harness import Client, proc, reply, until
 
 
 def kill_worker(way):
     pid = way.worker_pid
     os.kill(pid, signal.SIGKILL)
+    until(lambda: not proc.alive(pid), "its end")   # Until then it may still accept.
     return pid
 
 
@@ -157,3 +160,31 @@ def test_clients_of_a_dead_worker_see_an_end(edge, origin):
         kill_worker(way)
         assert client.at_end()
     hold.set()
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("fault", [signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL])
+def test_a_fault_is_told_and_mended(edge, origin, fault):
+    """What a broken worker leaves is one line with the cause, and nothing that a client said."""
+    way = edge(proxy=origin())
+    assert way.get("/?password=hush", [("Authorization", "hush")]).status == 200
+    old = way.worker_pid
+    os.kill(old, fault)
+    until(lambda: not proc.alive(old), "its end")
+    assert back(way, old) != old
+    assert way.get().status == 200
+    assert "hush" not in way.log
+    way.wait_log(rf"worker.*pid={old} signal={int(fault)}")
+    way.forgive()
+
+
+@pytest.mark.parametrize("who", ["worker", "keeper"])
+def test_a_process_that_hangs_does_not_prevent_the_end(edge, origin, who):
+    way = edge(proxy=origin(), drain="300ms", expect_exit=None)
+    worker = way.worker_pid
+    keeper = next(pid for pid in way.processes()[1:] if pid != worker)
+    assert way.get().status == 200
+    os.kill(worker if who == "worker" else keeper, signal.SIGSTOP)
+    way.signal(signal.SIGTERM)
+    assert way.wait_exit(20) in (0, 1)
+    until(lambda: not proc.in_session(way.process.pid), "the end of its processes")

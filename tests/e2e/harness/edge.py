@@ -162,7 +162,7 @@ class Edge:
         finally:
             self.kill_session()
         self.check()
-        if code != self.expect_exit:
+        if self.expect_exit is not None and code != self.expect_exit:
             raise Failure(f"adit ended with {code}, not {self.expect_exit}:\n{self.log[-3000:]}")
 
     def kill_session(self):
@@ -184,6 +184,10 @@ class Edge:
             start = bad[self.forgiven]
             self.forgiven = len(bad)
             raise Failure("adit is broken:\n" + "\n".join(self.lines[max(0, start - 2):start + 60]))
+
+    def forgive(self):
+        """What is in the log up to now is what the test wanted to see."""
+        self.forgiven = sum(bool(TROUBLE.search(line)) for line in self.lines)
 
     def clean(self):
         shutil.rmtree(self.dir, ignore_errors=True)
