@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <zlib.h>
 
 #include "base/num.h"
 #include "wire.h"
@@ -27,6 +28,11 @@ struct client {
     bool done;
     bool paused, read_paused;
     bool last_said; // the answer said that the connection closes
+    // The body being read is compressed.
+    bool inflating;
+    bool inflate_ended;
+    z_stream inflate;
+    uint64_t inflated;
     // Sending.
     bool head_sent;
     bool awaiting_continue;
@@ -135,9 +141,10 @@ static void make_head(struct client *x, const struct plan *p)
     } else if (p->request_framing == PLAN_CHUNKED) {
         (void)snprintf(framing, sizeof(framing), "Transfer-Encoding: chunked\r\n");
     }
-    int n = snprintf(x->out, sizeof(x->out), "%s /r/%u HTTP/1.%d\r\nHost: sim.test\r\n%s%s%s\r\n",
+    int n = snprintf(x->out, sizeof(x->out), "%s /r/%u HTTP/1.%d\r\nHost: sim.test\r\n%s%s%s%s\r\n",
                      p->method, p->id, p->old_client ? 0 : 1, framing,
                      p->expect ? "Expect: 100-continue\r\n" : "",
+                     p->gzip ? "Accept-Encoding: gzip\r\n" : "",
                      rng_chance(rng(x), 0.3) ? "X-More: some text that makes it longer\r\n" : "");
     ensure(n > 0 && (size_t)n < sizeof(x->out));
     x->out_len = (size_t)n;
@@ -233,10 +240,59 @@ static bool is_planned(struct client *x)
     return wire_field(&x->wire, "x-id").len > 0;
 }
 
+static void stop_inflating(struct client *x)
+{
+    if (x->inflating) {
+        (void)inflateEnd(&x->inflate);
+        x->inflating = false;
+    }
+}
+
+static void inflate_some(struct client *x, struct slice bytes)
+{
+    const struct plan *p = plan_at(x, x->next);
+    char out[8192];
+    char in[8192];
+    while (bytes.len > 0 || x->inflate.avail_in > 0) {
+        size_t n = bytes.len < sizeof(in) ? bytes.len : sizeof(in);
+        memcpy(in, bytes.ptr, n); // zlib takes no const
+        bytes = slice_from(bytes, n);
+        x->inflate.next_in = (unsigned char *)in;
+        x->inflate.avail_in = (unsigned)n;
+        do {
+            x->inflate.next_out = (unsigned char *)out;
+            x->inflate.avail_out = sizeof(out);
+            int rc = inflate(&x->inflate, Z_NO_FLUSH);
+            if ((rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR) || x->inflate_ended) {
+                sim_fail(x->w->c, "request %u: bad gzip (%d)", p->id, rc);
+                return;
+            }
+            size_t got = sizeof(out) - x->inflate.avail_out;
+            if (is_planned(x)) { // else it is an error page
+                plan_check(x->w, p, true, slice_of(out, got), x->inflated);
+            }
+            x->inflated += got;
+            x->inflate_ended = rc == Z_STREAM_END;
+        } while (x->inflate.avail_out == 0 || (x->inflate.avail_in > 0 && !x->inflate_ended));
+    }
+}
+
 static void on_response_body(void *user, struct slice bytes, uint64_t at)
 {
     struct client *x = user;
-    if (is_planned(x)) {
+    bool gzip = wire_field(&x->wire, "content-encoding").len > 0;
+    if (gzip && at == 0) {
+        stop_inflating(x);
+        memset(&x->inflate, 0, sizeof(x->inflate));
+        ensure(inflateInit2(&x->inflate, 16 + MAX_WBITS) == Z_OK);
+        x->inflating = true;
+        sim_note(x->w->c, "request %u: gzip", plan_at(x, x->next)->id);
+        x->inflate_ended = false;
+        x->inflated = 0;
+    }
+    if (gzip) {
+        inflate_some(x, bytes);
+    } else if (is_planned(x)) {
         plan_check(x->w, plan_at(x, x->next), true, bytes, at);
     }
 }
@@ -275,9 +331,16 @@ static void check_answer(struct client *x, const struct plan *p)
         sim_fail(x->w->c, "request %u: status %d, planned %d", p->id, w->status, p->status);
     }
     uint64_t want = plan_has_response_body(p) ? p->response_bytes : 0;
-    if (w->body_bytes != want) {
+    uint64_t got = w->body_bytes;
+    if (wire_field(w, "content-encoding").len > 0 && plan_has_response_body(p)) {
+        if (!p->gzip || !x->inflating || !x->inflate_ended) {
+            sim_fail(x->w->c, "request %u: gzip that was not asked for, or not whole", p->id);
+        }
+        got = x->inflated;
+    }
+    if (got != want) {
         sim_fail(x->w->c, "request %u: %llu of %llu body bytes, and nobody says so", p->id,
-                 (unsigned long long)w->body_bytes, (unsigned long long)want);
+                 (unsigned long long)got, (unsigned long long)want);
     }
 }
 
@@ -469,6 +532,7 @@ void client_free_all(void)
     while (all != NULL) {
         struct client *x = all;
         all = x->all_next;
+        stop_inflating(x);
         free(x);
     }
     while (all_ticks != NULL) {

@@ -98,6 +98,7 @@ static void put_head(struct origin_conn *o)
         };
         put(o, wrong[p->id % array_len(wrong)]);
     }
+    put(o, p->gzip ? "Content-Type: text/plain\r\n" : "");
     bool closes = p->origin_closes || p->response_framing == PLAN_CLOSE;
     put(o, closes ? "Connection: close\r\n" : "");
     put_framing(o);

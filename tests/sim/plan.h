@@ -38,6 +38,7 @@ struct plan {
     uint64_t request_bytes;
     bool expect;
     bool old_client; // HTTP/1.0
+    bool gzip;       // the client takes gzip, and the origin's answer is text
     int status;
     enum plan_framing response_framing;
     uint64_t response_bytes;

@@ -25,6 +25,7 @@ struct weather {
     bool bad_origins;
     bool rough; // anything may be cut or answered with an error
     bool aborting_clients;
+    bool compresses;
     bool early_answers;
     uint32_t reloads;
     bool drains; // at some moment
@@ -150,6 +151,7 @@ static void plan_all(struct world *w, const struct weather *wx)
             p->expect = false;
             p->allowed |= OUT_CUT;
         }
+        p->gzip = wx->compresses && rng_chance(r, 0.7);
         if (wx->drains) {
             p->allowed |= OUT_CUT; // those that come too late
         }
@@ -199,6 +201,11 @@ static void open_clients(struct world *w, const struct weather *wx)
         first += count;
     }
 }
+
+static const char compressing[] = "compress: {min: 50, types: [text/plain]}\n"
+                                  "sites:\n"
+                                  "  default:\n"
+                                  "    proxy: ['10.1.0.1:80', '10.1.0.2:80', '10.1.0.3:80']\n";
 
 static const char *const other_configs[] = {
     config,
@@ -260,7 +267,7 @@ static void run(struct sim_case *c, const struct weather *wx)
         .chunks_max = wx->chunks_max > 0 ? wx->chunks_max : 100000,
         .connections_max = wx->connections_max > 0 ? wx->connections_max : 1000,
     };
-    struct edge *e = edge_open(c, s, &edge_at, config, &limits);
+    struct edge *e = edge_open(c, s, &edge_at, wx->compresses ? compressing : config, &limits);
     if (wx->fds_max > 0) {
         sim_fds_max(s, wx->fds_max);
     }
@@ -374,6 +381,26 @@ static void bears_early_answers(struct sim_case *c)
     run(c, &wx);
 }
 
+static void compresses(struct sim_case *c)
+{
+    struct weather wx = {.faults = rough_network(c->seed), .compresses = true};
+    run(c, &wx);
+}
+
+static void bears_resets_while_compressing(struct sim_case *c)
+{
+    struct weather wx = {
+        .faults = rough_network(c->seed),
+        .compresses = true,
+        .bad_origins = true,
+        .rough = true,
+        .aborting_clients = true,
+        .alloc_fail = c->seed % 2 == 0 ? 0.01 : 0,
+    };
+    wx.faults.reset = 0.2;
+    run(c, &wx);
+}
+
 static void goes_on_over_reloads(struct sim_case *c)
 {
     struct weather wx = {.faults = rough_network(c->seed), .reloads = 5};
@@ -391,6 +418,8 @@ static const struct sim_scenario scenarios[] = {
     {"carries_requests_over_a_rough_network", carries_requests_over_a_rough_network, 300},
     {"bears_bad_origins", bears_bad_origins, 300},
     {"bears_early_answers", bears_early_answers, 200},
+    {"compresses", compresses, 150},
+    {"bears_resets_while_compressing", bears_resets_while_compressing, 200},
     {"goes_on_over_reloads", goes_on_over_reloads, 200},
     {"drains", drains, 200},
     {"bears_resets_and_leaving_clients", bears_resets_and_leaving_clients, 300},
