@@ -249,6 +249,18 @@ static void tell_dropped(struct log_writer *w, struct log_ring *r)
     batch_flush(w, LOG_STREAM_ERROR);
 }
 
+static void take_new_descriptor(struct log_writer *w)
+{
+    int fd = atomic_exchange(&w->new_access_fd, LOG_FD_NONE);
+    if (fd == LOG_FD_NONE) {
+        return;
+    }
+    if (w->fds[LOG_STREAM_ACCESS] > STDERR_FILENO) {
+        (void)close(w->fds[LOG_STREAM_ACCESS]);
+    }
+    w->fds[LOG_STREAM_ACCESS] = fd;
+}
+
 // Writes all that one ring holds. True when it held something.
 static bool empty_ring(struct log_writer *w, struct log_ring *r)
 {
@@ -257,6 +269,8 @@ static bool empty_ring(struct log_writer *w, struct log_ring *r)
     if (head == tail) {
         return false;
     }
+    // A line that was logged after a rotation is never written to the file before it.
+    take_new_descriptor(w);
     while (tail != head) {
         struct record_head record;
         memcpy(&record, r->bytes + (tail & (r->size - 1)), sizeof record);
@@ -272,25 +286,12 @@ static bool empty_ring(struct log_writer *w, struct log_ring *r)
     return true;
 }
 
-static void take_new_descriptor(struct log_writer *w)
-{
-    int fd = atomic_exchange(&w->new_access_fd, LOG_FD_NONE);
-    if (fd == LOG_FD_NONE) {
-        return;
-    }
-    if (w->fds[LOG_STREAM_ACCESS] > STDERR_FILENO) {
-        (void)close(w->fds[LOG_STREAM_ACCESS]);
-    }
-    w->fds[LOG_STREAM_ACCESS] = fd;
-}
-
 static bool pass(struct log_writer *w)
 {
     bool found = false;
     for (uint32_t i = 0; i < w->count; i++) {
         found = empty_ring(w, w->rings[i]) || found;
     }
-    // After the lines that came before the rotation.
     take_new_descriptor(w);
     return found;
 }

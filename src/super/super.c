@@ -190,12 +190,12 @@ static void undo_next(struct super *s, int error, struct slice why)
     tell_keeper(s, error, s->now.generation, why);
 }
 
-static void send_logs(struct super *s)
+static void send_logs(struct super *s, const struct edition *e)
 {
     struct ipc_message m;
     ipc_init(&m, IPC_logs);
-    m.u.logs.log_level = s->now.plan.log_level;
-    child_send(&s->worker, &m, &s->now.access, s->now.access >= 0 ? 1 : 0);
+    m.u.logs.log_level = e->plan.log_level;
+    child_send(&s->worker, &m, &e->access, e->access >= 0 ? 1 : 0);
 }
 
 // The worker runs `next`: what only the old edition needed is closed.
@@ -216,7 +216,6 @@ static void commit_next(struct super *s)
     s->now.loaded_wall_ms = os_clock_wall_ms();
     s->applying = false;
     log_set_level((enum log_level)s->now.plan.log_level);
-    send_logs(s);
     listeners_tell(&s->listeners);
     log_line(LOG_INFO, "configuration in force generation=%u", s->now.generation);
     tell_keeper(s, 0, s->now.generation, SLICE(""));
@@ -331,6 +330,7 @@ static void on_plan(struct super *s, const struct ipc_plan *plan, struct ipc_fds
         return;
     }
     warn_fixed(s);
+    send_logs(s, &s->next);
     for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
         if (s->listeners.at[i].fresh) {
             send_listener(s, i);
@@ -405,7 +405,7 @@ static void reopen_logs(struct super *s)
         (void)close(s->now.access);
     }
     s->now.access = fd;
-    send_logs(s);
+    send_logs(s, &s->now);
 }
 
 static void on_keeper(struct super *s, const struct ipc_message *m, struct ipc_fds *fds)
@@ -544,6 +544,7 @@ static void on_worker(struct super *s, const struct ipc_message *m)
             return;
         }
         log_line(LOG_ERROR, "reload refused: %s", r->text);
+        send_logs(s, &s->now);
         for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
             if (s->listeners.at[i].fresh) {
                 struct ipc_message out;
