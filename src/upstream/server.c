@@ -232,6 +232,17 @@ static void give(struct server_core *sc, struct h1_conn *c, struct upstream_requ
     rq->on_ready(rq, h1_up_stream(c));
 }
 
+/** Leads to an address that the name no longer means. */
+static bool is_stranger(const struct server_core *sc, struct h1_conn *c)
+{
+    for (uint32_t i = 0; i < sc->addr_count; i++) {
+        if (os_addr_eq(&sc->addrs[i], &h1_up_stream(c)->peer->addr)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void on_idle(struct h1_conn *c, void *owner)
 {
     struct server_core *sc = owner;
@@ -247,7 +258,9 @@ static void on_idle(struct h1_conn *c, void *owner)
         give(sc, c, rq);
         return;
     }
-    if (sc->idle_count >= sc->server->settings.idle_max) {
+    // One that was busy when the addresses changed is seen here for the first time.
+    if (sc->idle_count >= sc->server->settings.idle_max ||
+        (sc->server->is_name && is_stranger(sc, c))) {
         sc->open_count--;
         h1_up_close(c);
         server_unref(sc->server);
@@ -309,11 +322,7 @@ static void close_strangers(struct server_core *sc)
     list_each_safe(node, next, &sc->idle)
     {
         struct h1_conn *c = h1_up_of_link(node);
-        bool known = false;
-        for (uint32_t i = 0; i < sc->addr_count && !known; i++) {
-            known = os_addr_eq(&sc->addrs[i], &h1_up_stream(c)->peer->addr);
-        }
-        if (!known) {
+        if (is_stranger(sc, c)) {
             sc->idle_count--;
             sc->open_count--;
             h1_up_close(c);
