@@ -398,10 +398,22 @@ static int open_channel(struct resolver *r, struct resolv_conf *conf)
     return 0;
 }
 
-// Nodes are compared and copied as values; the links are made for the one call that needs them.
+static bool same_servers(const struct servers *a, const struct servers *b)
+{
+    bool same = a->count == b->count;
+    for (int i = 0; same && i < a->count; i++) {
+        const struct ares_addr_port_node *m = &a->nodes[i];
+        const struct ares_addr_port_node *n = &b->nodes[i];
+        same = m->family == n->family && m->udp_port == n->udp_port &&
+               memcmp(&m->addr, &n->addr, m->family == AF_INET ? 4 : 16) == 0;
+    }
+    return same;
+}
+
+// Nodes are kept as values; the links are made for the one call that needs them.
 static int use_servers(struct resolver *r, const struct servers *s)
 {
-    if (memcmp(s, &r->servers, sizeof(*s)) == 0) {
+    if (same_servers(s, &r->servers)) {
         return 0;
     }
     struct servers linked = *s;

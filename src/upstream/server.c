@@ -444,8 +444,9 @@ void upstream_registry_close(struct upstream_registry *r, uint32_t core)
         close_core(s, core);
         pthread_mutex_lock(&r->lock);
         struct list *next = s->link.next;
-        struct server *after = next == &r->servers ? NULL : list_entry(next, struct server, link);
-        if (after != NULL) {
+        struct server *after = NULL;
+        if (next != &r->servers) {
+            after = list_entry(next, struct server, link);
             after->refs++;
         }
         pthread_mutex_unlock(&r->lock);

@@ -287,10 +287,13 @@ static uint32_t choose_core(struct traffic_core *tc)
     struct traffic *t = tc->traffic;
     uint32_t cores = t->limits.cores;
     uint32_t own = tc->loop->core;
-    uint32_t looks = cores - 1 < PLACEMENT_LOOKS ? cores - 1 : 1;
+    if (cores < 2) {
+        return own;
+    }
+    uint32_t looks = cores <= PLACEMENT_LOOKS ? cores - 1 : 1;
     uint32_t best = own;
     uint64_t least = connections_of(tc->counters);
-    uint32_t first = cores > 1 ? (uint32_t)rng_below(&tc->loop->rng, cores - 1) : 0;
+    uint32_t first = (uint32_t)rng_below(&tc->loop->rng, cores - 1);
     for (uint32_t i = 0; i < looks; i++) {
         uint32_t other = (own + 1 + (first + i) % (cores - 1)) % cores;
         struct placement *p = &t->places[other];

@@ -15,7 +15,8 @@
 //
 // With TAP_ALLOC_FAIL=N in the environment each case is run up to N times, each time in a child in
 // which one more allocation succeeds before one fails. A failed check then ends the child quietly: the
-// code has reported what happened. Only a crash, a broken assert or a sanitizer's report fails.
+// code has reported what happened. Only a crash, a broken assert or a sanitizer's report fails. Where
+// the cases build on a first one called setup, the child runs that before it, with all its memory.
 
 #pragma once
 
@@ -185,12 +186,15 @@ static bool tap_selected(const char *name, int argc, char **argv)
 }
 
 // One child in which allocation `nth` of the case fails. Its exit status, or -1 when it was killed.
-static int tap_run_starved(const struct tap_case *c, uint64_t nth)
+static int tap_run_starved(const struct tap_case *setup, const struct tap_case *c, uint64_t nth)
 {
     (void)fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
         bool silent = freopen("/dev/null", "w", stdout) != NULL;
+        if (setup != NULL) {
+            setup->run();
+        }
         tap_starved = true;
         alloc_fail_nth(nth);
         c->run();
@@ -202,10 +206,11 @@ static int tap_run_starved(const struct tap_case *c, uint64_t nth)
     return ended ? WEXITSTATUS(status) : -1;
 }
 
-static bool tap_survives_starving(const struct tap_case *c, uint64_t nth_max)
+static bool tap_survives_starving(const struct tap_case *setup, const struct tap_case *c,
+                                  uint64_t nth_max)
 {
     for (uint64_t nth = 1; nth <= nth_max; nth++) {
-        int status = tap_run_starved(c, nth);
+        int status = tap_run_starved(setup, c, nth);
         if (status == TAP_EXIT_COMPLETE) {
             break;
         }
@@ -221,6 +226,7 @@ static int tap_run(const struct tap_case *cases, size_t count, int argc, char **
 {
     const char *starve = getenv("TAP_ALLOC_FAIL");
     uint64_t nth_max = starve != NULL ? strtoull(starve, NULL, 10) : 0;
+    bool has_setup = strcmp(cases[0].name, "setup") == 0;
     int failed = 0;
     printf("1..%zu\n", count);
     for (size_t i = 0; i < count; i++) {
@@ -231,7 +237,8 @@ static int tap_run(const struct tap_case *cases, size_t count, int argc, char **
         (void)fflush(stdout);
         tap_failures = 0;
         if (nth_max > 0) {
-            tap_failures += !tap_survives_starving(&cases[i], nth_max);
+            const struct tap_case *setup = has_setup && i > 0 ? &cases[0] : NULL;
+            tap_failures += !tap_survives_starving(setup, &cases[i], nth_max);
         } else {
             cases[i].run();
         }

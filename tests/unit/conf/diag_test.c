@@ -96,6 +96,7 @@ static void json_is_escaped(void)
     uint16_t f = conf_diags_file(d, SLICE("a\"b"), SLICE("x: \"\\\"\n"));
     conf_report(d, CONF_WARNING, (struct conf_spot){f, 1, 4, 2}, "a \"b\"");
     struct text t = text_on(buffer, sizeof buffer);
+    REQUIRE(conf_diags_first(d) != NULL);
     conf_diag_json(d, conf_diags_first(d), &t);
     CHECK_TEXT(t.ptr, t.len,
                "{\"severity\":\"warning\",\"file\":\"a\\\"b\",\"line\":1,\"column\":4,\"width\":2,"

@@ -164,6 +164,7 @@ static void a_nul_byte_is_told(void)
     };
     REQUIRE(d != NULL);
     CHECK_EQ_INT(conf_load(&in, d, &doc), E_CONFIG);
+    REQUIRE(conf_diags_first(d) != NULL);
     CHECK(slice_eq(conf_diags_first(d)->message, SLICE("a control character (0x00)")));
     conf_diags_free(d);
 }

@@ -21,6 +21,7 @@ static int plan_of(const char *yaml)
 {
     struct conf_diags *d = conf_diags_new();
     struct conf_doc *doc = NULL;
+    REQUIRE(d != NULL);
     REQUIRE(conf_load_text("test.yaml", yaml, conf_tables, d, &doc) == 0);
     fake_start(&supervisor, 0);
     char buffer[256];

@@ -36,6 +36,7 @@ static void lines_reach_their_descriptors(void)
     REQUIRE(pipe2(error_pipe, O_CLOEXEC) == 0);
     REQUIRE(pipe2(access_pipe, O_CLOEXEC) == 0);
     struct log_ring *ring = log_ring_new(RING_BYTES);
+    REQUIRE(ring != NULL);
     struct log_writer *w = log_writer_start(&ring, 1, error_pipe[1], access_pipe[1]);
     REQUIRE(w != NULL);
     CHECK(log_ring_put(ring, LOG_STREAM_ERROR, SLICE("trouble\n")));
@@ -55,7 +56,9 @@ static void a_sleeping_writer_is_woken(void)
     int ends[2];
     REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
     struct log_ring *ring = log_ring_new(RING_BYTES);
+    REQUIRE(ring != NULL);
     struct log_writer *w = log_writer_start(&ring, 1, ends[1], -1);
+    REQUIRE(w != NULL);
     char buffer[64];
     for (int i = 0; i < 3; i++) {
         (void)poll(NULL, 0, 60); // long enough for the writer to find nothing and wait
@@ -71,6 +74,7 @@ static void a_sleeping_writer_is_woken(void)
 static void a_full_ring_drops_and_counts(void)
 {
     struct log_ring *ring = log_ring_new(RING_BYTES);
+    REQUIRE(ring != NULL);
     char line[1000];
     memset(line, 'x', sizeof line);
     int taken = 0;
@@ -110,7 +114,9 @@ static void a_busy_ring_tears_nothing(void)
     int ends[2];
     REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
     struct log_ring *ring = log_ring_new(1 << 14);
+    REQUIRE(ring != NULL);
     struct log_writer *w = log_writer_start(&ring, 1, ends[1], -1);
+    REQUIRE(w != NULL);
     pthread_t reader;
     REQUIRE(pthread_create(&reader, NULL, reader_main, &ends[0]) == 0);
     char filler[97];
@@ -135,7 +141,9 @@ static int stop_with_a_stuck_reader(void)
         return 2;
     }
     struct log_ring *ring = log_ring_new(1 << 20);
+    REQUIRE(ring != NULL);
     struct log_writer *w = log_writer_start(&ring, 1, ends[1], -1);
+    REQUIRE(w != NULL);
     static char line[LOG_LINE_MAX];
     memset(line, 'x', sizeof line);
     for (int i = 0; i < 100; i++) { // more than a pipe holds
@@ -164,7 +172,9 @@ static void rotation_swaps_the_descriptor(void)
     REQUIRE(pipe2(old, O_CLOEXEC) == 0);
     REQUIRE(pipe2(new, O_CLOEXEC) == 0);
     struct log_ring *ring = log_ring_new(RING_BYTES);
+    REQUIRE(ring != NULL);
     struct log_writer *w = log_writer_start(&ring, 1, -1, old[1]);
+    REQUIRE(w != NULL);
     CHECK(log_ring_put(ring, LOG_STREAM_ACCESS, SLICE("before\n")));
     char buffer[64];
     CHECK_TEXT(buffer, read_for(old[0], buffer, 7), "before\n");
@@ -183,7 +193,9 @@ static void a_line_has_time_level_and_no_forged_end(void)
     int ends[2];
     REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
     struct log_ring *ring = log_ring_new(RING_BYTES);
+    REQUIRE(ring != NULL);
     struct log_writer *w = log_writer_start(&ring, 1, ends[1], -1);
+    REQUIRE(w != NULL);
     log_use_ring(ring);
     log_set_level(LOG_INFO);
     CHECK(!log_enabled(LOG_DEBUG));

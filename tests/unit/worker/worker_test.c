@@ -84,6 +84,7 @@ static int32_t send_doc(struct rig *r, const char *yaml, uint32_t generation)
 {
     struct conf_diags *d = conf_diags_new();
     struct conf_doc *doc = NULL;
+    REQUIRE(d != NULL);
     REQUIRE(conf_load_text("test.yaml", yaml, conf_tables, d, &doc) == 0);
     int fd = os_memfd_make("document", conf_doc_bytes(doc));
     conf_doc_free(doc);
