@@ -24,7 +24,8 @@ def stat(pid):
 
 
 def alive(pid):
-    return bool(stat(pid)) and stat(pid)[0] not in "ZX"
+    fields = stat(pid)  # once: it may be gone at the next look
+    return bool(fields) and fields[0] not in "ZX"
 
 
 def rss(pid):
