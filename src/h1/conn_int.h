@@ -73,7 +73,6 @@ struct h1_conn {
     bool stream_open; // an exchange is attached
     bool sent_told;   // on_sent has been called
     bool head_waits;  // `again` is queued for nothing but a head that waits for its body
-    bool watched;
     uint32_t in_pos;
     struct io io;
     struct h1_core *h1;
@@ -171,6 +170,8 @@ struct chunk *h1_head_chunk(struct h1_conn *c, const struct http_head *head, str
 /** Queues the head (the chunk's one reference is taken over) and begins on the body. */
 void h1_tx_begin(struct h1_conn *c, struct chunk *head, size_t head_len, enum h1_framing framing,
                  struct http_body *body);
+/** The sent message is complete: tells the exchange, once; a tunnel's direction is shut. */
+void h1_tx_tell_sent(struct h1_conn *c);
 /** Queues and sends an interim head. */
 void h1_tx_interim(struct h1_conn *c, struct chunk *head, size_t head_len);
 

@@ -59,13 +59,19 @@ static void close_stream(struct h1_conn *c)
     c->stream.events->on_closed(&c->stream);
 }
 
+static void say_overloaded(struct h1_core *h, int fd)
+{
+    struct sys *sys = h->loop->sys;
+    struct iovec iov = {(void *)(uintptr_t)overloaded_response, sizeof(overloaded_response) - 1};
+    struct io_result ignored = sys->ops->write(sys, fd, &iov, 1, false);
+    (void)ignored; // best effort: the connection closes whether it left or not
+    counter_add(h->counters, COUNTER_connections_shed, 1);
+}
+
 /** Sends a fixed answer when no exchange could be begun. */
 static void shed(struct h1_conn *c)
 {
-    counter_add(c->h1->counters, COUNTER_connections_shed, 1);
-    struct iovec iov = {(void *)(uintptr_t)overloaded_response, sizeof(overloaded_response) - 1};
-    struct io_result ignored = loop_write(c->h1->loop, &c->io, &iov, 1, false);
-    (void)ignored; // best effort: the connection closes whether it left or not
+    say_overloaded(c->h1, c->io.fd);
     linger(c);
 }
 
@@ -166,14 +172,8 @@ static void next_or_close(struct h1_conn *c)
 
 static void on_end(struct h1_conn *c)
 {
-    struct sys *sys = c->h1->loop->sys;
     if (c->tx == H1_TX_DONE && !c->sent_told) {
-        c->sent_told = true;
-        if (c->tx_framing == H1_FRAMING_TUNNEL) {
-            int ignored = sys->ops->shutdown_write(sys, c->io.fd);
-            (void)ignored; // a peer that has gone is noticed by the read
-        }
-        c->stream.events->on_sent(&c->stream);
+        h1_tx_tell_sent(c);
         if (c->dead) {
             return;
         }
@@ -261,7 +261,7 @@ static bool is_last_answer(struct h1_conn *c, enum h1_framing framing)
 static void send_head(struct http_stream *s, const struct http_head *head, struct http_body *body)
 {
     struct h1_conn *c = h1_of_stream(s);
-    bool interim = head->status < 200 && head->status != 101;
+    bool interim = http_status_is_interim(head->status);
     if (interim && c->u.down.client_minor == 0) {
         return; // RFC 9110 15.2: not to a 1.0 client
     }
@@ -349,6 +349,12 @@ int h1_down_open(struct h1_core *h, int fd, const struct http_peer *peer)
     trace(TRACE_accept, id, (uint64_t)fd);
     h1_rx_deadline(c, h->settings.header_ms, E_IDLE_TIMEOUT);
     return 0;
+}
+
+void h1_down_turn_away(struct h1_core *h, int fd)
+{
+    say_overloaded(h, fd);
+    h->loop->sys->ops->close(h->loop->sys, fd, false);
 }
 
 bool h1_down_close_idlest(struct h1_core *h)

@@ -55,6 +55,9 @@ void h1_core_fini(struct h1_core *h);
 
 /** Takes an accepted descriptor. On an error the descriptor is closed. */
 int h1_down_open(struct h1_core *h, int fd, const struct http_peer *peer) must_check;
+/** There is no place for an accepted descriptor: says 503, as far as that goes without waiting, closes
+ * and counts. */
+void h1_down_turn_away(struct h1_core *h, int fd);
 /** Closes the idlest client connection; false when none is idle. */
 bool h1_down_close_idlest(struct h1_core *h);
 /** Closes all idle ones now, the others after their answer. Tunnels live on. */
@@ -78,7 +81,6 @@ struct h1_conn *h1_up_open(struct h1_core *h, const struct sys_connect *to, uint
                            const struct h1_up_owner *owner, void *owner_arg, int *error) must_check;
 /** The stream of an idle up connection: the caller sets events and user and may then send. */
 struct http_stream *h1_up_stream(struct h1_conn *c);
-void *h1_up_owner_arg(const struct h1_conn *c);
 /** For the owner's lists; a member it may use as it likes. */
 struct list *h1_up_link(struct h1_conn *c);
 struct h1_conn *h1_up_of_link(struct list *link);

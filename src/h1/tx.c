@@ -359,10 +359,22 @@ void h1_tx_begin(struct h1_conn *c, struct chunk *head, size_t head_len, enum h1
         pump_soon(c, http_body_bytes(body));
     } else {
         // The head leaves with the first bytes of the body, or at the turn's end.
-        bool queued = !list_empty(&c->again.link);
+        bool queued = task_is_queued(&c->again);
         h1_conn_again(c);
         c->head_waits = !queued;
     }
+}
+
+void h1_tx_tell_sent(struct h1_conn *c)
+{
+    ensure(c->tx == H1_TX_DONE && !c->sent_told);
+    c->sent_told = true;
+    if (c->tx_framing == H1_FRAMING_TUNNEL) {
+        struct sys *sys = c->h1->loop->sys;
+        int ignored = sys->ops->shutdown_write(sys, c->io.fd);
+        (void)ignored; // a peer that has gone is noticed by the read
+    }
+    c->stream.events->on_sent(&c->stream);
 }
 
 void h1_tx_interim(struct h1_conn *c, struct chunk *head, size_t head_len)

@@ -61,14 +61,14 @@ static void on_head(struct h1_conn *c, const char *head, size_t head_len)
     enum h1_framing framing = H1_FRAMING_NONE;
     int e =
         h1_parse_response(head, head_len, &c->h1->settings.limits, c->u.up.request, h, &framing);
-    if (e == 0 && h->status < 200 && h->status != 101 && ++c->u.up.interim > H1_INTERIM_MAX) {
+    if (e == 0 && http_status_is_interim(h->status) && ++c->u.up.interim > H1_INTERIM_MAX) {
         e = E_BAD_INTERIM;
     }
     if (e < 0) {
         finish(c, e);
         return;
     }
-    if (h->status < 200 && h->status != 101) {
+    if (http_status_is_interim(h->status)) {
         c->rx = H1_RX_HEAD;
         c->scan = (struct h1_scan){0};
         c->stream.events->on_head(&c->stream, h);
@@ -107,15 +107,10 @@ static void on_end(struct h1_conn *c)
 {
     bool tunnel = c->tx_framing == H1_FRAMING_TUNNEL;
     if (c->tx == H1_TX_DONE && !c->sent_told) {
-        c->sent_told = true;
-        if (tunnel) {
-            struct sys *sys = c->h1->loop->sys;
-            int ignored = sys->ops->shutdown_write(sys, c->io.fd);
-            (void)ignored; // a peer that has gone is noticed by the read
-        } else if (c->rx < H1_RX_BODY) {
+        if (!tunnel && c->rx < H1_RX_BODY) {
             h1_rx_deadline(c, c->timeouts.head_ms, E_RESPONSE_TIMEOUT);
         }
-        c->stream.events->on_sent(&c->stream);
+        h1_tx_tell_sent(c);
         if (c->dead) {
             return;
         }
@@ -291,11 +286,6 @@ struct http_stream *h1_up_stream(struct h1_conn *c)
 {
     ensure_magic(c, H1_CONN_MAGIC);
     return &c->stream;
-}
-
-void *h1_up_owner_arg(const struct h1_conn *c)
-{
-    return c->u.up.owner_arg;
 }
 
 struct list *h1_up_link(struct h1_conn *c)

@@ -74,6 +74,11 @@ struct slice http_method_text(enum http_method m);
 /** RFC 9110 9.2.1, 9.2.2. An unknown method is neither. QUERY is both (RFC 10008 draft). */
 bool http_method_is_safe(enum http_method m);
 bool http_method_is_idempotent(enum http_method m);
+/** RFC 9110 15.2: further heads follow. 101 is the last one of its kind. */
+static inline bool http_status_is_interim(unsigned status)
+{
+    return status < 200 && status != 101;
+}
 /** RFC 9110 section 15; "Unknown" for codes without one. */
 struct slice http_status_reason(unsigned status);
 

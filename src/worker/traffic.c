@@ -38,11 +38,6 @@ enum {
     PLACEMENT_INBOUND_MAX = 64, // a core with so many unread is behind: it gets no more
 };
 
-static const char overloaded_response[] = "HTTP/1.1 503 Service Unavailable\r\n"
-                                          "Content-Length: 0\r\n"
-                                          "Retry-After: 1\r\n"
-                                          "Connection: close\r\n\r\n";
-
 /** What the other cores see of one, to hand it connections: loads and stores of theirs cross threads.
  * It outlives the core. */
 struct placement {
@@ -226,21 +221,10 @@ static void pause_listening(struct traffic_core *tc)
     loop_timer_set(tc->loop, &tc->pause, PAUSE_MS);
 }
 
-/** There is no place for this connection: say so, and close. */
-static void turn_away(struct traffic_core *tc, int fd)
-{
-    struct sys *sys = tc->loop->sys;
-    struct iovec iov = {(void *)(uintptr_t)overloaded_response, sizeof(overloaded_response) - 1};
-    struct io_result ignored = sys->ops->write(sys, fd, &iov, 1, false);
-    (void)ignored; // best effort
-    sys->ops->close(sys, fd, false);
-    counter_add(tc->counters, COUNTER_connections_shed, 1);
-}
-
 static void take(struct traffic_core *tc, uint32_t listener, int fd, const struct os_addr *from)
 {
     if (tc->h1.down_count >= tc->connections_max && !h1_down_close_idlest(&tc->h1)) {
-        turn_away(tc, fd);
+        h1_down_turn_away(&tc->h1, fd);
         return;
     }
     struct http_peer peer = {.listener = listener};
