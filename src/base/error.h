@@ -75,6 +75,29 @@ enum error_class {
     X(BAD_STATUS_LINE, 502, PEER, "bad status line (RFC 9112 4)")                                  \
     X(BAD_INTERIM, 502, PEER, "bad or too many interim responses (RFC 9110 15.2)")                 \
     X(EXTRA_BYTES, 502, PEER, "bytes after the end of the response")                               \
+    X(PROTOCOL, 400, PEER, "the peer broke a rule of its protocol (RFC 9113 5.4)")                 \
+    X(FLOW_CONTROL, 400, PEER, "the peer sent more than its window (RFC 9113 5.2)")                \
+    X(BAD_COMPRESSION, 400, PEER, "header block cannot be decoded (RFC 7541)")                     \
+    X(BAD_PSEUDO, 400, PEER, "bad pseudo-header fields (RFC 9113 8.3)")                            \
+    X(CONNECTION_FIELD, 400, PEER, "field of a connection in HTTP/2 (RFC 9113 8.2.2)")             \
+    X(LENGTH_MISMATCH, 400, PEER, "body does not have its Content-Length (RFC 9113 8.1.1)")        \
+    X(STREAM_RESET, 502, PEER, "the peer reset the stream (RFC 9113 6.4)")                         \
+    X(NOT_PROCESSED, 503, PEER, "the peer did not take the request (RFC 9113 8.7)")                \
+    X(HTTP_1_1_REQUIRED, 502, PEER, "the peer wants HTTP/1.1 for this (RFC 9113 7)")               \
+    X(GLITCHES, 0, LIMIT, "the peer did too many odd things")                                      \
+    X(TLS_HANDSHAKE, 502, PEER, "TLS handshake failed")                                            \
+    X(TLS_TIMEOUT, 504, PEER, "TLS handshake not complete within the time allowed")                \
+    X(TLS_NOT_TLS, 0, PEER, "what came is not TLS")                                                \
+    X(TLS_VERSION, 502, PEER, "no TLS version in common")                                          \
+    X(TLS_CIPHER, 502, PEER, "no TLS cipher in common")                                            \
+    X(TLS_ALERT, 502, PEER, "the peer ended TLS with an alert")                                    \
+    X(TLS_NO_CERTIFICATE, 0, LOCAL, "no certificate for that name")                                \
+    X(TLS_UNTRUSTED, 502, PEER, "the peer's certificate is not trusted")                           \
+    X(TLS_EXPIRED, 502, PEER, "the peer's certificate has expired or is not valid yet")            \
+    X(TLS_WRONG_NAME, 502, PEER, "the peer's certificate is for another name")                     \
+    X(TLS_CLIENT_CERTIFICATE, 0, PEER, "the client showed no acceptable certificate")              \
+    X(TLS_CERTIFICATE, 0, LOCAL, "certificate that cannot be used")                                \
+    X(TLS_KEY, 0, LOCAL, "key that cannot be used")                                                \
     X(LOOP, 508, PEER, "the request came through here too often (RFC 9110 7.6.3)")                 \
     X(NO_SITE, 421, LOCAL, "no site for this host")                                                \
     X(NO_ROUTE, 404, LOCAL, "no route matches")                                                    \

@@ -14,6 +14,11 @@
 // ops->reset(); then the session calls events->on_closed() exactly once and forgets the stream.
 // Nothing may be called on it after that.
 //
+// A switch to another protocol always looks like that of HTTP/1.1, whatever the versions: a GET with
+// head.upgrade, answered by 101 and tunnel(). Sessions of newer versions map it (RFC 8441: CONNECT with
+// :protocol, answered by 200), and an h1 session makes or checks the Sec-WebSocket fields that only its
+// side knows (RFC 6455 4).
+//
 // Life of an up stream: an upstream hands it over idle; the exchange calls send_head() with the
 // request; the session calls on_head() for each interim and the final response; on_closed() ends it.
 // The session decides by itself whether its connection can carry another exchange.
@@ -85,13 +90,31 @@ enum { HTTP_IP_TEXT_MAX = 55 };
 
 enum http_side { HTTP_DOWN, HTTP_UP };
 
+/** What a secure transport knows of its other end; lives as long as the connection. */
+struct http_security {
+    struct slice version;     // "TLSv1.3"
+    struct slice cipher;      // as IANA names it: "TLS_AES_128_GCM_SHA256"
+    struct slice server_name; // SNI, lower case; empty: none was sent
+    bool resumed;
+    bool client_verified;        // it showed a certificate, and one of the wanted CAs stands for it
+    struct slice client_subject; // RFC 4514; empty: it showed none
+    struct slice client_name;    // first DNS, URI or mail name of its certificate, else its CN
+    struct slice client_serial;  // hexadecimal
+    struct slice client_fingerprint; // SHA-256 of the certificate, hexadecimal
+    struct slice client_certificate; // base64 of its DER (RFC 9440 puts colons around it)
+    /** May a request for `host` be answered on this connection? Yes when its certificate names the
+     * host and the host's policy is the one under which the handshake was made (RFC 9110 7.4). */
+    bool (*covers)(const struct http_security *s, struct slice host);
+};
+
 struct http_peer {
     struct os_addr addr;            // the other end of the connection; http_peer_set()
     char ip_text[HTTP_IP_TEXT_MAX]; // its address as text, made once per connection
     uint8_t ip_text_len;            // 0: a Unix socket, which has none
-    bool secure;                    // TLS
-    uint32_t listener;              // down: index of the listener
-    uint64_t connection_id;         // unique in this process, for logs
+    bool secure;                    // TLS; then `security` is set
+    const struct http_security *security;
+    uint32_t listener;      // down: index of the listener
+    uint64_t connection_id; // unique in this process, for logs
 };
 
 /** Sets addr and its text. */

@@ -13,6 +13,8 @@
 #include "obs/log.h"
 #include "proxy/exchange.h"
 
+struct tls_store;
+
 struct core {
     uint32_t magic;
     uint32_t index;
@@ -26,7 +28,8 @@ struct core {
     struct list finished; // in this turn
     struct task reap;
     struct counters *counters;
-    struct log_ring *log; // access lines; NULL: none
+    struct log_ring *log;        // access lines; NULL: none
+    const struct tls_store *tls; // of new handshakes, for answers to HTTP-01; NULL: none
 };
 
 /** `log` may be NULL. 0 or E_NO_MEMORY. */

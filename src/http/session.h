@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What sessions of every protocol have in common, and all that others know of them.
+//
+// Down: an open client connection is a down_session in one of two lists of its core, idle (nothing
+// asked for) or busy, whoever speaks on it: a TLS handshake, h1, h2. So whoever sheds load or drains
+// needs no protocol's name.
+//
+// Up: a connection to an origin is an up_session that can carry one exchange at a time (h1) or many
+// (h2, a tunnel). Its owner, a pool, takes a stream while `streams < streams_max` and hears when
+// that changes.
+
+#pragma once
+
+#include <stdint.h>
+
+#include "base/list.h"
+#include "loop/transport.h"
+#include "obs/counters.h"
+
+#include "http/stream.h"
+
+struct down_session;
+struct up_session;
+
+/** Limits and times of client connections: of the current snapshot, the same for all protocols. */
+struct http_settings {
+    uint32_t head_bytes;       // a whole head (HPACK: decoded, cookie crumbs counted)
+    uint32_t target_bytes;     // of the request target
+    uint16_t fields;           // of a head
+    uint32_t header_ms;        // request head, from its first byte
+    uint32_t idle_ms;          // keep-alive wait of a client
+    uint32_t handshake_ms;     // TLS, from the accept
+    struct http_timeouts down; // until a route sets its own
+    uint64_t requests_per_connection;
+    uint32_t streams_max;      // h2: requests at once on a client's connection
+    uint32_t connection_bytes; // budget of one connection: its windows and its output
+};
+
+/** One core's client connections. */
+struct down_core {
+    uint32_t magic;
+    bool draining; // sessions end with their last answer
+    struct loop *loop;
+    struct counters *counters;
+    struct http_handler *handler; // of requests
+    struct http_settings settings;
+    struct list idle; // struct down_session, idlest first
+    struct list busy;
+    uint32_t count;
+    uint64_t next_id;
+    uint64_t date_second;
+    char date[29];
+};
+
+struct down_session_ops {
+    /** Closes an idle one, at once: load is shed. */
+    void (*shed)(struct down_session *s);
+    /** No further exchange: an idle one is closed when nothing has come, a busy one ends with what it
+     * carries (h1: close after the answer; h2: GOAWAY). Tunnels live on. */
+    void (*drain)(struct down_session *s);
+    /** Ends at once, whatever it carries. */
+    void (*abort)(struct down_session *s);
+};
+
+struct down_session {
+    struct list link; // of down_core
+    const struct down_session_ops *ops;
+    struct down_core *core;
+};
+
+void down_core_init(struct down_core *c, struct loop *l, struct counters *counters,
+                    struct http_handler *handler);
+/** Joins the idle list; counted. */
+void down_session_open(struct down_core *c, struct down_session *s,
+                       const struct down_session_ops *ops);
+/** Leaves; counted. */
+void down_session_close(struct down_session *s);
+/** Moves to the end of the idle list, or to the busy one. */
+void down_session_set_idle(struct down_session *s, bool idle);
+/** Sheds the idlest; false when none is idle. */
+bool down_core_shed(struct down_core *c);
+void down_core_drain(struct down_core *c);
+void down_core_abort(struct down_core *c);
+/** A number for a connection, unique in this process. */
+uint64_t http_connection_id(struct loop *l, uint64_t *next);
+/** The Date of answers of ours: 29 bytes, made once a second. */
+struct slice down_core_date(struct down_core *c);
+
+/** A pool that owns up sessions. Called from inside the session's turn; the pool may take streams or
+ * close sessions inside. */
+struct up_session_owner {
+    /** A stream may be taken now: an exchange ended, or the peer allows more (also the first time,
+     * after the open). */
+    void (*on_room)(struct up_session *s, void *owner);
+    /** It will be gone: no stream is to be taken any more, those that live go on (GOAWAY, a last
+     * keep-alive answer). At most once; may be left out. */
+    void (*on_closing)(struct up_session *s, void *owner);
+    /** It is closed; `error` says why (E_EOF: the origin closed an idle one). */
+    void (*on_gone)(struct up_session *s, void *owner, int error);
+};
+
+struct up_session_ops {
+    const char *protocol; // "http/1.1", "h2": the ALPN names
+    /** A stream for an exchange; only while up_session_has_room(). The caller sets events, user and
+     * receive_head and may then send. NULL: out of memory. */
+    struct http_stream *(*take)(struct up_session *s);
+    /** Closes one that carries nothing; on_gone is not called. */
+    void (*close)(struct up_session *s);
+};
+
+struct up_session {
+    const struct up_session_ops *ops;
+    const struct up_session_owner *owner;
+    void *owner_arg;
+    struct list link;     // the owner's
+    uint32_t streams;     // exchanges that it carries
+    uint32_t streams_max; // as the peer allows now
+    bool closing;         // no further ones
+    uint64_t exchanges;   // that it has ever begun
+    uint64_t connect_ns;  // what connect and handshake took
+    struct http_peer peer;
+};
+
+static inline bool up_session_has_room(const struct up_session *s)
+{
+    return !s->closing && s->streams < s->streams_max;
+}
+static inline bool up_session_is_idle(const struct up_session *s)
+{
+    return s->streams == 0;
+}
+
+/** How a pool gets a session for a connected transport: one per protocol, by ALPN name. */
+struct up_protocol {
+    const char *alpn;
+    /** Takes the transport in any case (closed on an error). `idle_ms`: how long an idle one is kept.
+     * on_room is not called for the first time before this returns. NULL with *error. */
+    struct up_session *(*open)(void *core, struct transport *t, const struct http_peer *peer,
+                               const struct up_session_owner *owner, void *owner_arg,
+                               uint32_t idle_ms, int *error);
+    void *core; // the protocol's own of this core
+};
