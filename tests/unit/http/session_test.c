@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// session: the lists of a core's client connections, whoever speaks on them.
+
+#include "http/session.h"
+
+#include "tap.h"
+
+struct fake {
+    struct down_session session;
+    int drained;
+};
+
+static struct loop l;
+static struct counters counters;
+static struct down_core core;
+
+static void leave(struct down_session *s)
+{
+    down_session_close(s);
+}
+
+static void note_drain(struct down_session *s)
+{
+    struct fake *f = container_of(s, struct fake, session);
+    f->drained++;
+    if (f->drained == 1) {
+        down_session_close(s); // one that is idle goes while the others are told
+    }
+}
+
+static const struct down_session_ops ops = {.shed = leave, .drain = note_drain, .abort = leave};
+
+static void setup(void)
+{
+    memset(&counters, 0, sizeof(counters));
+    down_core_init(&core, &l, &counters, NULL);
+}
+
+static uint64_t open_now(void)
+{
+    return atomic_load(&counters.v[COUNTER_connections_open]);
+}
+
+static void the_idlest_is_shed_first(void)
+{
+    setup();
+    struct fake f[3] = {0};
+    for (int i = 0; i < 3; i++) {
+        down_session_open(&core, &f[i].session, &ops);
+    }
+    CHECK_EQ_INT(open_now(), 3);
+    down_session_set_idle(&f[0].session, false); // busy
+    down_session_set_idle(&f[1].session, true);  // idle anew: now the last
+    CHECK(down_core_shed(&core));
+    CHECK_EQ_INT(core.count, 2);
+    CHECK(list_first(&core.idle) == &f[1].session.link);
+    CHECK(down_core_shed(&core));
+    CHECK(!down_core_shed(&core)); // a busy one is never shed
+    CHECK_EQ_INT(open_now(), 1);
+    CHECK_EQ_INT(atomic_load(&counters.v[COUNTER_connections_shed]), 2);
+}
+
+static void all_are_told_to_drain_and_may_leave(void)
+{
+    setup();
+    struct fake f[3] = {0};
+    for (int i = 0; i < 3; i++) {
+        down_session_open(&core, &f[i].session, &ops);
+    }
+    down_session_set_idle(&f[2].session, false);
+    down_core_drain(&core);
+    CHECK(core.draining);
+    CHECK_EQ_INT(f[0].drained + f[1].drained + f[2].drained, 3);
+    CHECK_EQ_INT(core.count, 0);
+}
+
+static void an_abort_leaves_nobody(void)
+{
+    setup();
+    struct fake f[2] = {0};
+    down_session_open(&core, &f[0].session, &ops);
+    down_session_open(&core, &f[1].session, &ops);
+    down_session_set_idle(&f[1].session, false);
+    down_core_abort(&core);
+    CHECK_EQ_INT(core.count, 0);
+    CHECK_EQ_INT(open_now(), 0);
+}
+
+static void the_date_is_made_once_a_second(void)
+{
+    setup();
+    l.wall_ms = UINT64_C(784111777000);
+    struct slice d = down_core_date(&core);
+    CHECK_TEXT(d.ptr, d.len, "Sun, 06 Nov 1994 08:49:37 GMT");
+    l.wall_ms += 1000;
+    d = down_core_date(&core);
+    CHECK_TEXT(d.ptr, d.len, "Sun, 06 Nov 1994 08:49:38 GMT");
+}
+
+static void connections_have_numbers_of_their_own(void)
+{
+    uint64_t next = 0;
+    l.core = 3;
+    CHECK_EQ_INT(http_connection_id(&l, &next), 256 + 3);
+    CHECK_EQ_INT(http_connection_id(&l, &next), 512 + 3);
+}
+
+TAP_MAIN(the_idlest_is_shed_first, all_are_told_to_drain_and_may_leave, an_abort_leaves_nobody,
+         the_date_is_made_once_a_second, connections_have_numbers_of_their_own)
