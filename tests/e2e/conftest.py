@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from harness import Edge, Origin, program  # noqa: E402
+from harness import Authority, Edge, H2Origin, Origin, program  # noqa: E402
 from harness.dns import NameServer  # noqa: E402
 from harness.peers import Nginx, WebSocketServer  # noqa: E402
 
@@ -135,6 +135,48 @@ def module_origin():
     origins = []
     yield start_origins(origins)
     end_origins(origins)
+
+
+@pytest.fixture
+def h2_origin():
+    """h2_origin(handler) starts one that speaks HTTP/2, in clear or with tls=context."""
+    origins = []
+
+    def start(handler=None, **options):
+        origins.append(H2Origin(handler, **options))
+        return origins[-1]
+    yield start
+    end_origins(origins)
+
+
+@pytest.fixture(scope="session")
+def pki():
+    """An authority and what it signed: .ca .other, .server (example.com and localhost, ECDSA),
+    .rsa (the same), .client."""
+    folder = tempfile.mkdtemp(prefix="adit-pki-")
+    os.chmod(folder, 0o755)
+    yield Pki(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class Pki:
+    NAMES = ("example.com", "*.example.com", "localhost", "127.0.0.1")
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.ca = Authority(folder)
+        self.other = Authority(folder, "Other Root")
+        self.server = self.ca.issue(*self.NAMES)
+        self.rsa = self.ca.issue(*self.NAMES, key="rsa")
+        self.client = self.ca.issue(client=True, common="alice")
+
+    def context(self, *alpn, **options):
+        """A client's, that trusts .ca."""
+        return self.ca.client_context(alpn, **options)
+
+    def origin_context(self, *alpn, cert=None, **options):
+        """An origin's, that shows .server or `cert`."""
+        return self.ca.server_context(cert or self.server, alpn, **options)
 
 
 @pytest.fixture

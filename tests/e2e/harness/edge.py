@@ -19,6 +19,8 @@ import threading
 
 from . import proc
 from .client import Client
+from .h2 import H2Client
+from .tls import TlsClient
 from .wait import WAIT, until
 
 LISTENING = re.compile(r"listening on (?:(https?)://(?:\[([^\]]+)\]|([^:\s/]+)):(\d+)|(unix:\S+))")
@@ -29,6 +31,17 @@ TROUBLE = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySani
 
 class Failure(AssertionError):
     """Something went wrong in the program under test, seen from outside."""
+
+
+TLS = [{"at": "127.0.0.1:0", "tls": "on"}]
+BOTH = ["127.0.0.1:0", {"at": "127.0.0.1:0", "tls": "on"}]
+
+
+def certificates(cert):
+    """What stands below `tls` for one Certificate or for several."""
+    if isinstance(cert, (list, tuple)):
+        return {"certs": [one.files for one in cert]}
+    return cert.files
 
 
 def program():
@@ -57,9 +70,10 @@ def run_adit(*args, timeout=WAIT, **options):
 
 
 class Edge:
-    def __init__(self, config=None, *, proxy=None, args=None, nofile=None, env=None,
+    def __init__(self, config=None, *, proxy=None, cert=None, args=None, nofile=None, env=None,
                  stdout=None, listeners=None, expect_exit=0, **top):
-        """`proxy` is an Origin (or an address) for everything; other keywords are top-level
+        """`proxy` is an Origin (or an address) for everything; `cert` (a Certificate or a list of
+        them) is the default site's, and the port speaks TLS; other keywords are top-level
         directives. `args` replaces `serve -c FILE`. `listeners`: how many addresses to wait for,
         0 not to wait at all; by default as many as the configuration lists. `stdout`: where that
         goes, by default to a file."""
@@ -76,11 +90,12 @@ class Edge:
         self.env = {**environment(), **(env or {})}
         self.lines = []
         self.addresses = []
+        self.schemes = []
         self.process = None
         self.top = {"listen": "127.0.0.1:0", "control": self.control, "workers": 1,
                     "access_log": {"to": self.dir + "/access.log", "format": "json"},
                     "drain": "500ms"}
-        self.write(config, proxy=proxy, **top)
+        self.write(config, proxy=proxy, cert=cert, **top)
         self.args = args or ["serve", "-c", self.file]
         listen = self.config.get("listen") if isinstance(self.config, dict) else None
         self.expected = len(listen) if isinstance(listen, list) else 1
@@ -90,12 +105,15 @@ class Edge:
 
     # -- configuration ----------------------------------------------------------------------
 
-    def write(self, config=None, *, proxy=None, **top):
+    def write(self, config=None, *, proxy=None, cert=None, **top):
         """Writes the configuration file, as the constructor does with the same arguments."""
         if isinstance(config, str):
             self.config = config
         else:
-            self.config = {**self.top, **(config or {}), **top}
+            self.config = {**self.top, **({"listen": TLS} if cert else {}), **(config or {}), **top}
+            if cert is not None:
+                site = self.config.setdefault("sites", {}).setdefault("default", {})
+                site["tls"] = {**certificates(cert), **site.get("tls", {})}
             if proxy is not None:
                 site = self.config.setdefault("sites", {}).setdefault("default", {})
                 site["proxy"] = getattr(proxy, "at", proxy)
@@ -133,6 +151,7 @@ class Edge:
             self.lines.append(line)
             match = LISTENING.search(line)
             if match:
+                self.schemes.append(match[1] or "http")
                 self.addresses.append(match[5][5:] if match[5] else
                                       (match[2] or match[3], int(match[4])))
 
@@ -229,10 +248,10 @@ class Edge:
     def command(self, *args):
         return run_adit(*args, "--control", self.control, env=self.env)
 
-    def reload(self, config=None, *, proxy=None, **top):
+    def reload(self, config=None, *, proxy=None, cert=None, **top):
         """Writes a new configuration and waits until `adit reload` says it is in force."""
-        if config is not None or proxy is not None or top:
-            self.write(config, proxy=proxy, **top)
+        if config is not None or proxy is not None or cert is not None or top:
+            self.write(config, proxy=proxy, cert=cert, **top)
         done = self.command("reload")
         assert done.returncode == 0, f"reload: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
@@ -262,6 +281,23 @@ class Edge:
 
     def client(self, at=None, **options):
         return Client(at or self.at, **options)
+
+    @property
+    def tls_at(self):
+        """The first address that speaks TLS."""
+        return self.addresses[self.schemes.index("https")]
+
+    @property
+    def tls_port(self):
+        return self.tls_at[1]
+
+    def tls_client(self, context, name="example.com", **options):
+        """A client that has shaken hands, with Python's ssl and this context."""
+        return TlsClient(self.tls_at, context, name, **options)
+
+    def h2_client(self, context=None, name="example.com", **options):
+        """An HTTP/2 client: over TLS with a context, with prior knowledge without."""
+        return H2Client(self.tls_at if context else self.at, context, name, **options)
 
     def exchange(self, method, target="/", fields=(), body=None, **options):
         """One exchange on a connection of its own."""

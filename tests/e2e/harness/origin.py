@@ -11,8 +11,10 @@ received; a handler or script that fails, and a request that is not strict HTTP/
 """
 import os
 import socket
+import ssl
 import threading
 
+from .tls import TlsSocket
 from .wait import WAIT, until
 from .wire import Cut, Malformed, Request, Wire
 
@@ -74,8 +76,11 @@ class OriginConn(Wire):
 
 
 class Origin:
-    def __init__(self, handler=None, play=None, at="127.0.0.1:0", backlog=1024):
+    def __init__(self, handler=None, play=None, at="127.0.0.1:0", backlog=1024, tls=None):
+        """`tls`: an ssl context, to be an https origin."""
         self.handler = handler
+        self.context = tls
+        self.bad_handshakes = []
         self.play = play or self.serve
         self.requests = []
         self.conns = []
@@ -88,7 +93,7 @@ class Origin:
 
     def start(self, at=None):
         """Listens; called again after stop(), at the same address."""
-        at = at or self.at
+        at = (at or self.at).replace("https://", "")
         if at.startswith("unix:"):
             self.listener = socket.socket(socket.AF_UNIX)
             if os.path.exists(at[5:]):
@@ -105,6 +110,8 @@ class Origin:
             until(lambda: self.try_bind((host, int(port))), f"binding {at}")
             self.port = self.listener.getsockname()[1]
             self.at = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+            if self.context:
+                self.at = "https://" + self.at
         self.listener.listen(self.backlog)
         self.stopped = False
         threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
@@ -145,9 +152,19 @@ class Origin:
             self.conns.append(conn)
             threading.Thread(target=self.run, args=(conn,), daemon=True).start()
 
+    def shake_hands(self, conn):
+        conn.sock = TlsSocket(conn.sock, self.context, server_side=True)
+        try:
+            conn.sock.handshake()
+            return True
+        except (OSError, ssl.SSLError) as failure:
+            self.bad_handshakes.append(failure)
+            return False
+
     def run(self, conn):
         try:
-            self.play(conn)
+            if not self.context or self.shake_hands(conn):
+                self.play(conn)
         except (OSError, EOFError, ValueError, Cut):
             pass    # The edge went away, or stop() closed under us: the tests see that otherwise.
         except BaseException as failure:    # pylint: disable=broad-except
