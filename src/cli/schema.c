@@ -93,6 +93,7 @@ static json_t *scalar_of(const struct conf_directive *row)
     case CONF_TYPE_CIDR:
     case CONF_TYPE_REGEX:
     case CONF_TYPE_FILE:
+    case CONF_TYPE_FILE_PATH:
         return json_pack("{s:s}", "type", "string");
     case CONF_TYPE_ADDRESS:
     case CONF_TYPE_LISTEN:
@@ -151,10 +152,16 @@ static json_t *context_object(struct schema *s, unsigned contexts)
     json_t *properties = json_object();
     conf_each_row(it, conf_tables)
     {
-        bool here = (it.row->contexts & contexts) != 0;
-        if (here && json_object_get(properties, it.row->name) == NULL) {
-            (void)json_object_set_new(properties, it.row->name, value_of(s, it.row));
+        if ((it.row->contexts & contexts) == 0) {
+            continue;
         }
+        // A snippet is for several places, in which a name may mean different things.
+        json_t *other = json_object_get(properties, it.row->name);
+        json_t *value = value_of(s, it.row);
+        if (other != NULL) {
+            value = json_pack("{s:[O,o]}", "anyOf", other, value);
+        }
+        (void)json_object_set_new(properties, it.row->name, value);
     }
     if (contexts == CONF_IN_UPSTREAM) {
         // In `proxy` the servers may be called `to`.

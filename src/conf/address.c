@@ -146,8 +146,9 @@ static int host_and_port(struct slice s, bool zero_ok, struct text *out,
     return rc;
 }
 
-// What follows http://
-static int after_scheme(struct slice s, struct text *out, struct conf_problem *problem)
+// What follows a scheme; `scheme` is written in front, `otherwise` is the port when none is said.
+static int after_scheme(struct slice s, struct slice scheme, struct slice otherwise,
+                        struct text *out, struct conf_problem *problem)
 {
     ptrdiff_t slash = slice_find_char(s, '/');
     if (slash >= 0 && (size_t)slash + 1 < s.len) {
@@ -160,12 +161,26 @@ static int after_scheme(struct slice s, struct text *out, struct conf_problem *p
     char buffer[NAME_MAX_LEN + 8];
     struct text whole = text_on(buffer, sizeof buffer);
     text_put(&whole, s);
-    text_put(&whole, port ? SLICE("") : SLICE(":80"));
+    text_put(&whole, port ? SLICE("") : otherwise);
     if (whole.overflow) {
         return fail(problem, "the host name is too long", "");
     }
+    text_put(out, scheme);
     return v6 ? bracketed(text_slice(&whole), false, out, problem)
               : host_and_port(text_slice(&whole), false, out, problem);
+}
+
+enum conf_scheme conf_address_take_scheme(struct slice *address)
+{
+    if (slice_starts(*address, SLICE("https://"))) {
+        *address = slice_from(*address, 8);
+        return CONF_SCHEME_HTTPS;
+    }
+    if (slice_starts(*address, SLICE("h2c://"))) {
+        *address = slice_from(*address, 6);
+        return CONF_SCHEME_H2C;
+    }
+    return CONF_SCHEME_HTTP;
 }
 
 int conf_address_origin(struct slice s, struct text *out, struct conf_problem *problem)
@@ -174,14 +189,21 @@ int conf_address_origin(struct slice s, struct text *out, struct conf_problem *p
         return unix_path(s, out, problem);
     }
     if (slice_starts(s, SLICE("http://"))) {
-        return after_scheme(slice_from(s, 7), out, problem);
+        return after_scheme(slice_from(s, 7), SLICE(""), SLICE(":80"), out, problem);
     }
     if (slice_starts(s, SLICE("https://"))) {
-        return fail(problem, "TLS to an origin is not there yet",
-                    "use http:// inside your network");
+        return after_scheme(slice_from(s, 8), SLICE("https://"), SLICE(":443"), out, problem);
+    }
+    if (slice_starts(s, SLICE("h2c://"))) {
+        return after_scheme(slice_from(s, 6), SLICE("h2c://"), SLICE(":80"), out, problem);
     }
     if (slice_find(s, SLICE("://")) >= 0) {
-        return fail(problem, "an unknown scheme", "an origin is http://HOST:PORT or HOST:PORT");
+        bool socket = slice_starts(s, SLICE("ws://")) || slice_starts(s, SLICE("wss://"));
+        bool grpc = slice_starts(s, SLICE("grpc://")) || slice_starts(s, SLICE("h2://"));
+        return fail(problem, "an unknown scheme",
+                    socket ? "WebSocket origins are http:// or https:// as any other"
+                    : grpc ? "HTTP/2 without TLS is h2c://HOST:PORT, with it https://HOST:PORT"
+                           : "an origin is http://, https:// or h2c://HOST:PORT, or HOST:PORT");
     }
     if (is_digits(s) || (s.len > 1 && s.ptr[0] == ':' && is_digits(slice_from(s, 1)))) {
         struct slice port = s.ptr[0] == ':' ? slice_from(s, 1) : s;

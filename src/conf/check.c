@@ -293,6 +293,21 @@ static void check_actions(struct conf_build *b, const struct place *at, struct c
     }
 }
 
+// A snippet may hold a key that means one thing in a site and another in an upstream: which of them
+// is seen where it is used.
+static bool is_ambiguous(struct conf_build *b, const struct place *at,
+                         const struct conf_directive *row)
+{
+    conf_each_row(it, at->rows == NULL ? b->tables : NULL)
+    {
+        if (it.row != row && (it.row->contexts & at->contexts) != 0 &&
+            strcmp(it.row->name, row->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // What an object has for the top level only has no effect elsewhere: said rather than ignored.
 static void check_top_only(struct conf_build *b, struct conf_item *item,
                            const struct conf_directive *row)
@@ -314,7 +329,7 @@ static void check_map(struct conf_build *b, struct conf_item *map, const struct 
         if (row == NULL) {
             report_unknown(b, at, i);
             i->wrong = true;
-        } else {
+        } else if (!is_ambiguous(b, at, row)) {
             check_top_only(b, i, row);
             check_value(b, i, row);
         }
@@ -353,10 +368,12 @@ static void check_object(struct conf_build *b, struct conf_item *item,
         if (inner->type != CONF_TYPE_OBJECT) {
             named.name = row->name;
             named.example = row->example;
+            named.off_ok = inner->off_ok || row->off_ok;
         }
         check_value(b, value, &named);
         value->row = inner;
         item->wrong = value->wrong;
+        check_required(b, &at, item);
         return;
     }
     if (item->kind != CONF_MAP) {

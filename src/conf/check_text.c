@@ -22,6 +22,7 @@ enum {
     REGEX_BYTES_MAX = 4096,
     SECRET_BYTES_MAX = 64 << 10, // of a file put in with $file()
     CONTENT_BYTES_MAX = 1 << 20, // of a file that a directive names
+    FILE_PATH_MAX = 900,         // what processes pass to each other holds 1023 bytes
 };
 
 struct check {
@@ -606,6 +607,27 @@ static bool check_file(struct check *c)
     return true;
 }
 
+static bool check_file_path(struct check *c)
+{
+    struct slice path = c->item->text;
+    if (slice_starts(path, SLICE("-----BEGIN"))) {
+        WRONG(c, "`%s` is the path of a file, not what is in it", c->row->name);
+        return false;
+    }
+    if (path.len == 0 || path.ptr[path.len - 1] == '/' || path.len > FILE_PATH_MAX) {
+        WRONG(c, path.len == 0 ? "`%s` needs a path" : "`%s` is the path of a file", c->row->name);
+        return false;
+    }
+    for (size_t i = 0; i < path.len; i++) {
+        if ((unsigned char)path.ptr[i] < ' ' || path.ptr[i] == '|') {
+            WRONG(c, "`%s`: the path has a character that cannot be in it", c->row->name);
+            return false;
+        }
+    }
+    c->item->text = conf_path_join(c->b, c->item->spot.file, path);
+    return true;
+}
+
 static bool check_string(struct check *c)
 {
     if (slice_find_char(c->item->text, '\0') >= 0) {
@@ -669,6 +691,8 @@ static bool check_type(struct check *c, enum conf_type type)
         return check_file(c);
     case CONF_TYPE_NAME:
         return check_name(c);
+    case CONF_TYPE_FILE_PATH:
+        return check_file_path(c);
     case CONF_TYPE_OBJECT:
     case CONF_TYPE_MAP:
     case CONF_TYPE_UPSTREAM:

@@ -25,6 +25,16 @@ static void run_checks(struct conf_build *b, const struct conf_doc *doc,
     }
 }
 
+// Between directives of several tables; on what is complete only.
+static void run_whole_checks(struct conf_build *b, const struct conf_doc *doc)
+{
+    for (conf_check_fn *const *check = conf_checks; *check != NULL; check++) {
+        if (b->tables == conf_tables && conf_diags_errors(b->diags) == 0) {
+            (*check)(b->diags, conf_root(doc));
+        }
+    }
+}
+
 static void take_out(struct conf_item *map, const char *key)
 {
     struct conf_item *item = conf_item_get(map, key);
@@ -67,6 +77,7 @@ static struct conf_doc *build(struct conf_build *b, const struct conf_load *in)
     struct conf_doc *doc = conf_flatten(b);
     if (doc != NULL) {
         run_checks(b, doc, b->root);
+        run_whole_checks(b, doc);
     }
     if (conf_diags_errors(b->diags) == 0 && b->root->first == NULL) {
         // Half of a file being written: a running server must not lose its sites by it.

@@ -75,6 +75,7 @@ static const struct {
     [CONF_TYPE_FIELD] = {"field name", "field names", "x-user"},
     [CONF_TYPE_STATUS] = {"status", "statuses", "404"},
     [CONF_TYPE_FILE] = {"file", "files", "./page.html"},
+    [CONF_TYPE_FILE_PATH] = {"path of a file", "paths of files", "/etc/adit/cert.pem"},
     [CONF_TYPE_NAME] = {"name", "names", "app"},
     [CONF_TYPE_OBJECT] = {"object", "objects", "{...}"},
     [CONF_TYPE_MAP] = {"map", "maps", "{...}"},

@@ -16,12 +16,14 @@
 //   BOOL      on | off
 //   INT, DURATION, SIZE, STATUS   as written; conf_int() and the like read them; or a word of `words`
 //   TEMPLATE  the template with $env() and $file() already put in (conf/template.h compiles it)
-//   ADDRESS   IP:PORT, [v6]:PORT, NAME:PORT or unix:/path, whatever short form was written
+//   ADDRESS   IP:PORT, [v6]:PORT, NAME:PORT or unix:/path, whatever short form was written; with
+//             https:// or h2c:// in front where that was
 //   LISTEN    IP:PORT, [v6]:PORT or unix:/path; a bare port is [::]:PORT, every address
 //   CIDR      as os_cidr_parse() reads it, after an optional "not "
 //   HOST      lower case: name, *.name or default; an IPv6 address in brackets
 //   PATTERN   exact text, `~ REGEX` with one blank, or on (present) | off (absent)
 //   FILE      the content of the file, not its name
+//   FILE_PATH the path of a file, seen from the directory of the file it was written in
 //   OBJECT    a map, whatever shorthand was written; or off, where that is a value
 //   UPSTREAM  the name of an upstream, or a map of the rows of an upstream
 //
@@ -34,7 +36,7 @@ enum conf_type {
     CONF_TYPE_STRING,
     CONF_TYPE_TEMPLATE, // with $variables (conf/template.h)
     CONF_TYPE_ENUM,     // one of `words`
-    CONF_TYPE_ADDRESS,  // host:port, PORT, :PORT, [v6]:port, unix:/path, http://host[:port]
+    CONF_TYPE_ADDRESS,  // host:port, PORT, :PORT, [v6]:port, unix:/path, SCHEME://host[:port]
     CONF_TYPE_LISTEN,   // PORT, :PORT, IP:PORT, [v6]:PORT, unix:/path
     CONF_TYPE_CIDR,     // network, or `not` network
     CONF_TYPE_HOST,     // name, wildcard, or `default`
@@ -42,13 +44,14 @@ enum conf_type {
     CONF_TYPE_REGEX,
     CONF_TYPE_PATTERN, // exact text, ~ regex, on, off
     CONF_TYPE_METHOD,
-    CONF_TYPE_FIELD,    // field name
-    CONF_TYPE_STATUS,   // a status within min..max, or a class "5xx" when `classes_ok`
-    CONF_TYPE_FILE,     // a path, relative to the file it stands in
-    CONF_TYPE_NAME,     // a name of the user's own: letters, digits, - _ .
-    CONF_TYPE_OBJECT,   // map with rows of its own (`rows`, or those of the context `inner`)
-    CONF_TYPE_MAP,      // free keys of `key_type`, values by the one row in `rows`
-    CONF_TYPE_UPSTREAM, // name of an upstream, or an address list, or rows of an upstream
+    CONF_TYPE_FIELD,     // field name
+    CONF_TYPE_STATUS,    // a status within min..max, or a class "5xx" when `classes_ok`
+    CONF_TYPE_FILE,      // a path, relative to the file it stands in; read with the configuration
+    CONF_TYPE_FILE_PATH, // the same, but the path itself is the value: who uses it reads the file
+    CONF_TYPE_NAME,      // a name of the user's own: letters, digits, - _ .
+    CONF_TYPE_OBJECT,    // map with rows of its own (`rows`, or those of the context `inner`)
+    CONF_TYPE_MAP,       // free keys of `key_type`, values by the one row in `rows`
+    CONF_TYPE_UPSTREAM,  // name of an upstream, or an address list, or rows of an upstream
     CONF_TYPE_COUNT,
 };
 
@@ -113,6 +116,11 @@ extern const struct conf_directive *const conf_tables[];
 
 /** The rows of the language itself: include, snippets, use. A table that every program lists. */
 extern const struct conf_directive conf_language[];
+
+/** What holds between directives of several tables: run on the finished document of `conf_tables` when
+ * nothing else is wrong in it. Ended by NULL; defined in src/main/modules.c. */
+typedef void conf_check_fn(struct conf_diags *d, struct conf_node root);
+extern conf_check_fn *const conf_checks[];
 
 /** Iteration over all rows of all tables: start with conf_rows(), ends when ->row is NULL. */
 struct conf_rows {

@@ -7,6 +7,7 @@
 #include "compress/compress.h"
 #include "conf/schema.h"
 #include "headers/headers.h"
+#include "https/https.h"
 #include "proxy/directives.h"
 #include "proxy/module.h"
 #include "super/directives.h"
@@ -18,15 +19,12 @@ const struct module *const modules[] = {
 };
 
 const struct conf_directive *const conf_tables[] = {
-    super_directives,
-    proxy_directives,
-    proxy_matches,
-    upstream_directives,
-    redirect_directives,
-    respond_directives,
-    rewrite_directives,
-    headers_directives,
-    compress_directives,
-    conf_language,
+    super_directives,   proxy_directives,    proxy_matches,      upstream_directives,
+    https_directives,   redirect_directives, respond_directives, rewrite_directives,
+    headers_directives, compress_directives, conf_language,      NULL,
+};
+
+conf_check_fn *const conf_checks[] = {
+    https_check,
     NULL,
 };

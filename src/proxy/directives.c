@@ -57,12 +57,40 @@ static const struct conf_directive limits_rows[] = {
      .fallback = "off",
      .aka = "keepalive_requests",
      .text = "Requests after which a client's connection is closed."},
+    {.name = "streams",
+     .contexts = CONF_IN_OBJECT,
+     .top_only = true,
+     .type = CONF_TYPE_INT,
+     .min = 1,
+     .max = 1000,
+     .unit = "requests",
+     .fallback = "128",
+     .aka = "http2_max_concurrent_streams max_concurrent_streams",
+     .text = "Requests at once on one HTTP/2 connection of a client."},
+    {.name = "connection_size",
+     .contexts = CONF_IN_OBJECT,
+     .top_only = true,
+     .type = CONF_TYPE_SIZE,
+     .min = 256 * 1024,
+     .max = 1 << 30,
+     .fallback = "4MiB",
+     .text = "Most bytes that one HTTP/2 connection may have under way: what its windows promise "
+             "and what waits to be sent."},
     CONF_END,
 };
 
 #define DAY_MS 86400000
 
 static const struct conf_directive timeouts_rows[] = {
+    {.name = "handshake",
+     .contexts = CONF_IN_OBJECT,
+     .top_only = true,
+     .type = CONF_TYPE_DURATION,
+     .min = 100,
+     .max = DAY_MS,
+     .fallback = "10s",
+     .aka = "ssl_handshake_timeout tls",
+     .text = "Time for a client's TLS handshake; then the connection is closed."},
     {.name = "header",
      .contexts = CONF_IN_OBJECT,
      .top_only = true,
@@ -397,7 +425,7 @@ const struct conf_directive proxy_directives[] = {
                 "  a.example.com: {proxy: app}\n"
                 "  b.example.com: {proxy: 3000}\n"
                 "  c.example.com: {proxy: [10.0.0.3:80, 'unix:/run/app.sock']}\n"
-                "  d.example.com: {proxy: {to: 'http://10.0.0.4:8080', retry: {attempts: 1}}}\n"},
+                "  d.example.com: {proxy: {to: 'https://app.internal', retry: {attempts: 1}}}\n"},
     {.name = "errors",
      .contexts = CONF_IN_ALL,
      .type = CONF_TYPE_MAP,

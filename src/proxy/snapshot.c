@@ -17,6 +17,8 @@
 #include "base/slab.h"
 #include "base/text.h"
 #include "conf/diag.h"
+#include "tls/plan.h"
+
 #include "proxy/access_log.h"
 #include "proxy/error_page.h"
 #include "proxy/match.h"
@@ -144,6 +146,10 @@ static int compile_top(struct compile *c)
     s->head_fields = (uint16_t)conf_int(conf_scope_get(&scope, "limits.header_count"), 100);
     s->header_ms = milliseconds(&scope, "timeouts.header", 10 * 1000);
     s->idle_ms = milliseconds(&scope, "timeouts.idle", 60 * 1000);
+    s->handshake_ms = milliseconds(&scope, "timeouts.handshake", 10 * 1000);
+    s->streams_max = (uint32_t)conf_int(conf_scope_get(&scope, "limits.streams"), 128);
+    s->connection_bytes = bytes_32(&scope, "limits.connection_size", 4 << 20);
+    s->tls_port = tls_plan_port(c->top);
     s->upstream_idle_ms = milliseconds(&scope, "timeouts.upstream_idle", 50 * 1000);
     struct conf_node per = conf_scope_get(&scope, "limits.requests_per_connection");
     s->requests_per_connection =

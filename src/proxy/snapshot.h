@@ -75,6 +75,10 @@ struct snapshot {
     uint16_t head_fields;
     uint32_t header_ms;
     uint32_t idle_ms;
+    uint32_t handshake_ms;              // TLS of clients
+    uint32_t streams_max;               // h2: requests at once on a client's connection
+    uint32_t connection_bytes;          // h2: budget of a client's connection
+    uint16_t tls_port;                  // of the first TLS listener; 0: there is none
     uint32_t upstream_idle_ms;          // of pooled origin connections
     uint8_t access_format;              // enum access_log_format, proxy/access_log.h
     uint64_t requests_per_connection;   // UINT64_MAX: no limit

@@ -15,6 +15,12 @@ static const struct conf_directive listen_rows[] = {
      .required = true,
      .aka = "address addr",
      .text = "Where: PORT or \":PORT\" for every address, IP:PORT, \"[v6]:PORT\" or unix:/path."},
+    {.name = "tls",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_BOOL,
+     .aka = "ssl https secure",
+     .text = "Whether clients speak TLS here; `on` for port 443, else `off`, unless said. Which "
+             "certificate they see is up to the sites."},
     {.name = "backlog",
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_INT,
@@ -100,13 +106,13 @@ const struct conf_directive super_directives[] = {
      .list = true,
      .rows = listen_rows,
      .shorthand = "at",
-     .fallback = "\":8080\"",
+     .fallback = "[\":80\", \":443\"] when a site has TLS, else \":8080\"",
      .check = check_listen,
      .aka = "bind port ports address addresses",
      .text = "Where clients connect: addresses, or objects with `at`. A reload opens new ones and "
              "closes those that are gone.",
      .example =
-         "listen: [\":8080\", \"[::1]:9000\", {at: \"127.0.0.1:8081\", backlog: 128}]\n" SITE},
+         "listen: [\":80\", \":443\", {at: \"127.0.0.1:8443\", tls: on, backlog: 128}]\n" SITE},
     {.name = "workers",
      .contexts = CONF_IN_TOP,
      .type = CONF_TYPE_INT,

@@ -13,8 +13,10 @@ static const struct conf_directive server_rows[] = {
      .type = CONF_TYPE_ADDRESS,
      .required = true,
      .aka = "address addr url",
-     .text = "Its address: IP:PORT, NAME:PORT, \"[v6]:PORT\", unix:/path, http://HOST:PORT, or a "
-             "port of this machine. A name is looked up again when its time to live is over."},
+     .text =
+         "Its address: IP:PORT, NAME:PORT, \"[v6]:PORT\", unix:/path, a port of this machine, or "
+         "SCHEME://HOST:PORT with https, http or h2c (HTTP/2 without TLS). A name is looked up "
+         "again when its time to live is over."},
     {.name = "weight",
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_INT,
@@ -76,6 +78,66 @@ static void check_servers(struct conf_diags *d, struct conf_node servers)
     }
 }
 
+static const char *const version_words[] = {"1.2", "1.3", NULL};
+
+static void check_origin_tls(struct conf_diags *d, struct conf_node tls)
+{
+    bool cert = conf_exists(conf_get(tls, "cert"));
+    bool key = conf_exists(conf_get(tls, "key"));
+    if (cert != key) {
+        conf_error(d, conf_get(tls, cert ? "cert" : "key"), "`%s` without `%s`",
+                   cert ? "cert" : "key", cert ? "key" : "cert");
+        conf_hint(d, "tls: {cert: client.pem, key: client.key}");
+    }
+    bool verify = conf_bool(conf_get(tls, "verify"), true);
+    if (!verify && conf_exists(conf_get(tls, "ca"))) {
+        conf_error(d, conf_get(tls, "ca"), "`ca` has no effect with `verify: off`");
+        conf_hint(d, "with `ca` the origin is verified by your own CA: leave `verify` out");
+    } else if (!verify) {
+        conf_warning(d, conf_get(tls, "verify"),
+                     "with `verify: off` anybody on the way can pose as the origin");
+        conf_hint(d, "trust its CA instead: tls: {ca: /etc/ssl/my-ca.pem}");
+    }
+}
+
+static const struct conf_directive tls_rows[] = {
+    {.name = "verify",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_BOOL,
+     .fallback = "on",
+     .aka = "proxy_ssl_verify insecure_skip_verify tls_insecure_skip_verify",
+     .text = "Whether the origin's certificate is verified: by whom, for which name, until when."},
+    {.name = "name",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_HOST,
+     .aka = "sni server_name proxy_ssl_name tls_server_name",
+     .text = "The name that is asked for (SNI) and that the certificate must have; the host of the "
+             "address unless said. An IP address is verified as such and not asked for."},
+    {.name = "ca",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_FILE_PATH,
+     .aka = "proxy_ssl_trusted_certificate ca_file cafile tls_trusted_ca_certs",
+     .text = "A file of PEM certificates that may stand for the origin, in place of the system's."},
+    {.name = "cert",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_FILE_PATH,
+     .aka = "proxy_ssl_certificate certificate tls_client_auth",
+     .text = "The certificate that adit shows to the origin, PEM, with its chain."},
+    {.name = "key",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_FILE_PATH,
+     .aka = "proxy_ssl_certificate_key",
+     .text = "The key of `cert`, PEM."},
+    {.name = "min_version",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_ENUM,
+     .words = version_words,
+     .fallback = "1.2",
+     .aka = "proxy_ssl_protocols",
+     .text = "The oldest version of TLS that is spoken with the origin."},
+    CONF_END,
+};
+
 // `pass`, `server`, or the text to send.
 static void check_host(struct conf_diags *d, struct conf_node host)
 {
@@ -90,6 +152,7 @@ static void check_host(struct conf_diags *d, struct conf_node host)
 }
 
 static const char *const balance_words[] = {"round-robin", NULL};
+static const char *const protocol_words[] = {"auto", "http/1.1", "h2", NULL};
 static const char *const host_words[] = {"pass", "server", NULL};
 
 static const struct conf_directive upstream_rows[] = {
@@ -188,5 +251,44 @@ const struct conf_directive upstream_directives[] = {
                 "  app: {servers: 'app.internal:8080', host: server}\n"
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
+    {.name = "tls",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_OBJECT,
+     .rows = tls_rows,
+     .check = check_origin_tls,
+     .aka = "ssl transport",
+     .text = "TLS to the servers that are written with https://. They are verified by the system's "
+             "CAs unless something else is said.",
+     .example = "upstreams:\n"
+                "  app:\n"
+                "    servers: 'https://10.0.0.1:8443'\n"
+                "    tls: {name: app.internal, ca: /etc/ssl/internal.pem}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "protocol",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_ENUM,
+     .words = protocol_words,
+     .fallback = "auto",
+     .aka = "proxy_http_version versions http_version",
+     .text =
+         "What is spoken with the servers: over TLS `auto` offers h2 and http/1.1 and the server "
+         "chooses, without TLS it is http/1.1, or h2 for those written with h2c://.",
+     .example = "upstreams:\n"
+                "  grpc: {servers: 10.0.0.1:50051, protocol: h2}\n"
+                "sites:\n"
+                "  example.com: {proxy: grpc}\n"},
+    {.name = "streams",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_INT,
+     .min = 1,
+     .max = 1000,
+     .unit = "requests",
+     .fallback = "128",
+     .text = "Most requests at once on one HTTP/2 connection; the server may allow fewer.",
+     .example = "upstreams:\n"
+                "  grpc: {servers: 'h2c://10.0.0.1:50051', streams: 32}\n"
+                "sites:\n"
+                "  example.com: {proxy: grpc}\n"},
     CONF_END,
 };

@@ -42,7 +42,15 @@ static void origins(void)
     ORIGIN("http://[::1]:8", "[::1]:8");
     ORIGIN("http://a.b/x", "! the address of an origin has no path");
     ORIGIN("a.b:80/x", "! the address of an origin has no path");
-    ORIGIN("https://a.b", "! TLS to an origin is not there yet");
+    ORIGIN("https://a.b", "https://a.b:443");
+    ORIGIN("https://A.b:8443/", "https://a.b:8443");
+    ORIGIN("https://[::1]", "https://[::1]:443");
+    ORIGIN("https://10.0.0.1", "https://10.0.0.1:443");
+    ORIGIN("https://a.b/x", "! the address of an origin has no path");
+    ORIGIN("https://", "! the host is empty");
+    ORIGIN("h2c://10.0.0.1:50051", "h2c://10.0.0.1:50051");
+    ORIGIN("h2c://app", "h2c://app:80");
+    ORIGIN("grpc://a.b:1", "! an unknown scheme");
     ORIGIN("ftp://a.b", "! an unknown scheme");
     ORIGIN("10.0.0.1", "! the address has no port");
     ORIGIN("::1", "! the address has no port");
@@ -59,6 +67,19 @@ static void origins(void)
     ORIGIN(":", "! the port is not a number");
     ORIGIN("unix:run/x", "! a Unix socket needs an absolute path");
     ORIGIN("/run/x", "! a path is not an address");
+}
+
+static void schemes(void)
+{
+    struct slice a = SLICE("https://[::1]:443");
+    CHECK(conf_address_take_scheme(&a) == CONF_SCHEME_HTTPS);
+    CHECK(slice_eq(a, SLICE("[::1]:443")));
+    a = SLICE("h2c://x:80");
+    CHECK(conf_address_take_scheme(&a) == CONF_SCHEME_H2C);
+    CHECK(slice_eq(a, SLICE("x:80")));
+    a = SLICE("unix:/x");
+    CHECK(conf_address_take_scheme(&a) == CONF_SCHEME_HTTP);
+    CHECK(slice_eq(a, SLICE("unix:/x")));
 }
 
 static void listeners(void)
@@ -107,4 +128,4 @@ static void names(void)
     CHECK(!conf_address_is_name(SLICE("")));
 }
 
-TAP_MAIN(origins, listeners, hosts, names)
+TAP_MAIN(origins, schemes, listeners, hosts, names)

@@ -56,8 +56,10 @@ static void tells_unknown_keys(void)
               "2:30 unknown key `connect` in a site | `connect` is known in: `timeouts`\n");
     CHECK_STR(report_of("timeouts: {conect: 5s}\n"),
               "1:12 unknown key `conect` in `timeouts` | did you mean `connect`?\n");
-    CHECK_STR(report_of("listen: {at: 80, tls: on}\n"),
-              "1:18 unknown key `tls` in `listen` | known here: at, backlog\n");
+    CHECK_STR(report_of("listen: {at: 80, cert: on}\n"),
+              "1:18 unknown key `cert` in `listen` | `cert` is known in: `tls`\n");
+    CHECK_STR(report_of("listen: {at: 80, zzz: on}\n"),
+              "1:18 unknown key `zzz` in `listen` | known here: at, tls, backlog\n");
     CHECK_STR(report_of("frobnicate: on\n"),
               "1:1 unknown key `frobnicate` at the top level | `adit help` lists what there is\n");
 }
@@ -67,8 +69,8 @@ static void tells_wrong_shapes(void)
     CHECK_STR(report_of("log: [info]\n"),
               "1:1 `log` takes a word, not a list | as in: log: warn\n");
     CHECK_STR(report_of("timeouts: 5s\n"),
-              "1:11 `timeouts` takes an object, not a single value | its keys: header, idle, body, "
-              "body_rate, write, connect, response, read, upstream_idle, tunnel\n");
+              "1:11 `timeouts` takes an object, not a single value | its keys: handshake, header, "
+              "idle, body, body_rate, write, connect, response, read, upstream_idle, tunnel\n");
     CHECK_STR(
         report_of("sites: [a]\n"),
         "1:1 `sites` takes a map from host to object, not a list | `adit help sites` shows how "
