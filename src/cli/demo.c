@@ -163,7 +163,7 @@ static _Noreturn void origin_main(int listener, pid_t parent)
     struct os_identity who;
     struct sandbox_report report;
     if (os_identity_find("", &who) != 0 || os_privileges_drop(&who) != 0 ||
-        os_die_with_parent(parent) != 0 || os_sandbox_enter(SANDBOX_WORKER, &report) != 0) {
+        os_die_with_parent(parent) != 0 || os_sandbox_enter(SANDBOX_WORKER, -1, &report) != 0) {
         (void)fprintf(stderr, "adit: the demo's origin cannot give up its privileges\n");
         _exit(1);
     }

@@ -17,15 +17,16 @@
 
 enum { DEMO_PORT = 8080, DEMO_PORT_LAST = 8099, DEMO_TEXT_MAX = 2048 };
 
-int edge_run_file(const char *path)
+int edge_run_file(const char *path, const char *state)
 {
-    struct super_options options = {.path = path};
+    struct super_options options = {.path = path, .state = state};
     return super_run(&options);
 }
 
 int edge_run_text(const char *name, struct slice text, void (*on_serving)(void))
 {
-    struct super_options options = {.path = name, .text = text, .on_serving = on_serving};
+    struct super_options options = {
+        .path = name, .text = text, .state = "", .on_serving = on_serving};
     return super_run(&options);
 }
 

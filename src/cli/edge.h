@@ -6,8 +6,9 @@
 
 #include "base/slice.h"
 
-/** Runs an edge on a configuration file until it ends; the process's exit code. */
-int edge_run_file(const char *path);
+/** Runs an edge on a configuration file until it ends; the process's exit code. `state`: its state
+ * directory, NULL for the usual place. */
+int edge_run_file(const char *path, const char *state);
 /** The same with a configuration that is in memory; `name` stands for the file in messages.
  * `on_serving` may be NULL: called once when the edge serves. */
 int edge_run_text(const char *name, struct slice text, void (*on_serving)(void));

@@ -7,6 +7,7 @@
 // messages are the same at the start and at a reload.
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/cli.h"
 #include "cli/edge.h"
@@ -30,7 +31,11 @@ static int run(const struct cli_parsed *p)
                     stderr);
         return edge_run_demo();
     }
-    return edge_run_file(path);
+    const char *state = cli_value(p, "state");
+    if (state == NULL) {
+        state = getenv("ADIT_STATE");
+    }
+    return edge_run_file(path, state);
 }
 
 static const struct cli_option options[] = {
@@ -38,6 +43,9 @@ static const struct cli_option options[] = {
      .letter = 'c',
      .value = "FILE",
      .text = "the configuration; the same as FILE"},
+    {.name = "state",
+     .value = "DIR",
+     .text = "where certificates and keys are kept; else $ADIT_STATE, else /var/lib/adit"},
     {.name = "check", .text = "only check it, as `adit check` does"},
     {.name = NULL},
 };
@@ -49,6 +57,9 @@ const struct cli_command cli_serve = {
     .more =
         "FILE is ./adit.yaml or /etc/adit/adit.yaml when none is named; without either, a demo\n"
         "edge starts on 127.0.0.1:8080 and says what to try.\n"
+        "\n"
+        "Certificates that adit gets, their keys and its accounts are kept in DIR; not started as\n"
+        "root, that is $XDG_STATE_HOME/adit or ~/.local/state/adit when nothing is said.\n"
         "\n"
         "SIGHUP or `adit reload` takes over a changed configuration, SIGUSR1 reopens the access\n"
         "log, SIGTERM or Ctrl-C lets what is under way end (`drain:`), the second one ends at\n"

@@ -72,7 +72,7 @@ static bool texts_ok(const struct ipc_message *m)
 {
     switch (m->type) {
     case IPC_start_keeper:
-        return TERMINATED(m->u.start_keeper.path);
+        return TERMINATED(m->u.start_keeper.path) && TERMINATED(m->u.start_keeper.state);
     case IPC_file:
         return TERMINATED(m->u.file.text);
     case IPC_result:
@@ -86,6 +86,15 @@ static bool texts_ok(const struct ipc_message *m)
                TERMINATED(m->u.plan.control_path);
     case IPC_listener:
         return addr_ok(&m->u.listener.addr);
+    case IPC_in_force:
+        return TERMINATED(m->u.in_force.text);
+    case IPC_want:
+        return TERMINATED(m->u.want.name);
+    case IPC_hook_request:
+        return TERMINATED(m->u.hook_request.command) && TERMINATED(m->u.hook_request.domain) &&
+               TERMINATED(m->u.hook_request.value);
+    case IPC_hook:
+        return TERMINATED(m->u.hook.text);
     case IPC_death:
         return TERMINATED(m->u.death.text);
     default:

@@ -21,6 +21,7 @@ enum {
     IPC_PATH_MAX = 1024,
     IPC_TEXT_MAX = 1024,
     IPC_USER_MAX = 40,
+    IPC_NAME_MAX = 256, // a host name
     IPC_LISTENERS_MAX = 64,
     IPC_CORES_MAX = 256,
     IPC_DOC_MAX = 64 << 20,  // bytes of a document
@@ -41,7 +42,7 @@ struct ipc_fds {
 
 // X(name, senders, descriptors at least, at most)
 #define IPC_TABLE(X)                                                                               \
-    X(start_keeper, IPC_SUPERVISOR, 0, 1)                                                          \
+    X(start_keeper, IPC_SUPERVISOR, 0, 2)                                                          \
     X(load, IPC_SUPERVISOR | IPC_KEEPER, 0, 0)                                                     \
     X(file, IPC_SUPERVISOR, 0, 1)                                                                  \
     X(result, IPC_SUPERVISOR | IPC_WORKER, 0, 0)                                                   \
@@ -49,12 +50,17 @@ struct ipc_fds {
     X(control, IPC_SUPERVISOR, 1, 1)                                                               \
     X(file_request, IPC_KEEPER, 0, 0)                                                              \
     X(load_failed, IPC_KEEPER, 0, 0)                                                               \
-    X(plan, IPC_KEEPER, 1, 1)                                                                      \
+    X(plan, IPC_KEEPER, 1, 2)                                                                      \
     X(status_request, IPC_KEEPER, 0, 0)                                                            \
     X(reopen_request, IPC_KEEPER, 0, 0)                                                            \
     X(listener, IPC_SUPERVISOR | IPC_KEEPER, 0, 1)                                                 \
     X(start_worker, IPC_SUPERVISOR, 1, 2)                                                          \
-    X(doc, IPC_SUPERVISOR, 1, 1)                                                                   \
+    X(doc, IPC_SUPERVISOR, 1, 2)                                                                   \
+    X(credentials, IPC_SUPERVISOR | IPC_KEEPER, 1, 1)                                              \
+    X(in_force, IPC_SUPERVISOR | IPC_WORKER, 0, 0)                                                 \
+    X(want, IPC_SUPERVISOR | IPC_WORKER, 0, 0)                                                     \
+    X(hook_request, IPC_KEEPER, 0, 0)                                                              \
+    X(hook, IPC_SUPERVISOR, 0, 0)                                                                  \
     X(unlisten, IPC_SUPERVISOR, 0, 0)                                                              \
     X(drain, IPC_SUPERVISOR, 0, 0)                                                                 \
     X(logs, IPC_SUPERVISOR, 0, 1)                                                                  \
@@ -74,12 +80,16 @@ struct ipc_identity {
     uint32_t gid;
 };
 
-/** First message of a keeper; a running edge's control socket may come with it. */
+/** First message of a keeper. A running edge's control socket and the state directory come with it,
+ * in this order. A keeper that takes over then gets the document in force with its credentials. */
 struct ipc_start_keeper {
-    int32_t parent; // pid of the supervisor
-    uint32_t load;  // 1: load at once; 0: a keeper that takes over from one that died
+    int32_t parent;       // pid of the supervisor
+    uint32_t load;        // 1: load at once; 0: a keeper that takes over from one that died
+    uint32_t has_control; // which descriptors came
+    uint32_t has_state;
     struct ipc_identity identity;
-    char path[IPC_PATH_MAX]; // the main file, as the user named it
+    char path[IPC_PATH_MAX];  // the main file, as the user named it
+    char state[IPC_PATH_MAX]; // the state directory, for messages; empty: none was asked for
 };
 
 /** Load the configuration anew; from the keeper: it begins to, on its own account. */
@@ -112,8 +122,9 @@ enum ipc_access { IPC_ACCESS_OFF, IPC_ACCESS_STDOUT, IPC_ACCESS_STDERR, IPC_ACCE
 enum ipc_control { IPC_CONTROL_DEFAULT, IPC_CONTROL_OFF, IPC_CONTROL_PATH };
 
 /** What a checked document asks of the supervisor. Its listeners came before, one message each; the
- * document, sealed, comes with it. */
+ * document and its credentials (tls/credentials.h), both sealed, come with it. */
 struct ipc_plan {
+    uint64_t credentials; // their number
     uint32_t listeners;
     uint32_t workers; // threads; 0: as many as CPUs
     uint32_t log_level;
@@ -181,8 +192,45 @@ struct ipc_start_worker {
     struct ipc_identity identity;
 };
 
+/** A document and the credentials that go with it: a reload changes both or neither. */
 struct ipc_doc {
     uint32_t generation;
+    uint64_t credentials; // their number
+};
+
+/** New credentials for the document that is in force. Numbers only grow in the life of an edge. */
+struct ipc_credentials {
+    uint64_t number;
+};
+
+/** What became of credentials that came without a document. Error 0: every core uses them. */
+struct ipc_in_force {
+    uint64_t number;
+    int32_t error;
+    char text[IPC_TEXT_MAX];
+};
+
+/** A client asked for a name that has no certificate but may get one. */
+struct ipc_want {
+    char name[IPC_NAME_MAX];
+};
+
+enum ipc_hook_action { IPC_HOOK_PRESENT, IPC_HOOK_CLEANUP };
+
+/** Run the command that puts a TXT record into the DNS, or takes it away. */
+struct ipc_hook_request {
+    uint64_t number;
+    uint32_t action;            // enum ipc_hook_action
+    char command[IPC_PATH_MAX]; // whole path
+    char domain[IPC_NAME_MAX];  // the name that is validated, without "*."
+    char value[IPC_NAME_MAX];   // of the record at _acme-challenge.DOMAIN
+};
+
+/** How it ended. */
+struct ipc_hook {
+    uint64_t number;
+    int32_t error;           // 0: the command ran and its exit code was 0
+    char text[IPC_TEXT_MAX]; // why not, with the end of what it wrote
 };
 
 struct ipc_unlisten {
@@ -224,6 +272,11 @@ struct ipc_message {
         struct ipc_listener listener;
         struct ipc_start_worker start_worker;
         struct ipc_doc doc;
+        struct ipc_credentials credentials;
+        struct ipc_in_force in_force;
+        struct ipc_want want;
+        struct ipc_hook_request hook_request;
+        struct ipc_hook hook;
         struct ipc_unlisten unlisten;
         struct ipc_drain drain;
         struct ipc_logs logs;

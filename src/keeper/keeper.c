@@ -165,7 +165,7 @@ static void ignore_signals(void)
     }
 }
 
-static int close_sandbox(const struct ipc_start_keeper *start)
+static int close_sandbox(const struct ipc_start_keeper *start, int state)
 {
     struct os_identity who = {
         .change = start->identity.change != 0,
@@ -178,7 +178,7 @@ static int close_sandbox(const struct ipc_start_keeper *start)
     }
     os_limit_dumps();
     struct sandbox_report report;
-    return error == 0 ? os_sandbox_enter(SANDBOX_KEEPER, &report) : error;
+    return error == 0 ? os_sandbox_enter(SANDBOX_KEEPER, state, &report) : error;
 }
 
 static int take_start(struct keeper *k, bool *load)
@@ -189,16 +189,21 @@ static int take_start(struct keeper *k, bool *load)
     if (error != 0) {
         return error;
     }
-    if (m.type != IPC_start_keeper) {
+    const struct ipc_start_keeper *start = &m.u.start_keeper;
+    uint32_t has_control = m.type == IPC_start_keeper && start->has_control != 0;
+    uint32_t has_state = m.type == IPC_start_keeper && start->has_state != 0;
+    if (m.type != IPC_start_keeper || fds.count != has_control + has_state) {
         ipc_drop(&fds);
         return E_INVALID;
     }
-    k->control = fds.count > 0 ? fds.fd[0] : -1;
-    memcpy(k->path, m.u.start_keeper.path, sizeof k->path);
+    k->control = has_control != 0 ? fds.fd[0] : -1;
+    k->state = has_state != 0 ? fds.fd[has_control] : -1;
+    memcpy(k->path, start->path, sizeof k->path);
+    memcpy(k->state_path, start->state, sizeof k->state_path);
     *load = m.u.start_keeper.load != 0;
     k->owner = getuid();
     json_object_seed(0); // reads the system's entropy, so before the sandbox
-    return close_sandbox(&m.u.start_keeper);
+    return close_sandbox(start, k->state);
 }
 
 static void serve(struct keeper *k)

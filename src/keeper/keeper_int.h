@@ -22,6 +22,8 @@ struct keeper {
     struct conf_source source; // asks the supervisor
     conf_tables_t tables;
     char path[IPC_PATH_MAX];
+    char state_path[IPC_PATH_MAX];
+    int state;        // the state directory, -1: none
     int control;      // listening socket, -1: none
     uid_t owner;      // who started the edge: may use the control socket, as may root
     bool load_wanted; // the supervisor asked while we were busy

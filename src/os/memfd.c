@@ -65,6 +65,7 @@ int os_memfd_map(int fd, size_t max, struct slice *out)
     if (p == MAP_FAILED) {
         return error_from_errno(errno);
     }
+    (void)madvise(p, (size_t)st.st_size, MADV_DONTDUMP); // it may hold secrets
     *out = slice_of(p, (size_t)st.st_size);
     return 0;
 }

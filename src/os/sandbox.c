@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -115,9 +116,64 @@ static const int allowed_worker[] = {
 };
 
 static const int allowed_keeper[] = {
-    SCMP_SYS(accept4),      SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(shutdown),
-    SCMP_SYS(memfd_create), SCMP_SYS(ftruncate),  SCMP_SYS(sendto),     SCMP_SYS(recvfrom),
+    SCMP_SYS(accept4),
+    SCMP_SYS(getsockopt),
+    SCMP_SYS(setsockopt),
+    SCMP_SYS(shutdown),
+    SCMP_SYS(memfd_create),
+    SCMP_SYS(ftruncate),
+    SCMP_SYS(sendto),
+    SCMP_SYS(recvfrom),
+    // asking CAs, OCSP responders and name servers
+    SCMP_SYS(connect),
+    SCMP_SYS(bind),
+    SCMP_SYS(getsockname),
+    SCMP_SYS(getpeername),
+    SCMP_SYS(sendmmsg),
+    SCMP_SYS(recvmmsg),
+    SCMP_SYS(eventfd2),
+    SCMP_SYS(pipe2),
+    SCMP_SYS(select),
+    SCMP_SYS(pselect6),
+    SCMP_SYS(epoll_create1),
+    SCMP_SYS(epoll_ctl),
+    SCMP_SYS(epoll_wait),
+    SCMP_SYS(epoll_pwait),
+    // files: Landlock says which
+    SCMP_SYS(openat),
+    SCMP_SYS(stat),
+    SCMP_SYS(lstat),
+    SCMP_SYS(newfstatat),
+    SCMP_SYS(statx),
+    SCMP_SYS(access),
+    SCMP_SYS(faccessat),
+    SCMP_SYS(faccessat2),
+    SCMP_SYS(readlink),
+    SCMP_SYS(readlinkat),
+    SCMP_SYS(getdents64),
+    SCMP_SYS(mkdirat),
+    SCMP_SYS(unlinkat),
+    SCMP_SYS(renameat),
+    SCMP_SYS(renameat2),
+    SCMP_SYS(fsync),
+    SCMP_SYS(fdatasync),
+    SCMP_SYS(fchmod),
+    SCMP_SYS(fstatfs),
+    SCMP_SYS(dup),
+    SCMP_SYS(dup3),
+    SCMP_SYS(fadvise64),
 };
+
+// What of `refused_paths` a keeper's libraries need.
+static bool keeper_may(int call)
+{
+    for (size_t i = 0; i < array_len(allowed_keeper); i++) {
+        if (allowed_keeper[i] == call) {
+            return true;
+        }
+    }
+    return false;
+}
 
 // Calls that take a path: libraries try them and live with a refusal.
 static const int refused_paths[] = {
@@ -211,9 +267,12 @@ static int allow_if(scmp_filter_ctx filter, int call, struct scmp_arg_cmp condit
 }
 
 // fstat(3) is newfstatat() with an empty path, abort(3) is tgkill() of ourselves.
-static int allow_conditions(scmp_filter_ctx filter)
+static int allow_conditions(scmp_filter_ctx filter, enum sandbox_role role)
 {
-    int error = allow_if(filter, SCMP_SYS(newfstatat), SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH, 0));
+    int error =
+        role == SANDBOX_KEEPER // may call it with any path
+            ? 0
+            : allow_if(filter, SCMP_SYS(newfstatat), SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH, 0));
     if (error == 0) {
         error = allow_if(filter, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, (uint64_t)getpid(), 0));
     }
@@ -224,6 +283,13 @@ static int allow_conditions(scmp_filter_ctx filter)
         error = allow_if(filter, SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
     }
     return error;
+}
+
+// Threads, not processes; clone3() hides its flags, so glibc must do without.
+static int allow_threads(scmp_filter_ctx filter)
+{
+    return allow_if(filter, SCMP_SYS(clone),
+                    SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM));
 }
 
 static int allow_worker(scmp_filter_ctx filter)
@@ -237,23 +303,60 @@ static int allow_worker(scmp_filter_ctx filter)
                                      SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, kind));
         }
     }
-    if (error == 0) { // threads, not processes; clone3() hides its flags, so glibc must do without
-        error =
-            allow_if(filter, SCMP_SYS(clone),
-                     SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM));
+    if (error == 0) {
+        error = allow_threads(filter);
     }
     return error == 0 ? 0 : E_DENIED;
 }
 
-// The keeper's memory is never executable.
-static int allow_keeper(scmp_filter_ctx filter)
+// The keeper's memory becomes executable in one way only: a file, such as a library that the name
+// service loads, is mapped so, and can then not be written to.
+static int allow_keeper_memory(scmp_filter_ctx filter)
 {
-    int error = add_all(filter, SCMP_ACT_ALLOW, allowed_keeper, array_len(allowed_keeper));
-    if (error == 0) {
-        error = allow_if(filter, SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    }
+    int error = allow_if(filter, SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     if (error == 0) {
         error = allow_if(filter, SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    }
+    if (error == 0) {
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
+                                 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, PROT_EXEC),
+                                 SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0));
+    }
+    return error;
+}
+
+static int allow_keeper(scmp_filter_ctx filter)
+{
+    // ioctl() of these two only: does a socket have bytes, and do not wait for it.
+    static const uint64_t controls[] = {FIONREAD, FIONBIO};
+    static const uint64_t families[] = {AF_INET, AF_INET6};
+    int error = add_all(filter, SCMP_ACT_ALLOW, allowed_keeper, array_len(allowed_keeper));
+    for (size_t i = 0; error == 0 && i < array_len(families); i++) {
+        for (uint64_t kind = SOCK_STREAM; error == 0 && kind <= SOCK_DGRAM; kind++) {
+            error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+                                     SCMP_A0(SCMP_CMP_EQ, families[i], 0),
+                                     SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, kind));
+        }
+    }
+    for (size_t i = 0; error == 0 && i < array_len(controls); i++) {
+        error = allow_if(filter, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, controls[i], 0));
+    }
+    if (error == 0) { // how a library wakes its own threads
+        error = allow_if(filter, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+    }
+    if (error == 0) {
+        error = allow_threads(filter);
+    }
+    return error == 0 ? allow_keeper_memory(filter) : error;
+}
+
+static int refuse_paths(scmp_filter_ctx filter, enum sandbox_role role)
+{
+    int error = 0;
+    for (size_t i = 0; error == 0 && i < array_len(refused_paths); i++) {
+        if (role != SANDBOX_KEEPER || !keeper_may(refused_paths[i])) {
+            error = add_all(filter, SCMP_ACT_ERRNO(EACCES), &refused_paths[i], 1);
+        }
     }
     return error;
 }
@@ -264,12 +367,12 @@ static int fill_filter(scmp_filter_ctx filter, enum sandbox_role role)
     if (error != 0 || SANITIZED) {
         return error;
     }
-    error = add_all(filter, SCMP_ACT_ERRNO(EACCES), refused_paths, array_len(refused_paths));
+    error = refuse_paths(filter, role);
     if (error == 0) {
         error = add_all(filter, SCMP_ACT_ALLOW, allowed_everywhere, array_len(allowed_everywhere));
     }
     if (error == 0) {
-        error = allow_conditions(filter);
+        error = allow_conditions(filter, role);
     }
     if (error == 0) { // what fork(3) makes of itself
         error = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(clone), 1,
@@ -312,14 +415,15 @@ struct landlock_ruleset {
 
 enum {
     LANDLOCK_VERSION_FLAG = 1,
-    FILE_READS = 1 << 2 | 1 << 3,     // read a file, read a directory
+    FILE_READS = 1 << 2 | 1 << 3, // read a file, read a directory
+    // write, remove a directory, remove, make a directory, make a file
+    FILE_WRITES = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8,
     FILE_RIGHTS_ABI1 = (1 << 13) - 1, // execute, write, read, make, remove
     FILE_REFER = 1 << 13,             // ABI 2
     FILE_TRUNCATE = 1 << 14,          // ABI 3
     FILE_IOCTL_DEVICE = 1 << 15,      // ABI 5
     NET_BIND_TCP = 1 << 0,            // ABI 4
-    NET_CONNECT_TCP = 1 << 1,
-    SCOPE_ABSTRACT_UNIX = 1 << 0, // ABI 6
+    SCOPE_ABSTRACT_UNIX = 1 << 0,     // ABI 6
     SCOPE_SIGNALS = 1 << 1,
 };
 
@@ -334,14 +438,65 @@ static struct landlock_ruleset landlock_rights(enum sandbox_role role, int abi)
         return r;
     }
     if (role == SANDBOX_KEEPER && abi >= 4) {
-        r.net = NET_BIND_TCP | NET_CONNECT_TCP;
+        r.net = NET_BIND_TCP;
     }
     r.scoped = abi >= 6 ? SCOPE_ABSTRACT_UNIX | SCOPE_SIGNALS : 0;
     return r;
 }
 
+// As linux/landlock.h has it: packed, because the kernel counts its bytes.
+struct landlock_beneath {
+    uint64_t allowed;
+    int32_t parent;
+} __attribute__((packed));
+
+enum { LANDLOCK_PATH_BENEATH = 1 };
+
+// What the name service, OpenSSL and libcurl read, and where the libraries are that they load. /run
+// holds what /etc/resolv.conf is a link to. What is not there is left out.
+static const char *const keeper_reads[] = {
+    "/etc",
+    "/usr/lib",
+    "/usr/local/lib",
+    "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates",
+    "/usr/share/zoneinfo",
+    "/lib",
+    "/lib64",
+    "/run/systemd/resolve",
+    "/run/resolvconf",
+    "/run/NetworkManager",
+    "/run/connman",
+};
+
+static int allow_beneath(int ruleset, int fd, uint64_t rights)
+{
+    struct landlock_beneath rule = {rights, fd};
+    return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_PATH_BENEATH, &rule, 0) == 0 ? 0
+                                                                                         : E_DENIED;
+}
+
+static int allow_keeper_files(int ruleset, int state, const struct landlock_ruleset *handled)
+{
+    int error = 0;
+    if (state >= 0) { // all but what makes devices, sockets and programs
+        uint64_t rights = FILE_READS | FILE_WRITES | (uint64_t)FILE_REFER | (uint64_t)FILE_TRUNCATE;
+        error = allow_beneath(ruleset, state, rights & handled->files);
+    }
+    for (size_t i = 0; error == 0 && i < array_len(keeper_reads); i++) {
+        int fd = open(keeper_reads[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0 && (FILE_READS & handled->files) != 0) {
+            error = allow_beneath(ruleset, fd, FILE_READS);
+        }
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+    }
+    return error;
+}
+
 // With no rule added, everything that the ruleset handles is denied.
-static int enter_landlock(enum sandbox_role role, int *abi)
+static int enter_landlock(enum sandbox_role role, int state, int *abi)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
     *abi = version > 0 ? (int)version : 0;
@@ -354,14 +509,15 @@ static int enter_landlock(enum sandbox_role role, int *abi)
     if (ruleset < 0) {
         return E_DENIED;
     }
-    long result = syscall(SYS_landlock_restrict_self, ruleset, 0);
+    int error = role == SANDBOX_KEEPER ? allow_keeper_files((int)ruleset, state, &rights) : 0;
+    long result = error == 0 ? syscall(SYS_landlock_restrict_self, ruleset, 0) : -1;
     (void)close((int)ruleset);
     return result == 0 ? 0 : E_DENIED;
 }
 
 // ---- both ---------------------------------------------------------------------------------------
 
-int os_sandbox_enter(enum sandbox_role role, struct sandbox_report *report)
+int os_sandbox_enter(enum sandbox_role role, int state, struct sandbox_report *report)
 {
     static const char *const names[2][2] = {
         [SANDBOX_WORKER] = {"worker", "worker+sanitizer"},
@@ -374,7 +530,7 @@ int os_sandbox_enter(enum sandbox_role role, struct sandbox_report *report)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         return E_DENIED;
     }
-    int error = enter_landlock(role, &report->landlock_abi);
+    int error = enter_landlock(role, state, &report->landlock_abi);
     if (error != 0) {
         return error;
     }

@@ -15,7 +15,9 @@
 
 enum sandbox_role {
     SANDBOX_WORKER, // sockets, threads, the JIT of regular expressions; no files
-    SANDBOX_KEEPER, // its channel, the control socket, memory files; no sockets of its own, no files
+    // Its channel, the control socket, memory files, threads; connections to the outside; reading
+    // what libraries need of the system (certificates, shared libraries, /etc), writing in its state directory.
+    SANDBOX_KEEPER,
 };
 
 /** What was in force afterwards. */
@@ -24,7 +26,8 @@ struct sandbox_report {
     int landlock_abi;   // 0: this kernel has none
 };
 
-/** Closes the sandbox around the whole process; there is no way out. Call it with one thread and
+/** Closes the sandbox around the whole process; there is no way out. `state`: a directory beneath which
+ * a keeper may read and write, -1: none. Call it with one thread and
  * after os_privileges_drop(); threads that begin later are inside. A kernel without one of the layers
  * is reported, not an error; a layer that is there and cannot be set is E_DENIED. */
-int os_sandbox_enter(enum sandbox_role role, struct sandbox_report *report) must_check;
+int os_sandbox_enter(enum sandbox_role role, int state, struct sandbox_report *report) must_check;

@@ -35,10 +35,12 @@
 #include "os/shared.h"
 #include "super/child.h"
 #include "super/files.h"
+#include "super/hook.h"
 #include "super/listeners.h"
+#include "super/state.h"
 
 enum {
-    FILES_PER_LOAD = 4096,  // requests the keeper may make for one configuration
+    FILES_PER_LOAD = 65536, // requests the keeper may make for one configuration
     DRAIN_GRACE_MS = 2000,  // after the drain limit, for the worker to say goodbye
     APPLY_LIMIT_MS = 30000, // for a worker to take up a configuration; one that does not hangs
     KEEPER_GOODBYE_MS = 2000,
@@ -48,9 +50,21 @@ enum {
 struct edition {
     uint32_t generation; // 0: none
     int doc;
+    int credentials; // -1: none came with it
+    uint64_t credentials_number;
     int access;
     uint64_t loaded_wall_ms;
     struct ipc_plan plan;
+};
+
+static const struct edition no_edition = {.doc = -1, .credentials = -1, .access = -1};
+
+// Credentials that came without a document, until the worker has taken them up.
+struct renewal {
+    int fd; // -1: none
+    uint64_t number;
+    bool sent;
+    uint64_t end_ms;
 };
 
 struct super {
@@ -63,6 +77,8 @@ struct super {
     struct listeners listeners;
     struct edition now;
     struct edition next;
+    struct renewal renewal;
+    struct hooks hooks;
     bool applying;
     uint64_t apply_end_ms;
     bool served; // a worker has been ready once
@@ -76,6 +92,8 @@ struct super {
     uint32_t cores;
     int counters;
     int control;
+    int state; // directory, -1: none
+    char state_path[STATE_PATH_MAX];
     char control_path[OS_ADDR_PATH_MAX];
     uint64_t started_wall_ms;
     uint64_t descriptors; // that a process may have
@@ -96,6 +114,16 @@ static struct ipc_identity identity_message(const struct os_identity *who)
     return (struct ipc_identity){who->change, who->uid, who->gid};
 }
 
+static void send_doc(struct child *to, const struct edition *e)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_doc);
+    m.u.doc.generation = e->generation;
+    m.u.doc.credentials = e->credentials_number;
+    int fds[2] = {e->doc, e->credentials};
+    child_send(to, &m, fds, e->credentials >= 0 ? 2 : 1);
+}
+
 static void start_keeper(struct super *s)
 {
     int error = child_start(&s->keeper, s->exe, os_clock_ms());
@@ -109,9 +137,23 @@ static void start_keeper(struct super *s)
     m.u.start_keeper.load = s->now.generation == 0;
     m.u.start_keeper.identity = identity_message(&s->keeper_identity);
     ipc_set_text(m.u.start_keeper.path, IPC_PATH_MAX, slice_str(s->options->path));
+    ipc_set_text(m.u.start_keeper.state, IPC_PATH_MAX, slice_str(s->state_path));
+    int fds[2];
+    unsigned count = 0;
+    m.u.start_keeper.has_control = s->control >= 0;
+    m.u.start_keeper.has_state = s->state >= 0;
+    if (s->control >= 0) {
+        fds[count++] = s->control;
+    }
+    if (s->state >= 0) {
+        fds[count++] = s->state;
+    }
     s->planned = 0;
     s->files_left = FILES_PER_LOAD;
-    child_send(&s->keeper, &m, &s->control, s->control >= 0 ? 1 : 0);
+    child_send(&s->keeper, &m, fds, count);
+    if (s->now.generation != 0) {
+        send_doc(&s->keeper, &s->now);
+    }
 }
 
 static void send_listener(struct super *s, uint32_t index)
@@ -123,14 +165,6 @@ static void send_listener(struct super *s, uint32_t index)
     m.u.listener.backlog = l->backlog;
     m.u.listener.addr = l->bound;
     child_send(&s->worker, &m, &l->fd, 1);
-}
-
-static void send_doc(struct super *s, const struct edition *e)
-{
-    struct ipc_message m;
-    ipc_init(&m, IPC_doc);
-    m.u.doc.generation = e->generation;
-    child_send(&s->worker, &m, &e->doc, 1);
 }
 
 static void start_worker(struct super *s)
@@ -156,7 +190,7 @@ static void start_worker(struct super *s)
             send_listener(s, i);
         }
     }
-    send_doc(s, &s->now);
+    send_doc(&s->worker, &s->now);
 }
 
 // ---- editions -----------------------------------------------------------------------------------
@@ -166,10 +200,13 @@ static void edition_close(struct edition *e)
     if (e->doc >= 0) {
         (void)close(e->doc);
     }
+    if (e->credentials >= 0) {
+        (void)close(e->credentials);
+    }
     if (e->access > STDERR_FILENO) {
         (void)close(e->access);
     }
-    *e = (struct edition){.doc = -1, .access = -1};
+    *e = no_edition;
 }
 
 static void tell_keeper(struct super *s, int error, uint32_t generation, struct slice why)
@@ -212,7 +249,7 @@ static void commit_next(struct super *s)
     listeners_commit(&s->listeners);
     edition_close(&s->now);
     s->now = s->next;
-    s->next = (struct edition){.doc = -1, .access = -1};
+    s->next = no_edition;
     s->now.loaded_wall_ms = os_clock_wall_ms();
     s->applying = false;
     log_set_level((enum log_level)s->now.plan.log_level);
@@ -281,7 +318,7 @@ static void put_first_in_force(struct super *s)
 {
     listeners_commit(&s->listeners);
     s->now = s->next;
-    s->next = (struct edition){.doc = -1, .access = -1};
+    s->next = no_edition;
     s->now.loaded_wall_ms = os_clock_wall_ms();
     log_set_level((enum log_level)s->now.plan.log_level);
     start_worker(s);
@@ -305,6 +342,8 @@ static void on_plan(struct super *s, const struct ipc_plan *plan, struct ipc_fds
     s->next = (struct edition){
         .generation = s->now.generation + 1,
         .doc = fds->fd[0],
+        .credentials = fds->count > 1 ? fds->fd[1] : -1,
+        .credentials_number = plan->credentials,
         .access = -1,
         .plan = *plan,
     };
@@ -336,7 +375,76 @@ static void on_plan(struct super *s, const struct ipc_plan *plan, struct ipc_fds
             send_listener(s, i);
         }
     }
-    send_doc(s, &s->next);
+    send_doc(&s->worker, &s->next);
+}
+
+// ---- credentials --------------------------------------------------------------------------------
+// Those that came without a document are given to the worker and become the edition's when it says
+// that it uses them. Should it die of them, the next one gets what was in force before.
+
+static void tell_in_force(struct super *s, uint64_t number, int error, const char *why)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_in_force);
+    m.u.in_force.number = number;
+    m.u.in_force.error = error;
+    ipc_set_text(m.u.in_force.text, IPC_TEXT_MAX, slice_str(why));
+    child_send(&s->keeper, &m, NULL, 0);
+}
+
+static void send_renewal(struct super *s)
+{
+    struct renewal *r = &s->renewal;
+    if (r->fd < 0 || r->sent || !s->worker.ready || s->applying) {
+        return;
+    }
+    struct ipc_message m;
+    ipc_init(&m, IPC_credentials);
+    m.u.credentials.number = r->number;
+    child_send(&s->worker, &m, &r->fd, 1);
+    r->sent = true;
+    r->end_ms = os_clock_ms() + APPLY_LIMIT_MS;
+}
+
+static void drop_renewal(struct super *s, int error, const char *why)
+{
+    if (s->renewal.fd < 0) {
+        return;
+    }
+    (void)close(s->renewal.fd);
+    uint64_t number = s->renewal.number;
+    s->renewal = (struct renewal){.fd = -1};
+    tell_in_force(s, number, error, why);
+}
+
+static void on_credentials(struct super *s, uint64_t number, struct ipc_fds *fds)
+{
+    if (s->now.generation == 0 || s->applying || s->draining) {
+        tell_in_force(s, number, E_AGAIN, "not now");
+        return;
+    }
+    drop_renewal(s, E_AGAIN, "newer ones came");
+    s->renewal = (struct renewal){.fd = fds->fd[0], .number = number};
+    fds->count = 0;
+    send_renewal(s);
+}
+
+static void on_in_force(struct super *s, const struct ipc_in_force *r)
+{
+    if (s->renewal.fd < 0 || !s->renewal.sent || r->number != s->renewal.number) {
+        return;
+    }
+    if (r->error != 0) {
+        drop_renewal(s, r->error, r->text);
+        return;
+    }
+    if (s->now.credentials >= 0) {
+        (void)close(s->now.credentials);
+    }
+    s->now.credentials = s->renewal.fd;
+    s->now.credentials_number = r->number;
+    s->renewal = (struct renewal){.fd = -1};
+    tell_in_force(s, r->number, 0, "");
 }
 
 // ---- what the keeper says -----------------------------------------------------------------------
@@ -408,6 +516,20 @@ static void reopen_logs(struct super *s)
     send_logs(s, &s->now);
 }
 
+static void on_hook_request(struct super *s, const struct ipc_hook_request *r)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_hook);
+    struct text why = text_on(m.u.hook.text, IPC_TEXT_MAX - 1);
+    int error = s->draining ? E_DRAINING
+                            : hooks_start(&s->hooks, r, &s->keeper_identity, os_clock_ms(), &why);
+    if (error != 0) {
+        m.u.hook.number = r->number;
+        m.u.hook.error = error;
+        child_send(&s->keeper, &m, NULL, 0);
+    }
+}
+
 static void on_keeper(struct super *s, const struct ipc_message *m, struct ipc_fds *fds)
 {
     switch (m->type) {
@@ -436,6 +558,12 @@ static void on_keeper(struct super *s, const struct ipc_message *m, struct ipc_f
             log_line(LOG_ERROR, "reload refused: the configuration has errors; generation %u stays",
                      s->now.generation);
         }
+        break;
+    case IPC_credentials:
+        on_credentials(s, m->u.credentials.number, fds);
+        break;
+    case IPC_hook_request:
+        on_hook_request(s, &m->u.hook_request);
         break;
     case IPC_status_request:
         on_status_request(s);
@@ -483,6 +611,7 @@ static void on_first_result(struct super *s, const struct ipc_result *r)
     listeners_tell(&s->listeners);
     if (s->served) {
         log_line(LOG_INFO, "worker: serving again pid=%d", s->worker.pid);
+        send_renewal(s);
         return;
     }
     s->served = true;
@@ -500,6 +629,9 @@ static void on_worker_gone(struct super *s)
 {
     if (s->applying && s->served) {
         undo_next(s, E_INTERNAL, SLICE("the worker died; the old configuration stays"));
+    }
+    if (s->renewal.sent) {
+        drop_renewal(s, E_INTERNAL, "the worker died; the credentials before stay");
     }
     int64_t delay = child_died(&s->worker, os_clock_ms());
     if (s->draining) {
@@ -530,6 +662,14 @@ static void on_worker(struct super *s, const struct ipc_message *m)
 {
     if (m->type == IPC_death) {
         on_death(s, &m->u.death);
+        return;
+    }
+    if (m->type == IPC_in_force) {
+        on_in_force(s, &m->u.in_force);
+        return;
+    }
+    if (m->type == IPC_want) {
+        child_send(&s->keeper, m, NULL, 0);
         return;
     }
     const struct ipc_result *r = &m->u.result;
@@ -672,6 +812,12 @@ static void reap(struct super *s)
         if (pid <= 0) {
             return;
         }
+        struct ipc_message m;
+        ipc_init(&m, IPC_hook);
+        if (hooks_ended(&s->hooks, pid, status, &m.u.hook)) {
+            child_send(&s->keeper, &m, NULL, 0);
+            continue;
+        }
         struct child *c = pid == s->keeper.pid   ? &s->keeper
                           : pid == s->worker.pid ? &s->worker
                                                  : NULL;
@@ -704,12 +850,13 @@ static void take_signals(struct super *s)
 }
 
 // Milliseconds until something is due, -1 when nothing is.
-static int next_due(const struct super *s, uint64_t now)
+static int next_due(struct super *s, uint64_t now)
 {
-    uint64_t due = UINT64_MAX;
+    uint64_t due = hooks_expire(&s->hooks, now);
     due = s->worker.restart_at_ms != 0 ? num_min_u64(due, s->worker.restart_at_ms) : due;
     due = s->keeper.restart_at_ms != 0 ? num_min_u64(due, s->keeper.restart_at_ms) : due;
     due = s->draining ? num_min_u64(due, s->drain_end_ms) : due;
+    due = s->renewal.sent ? num_min_u64(due, s->renewal.end_ms) : due;
     due = s->applying ? num_min_u64(due, s->apply_end_ms) : due;
     if (due == UINT64_MAX) {
         return -1;
@@ -725,11 +872,12 @@ static void on_time(struct super *s)
         s->exit_code = SUPER_EXIT_OK;
         return;
     }
-    if (s->applying && now >= s->apply_end_ms) {
+    if ((s->applying && now >= s->apply_end_ms) || (s->renewal.sent && now >= s->renewal.end_ms)) {
         log_line(LOG_ERROR,
                  "worker: hangs: it has not taken up the configuration in %d s, ending it",
                  APPLY_LIMIT_MS / 1000);
         s->apply_end_ms = UINT64_MAX;
+        s->renewal.end_ms = UINT64_MAX;
         child_kill(&s->worker);
     }
     if (!s->draining && s->worker.restart_at_ms != 0 && now >= s->worker.restart_at_ms) {
@@ -742,17 +890,26 @@ static void on_time(struct super *s)
 
 static void turn(struct super *s)
 {
-    struct pollfd p[3] = {
+    struct pollfd p[3 + HOOKS_MAX] = {
         {.fd = s->signals, .events = POLLIN},
         {.fd = s->worker.channel, .events = POLLIN},
         {.fd = s->keeper.channel, .events = POLLIN},
     };
+    for (size_t i = 0; i < HOOKS_MAX; i++) {
+        const struct hook *h = &s->hooks.at[i];
+        p[3 + i] = (struct pollfd){.fd = h->pid != 0 ? h->output : -1, .events = POLLIN};
+    }
     int n = poll(p, array_len(p), next_due(s, os_clock_ms()));
     if (n > 0 && p[1].revents != 0 && p[1].fd == s->worker.channel) {
         take_message(s, &s->worker);
     }
     if (n > 0 && p[2].revents != 0 && p[2].fd == s->keeper.channel) {
         take_message(s, &s->keeper);
+    }
+    for (size_t i = 0; n > 0 && i < HOOKS_MAX; i++) {
+        if (p[3 + i].revents != 0) {
+            hooks_read(&s->hooks.at[i]);
+        }
     }
     if (n > 0 && p[0].revents != 0) {
         take_signals(s);
@@ -787,6 +944,26 @@ static bool hold_low_descriptors(void)
     return fd >= 0; // one is left open on purpose when it is descriptor 3
 }
 
+// Without it everything works, but nothing that the keeper gets or makes outlives the edge; the
+// keeper says so when there is something to keep.
+static void open_state(struct super *s)
+{
+    char buffer[IPC_TEXT_MAX];
+    struct text why = text_on(buffer, sizeof buffer);
+    if (s->options->state == NULL) {
+        super_state_default(s->state_path);
+    } else {
+        ipc_set_text(s->state_path, sizeof s->state_path, slice_str(s->options->state));
+    }
+    if (s->state_path[0] == '\0') {
+        return;
+    }
+    s->state = state_open(s->state_path, &s->keeper_identity, &why);
+    if (s->state < 0) {
+        log_line(LOG_WARN, "no state directory: %.*s", (int)why.len, why.ptr);
+    }
+}
+
 static bool begin(struct super *s)
 {
     if (!hold_low_descriptors()) {
@@ -806,6 +983,7 @@ static bool begin(struct super *s)
         return false;
     }
     s->descriptors = os_raise_descriptors();
+    open_state(s);
     return true;
 }
 
@@ -829,6 +1007,7 @@ static void end_keeper(struct super *s)
 
 static void end(struct super *s)
 {
+    hooks_kill(&s->hooks);
     if (s->worker.pid > 0) {
         child_kill(&s->worker);
         (void)waitpid(s->worker.pid, NULL, 0);
@@ -849,10 +1028,12 @@ int super_run(const struct super_options *options)
     *s = (struct super){
         .options = options,
         .exit_code = RUNNING,
-        .now = {.doc = -1, .access = -1},
-        .next = {.doc = -1, .access = -1},
+        .now = no_edition,
+        .next = no_edition,
+        .renewal = {.fd = -1},
         .counters = -1,
         .control = -1,
+        .state = -1,
         .started_wall_ms = os_clock_wall_ms(),
     };
     panic_install("supervisor");

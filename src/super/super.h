@@ -13,6 +13,7 @@
 struct super_options {
     const char *path;  // main configuration file as the user named it
     struct slice text; // its bytes when it is built in and not in a file; .ptr NULL otherwise
+    const char *state; // the state directory; NULL: where it usually is, "": none
     /** Called once, when the edge serves for the first time, after the addresses were printed. May be
      * NULL. */
     void (*on_serving)(void);

@@ -135,7 +135,7 @@ static int open_traffic(struct worker *w)
 static int close_sandbox(void)
 {
     struct sandbox_report report;
-    int error = os_sandbox_enter(SANDBOX_WORKER, &report);
+    int error = os_sandbox_enter(SANDBOX_WORKER, -1, &report);
     if (error != 0) {
         log_line(LOG_ERROR, "worker: the sandbox cannot be closed: %s", error_text(error));
         return error;

@@ -87,7 +87,7 @@ class Edge:
         self.forgiven = 0
         self.nofile = nofile
         self.stdout = stdout
-        self.env = {**environment(), **(env or {})}
+        self.env = {**environment(), "ADIT_STATE": self.dir + "/state", **(env or {})}
         self.lines = []
         self.addresses = []
         self.schemes = []

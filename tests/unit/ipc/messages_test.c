@@ -54,7 +54,8 @@ static void length_and_descriptors_must_fit_the_table(void)
     CHECK(ipc_check(&m, len - 1, 1, IPC_KEEPER) == E_INVALID);
     CHECK(ipc_check(&m, len + 1, 1, IPC_KEEPER) == E_INVALID);
     CHECK(ipc_check(&m, len, 0, IPC_KEEPER) == E_INVALID);
-    CHECK(ipc_check(&m, len, 2, IPC_KEEPER) == E_INVALID);
+    CHECK(ipc_check(&m, len, 2, IPC_KEEPER) == 0);
+    CHECK(ipc_check(&m, len, 3, IPC_KEEPER) == E_INVALID);
     m.type = IPC_TYPE_COUNT;
     CHECK(ipc_check(&m, len, 1, IPC_KEEPER) == E_INVALID);
     m.type = IPC_none;
@@ -72,6 +73,31 @@ static void a_text_without_its_end_is_refused(void)
     ipc_init(&m, IPC_death);
     memset(m.u.death.text, 'a', sizeof m.u.death.text);
     CHECK(ipc_check(&m, sizeof m.u.death, 0, IPC_WORKER) == E_INVALID);
+}
+
+static void messages_about_certificates(void)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_credentials);
+    CHECK(ipc_check(&m, sizeof m.u.credentials, 1, IPC_KEEPER) == 0);
+    CHECK(ipc_check(&m, sizeof m.u.credentials, 0, IPC_KEEPER) == E_INVALID);
+    CHECK(ipc_check(&m, sizeof m.u.credentials, 1, IPC_WORKER) == E_INVALID);
+    ipc_init(&m, IPC_want);
+    CHECK(ipc_check(&m, sizeof m.u.want, 0, IPC_WORKER) == 0);
+    CHECK(ipc_check(&m, sizeof m.u.want, 0, IPC_KEEPER) == E_INVALID);
+    memset(m.u.want.name, 'a', sizeof m.u.want.name);
+    CHECK(ipc_check(&m, sizeof m.u.want, 0, IPC_WORKER) == E_INVALID);
+    ipc_init(&m, IPC_hook_request);
+    CHECK(ipc_check(&m, sizeof m.u.hook_request, 0, IPC_KEEPER) == 0);
+    CHECK(ipc_check(&m, sizeof m.u.hook_request, 0, IPC_WORKER) == E_INVALID);
+    memset(m.u.hook_request.value, 'a', sizeof m.u.hook_request.value);
+    CHECK(ipc_check(&m, sizeof m.u.hook_request, 0, IPC_KEEPER) == E_INVALID);
+    ipc_init(&m, IPC_hook);
+    memset(m.u.hook.text, 'a', sizeof m.u.hook.text);
+    CHECK(ipc_check(&m, sizeof m.u.hook, 0, IPC_SUPERVISOR) == E_INVALID);
+    ipc_init(&m, IPC_in_force);
+    memset(m.u.in_force.text, 'a', sizeof m.u.in_force.text);
+    CHECK(ipc_check(&m, sizeof m.u.in_force, 0, IPC_WORKER) == E_INVALID);
 }
 
 static void an_address_must_be_one(void)
@@ -122,4 +148,5 @@ static void texts_are_cut_to_their_field(void)
 
 TAP_MAIN(a_message_with_a_descriptor_arrives, only_its_sender_may_send_a_type,
          length_and_descriptors_must_fit_the_table, a_text_without_its_end_is_refused,
-         an_address_must_be_one, refused_packets_leave_no_descriptor, texts_are_cut_to_their_field)
+         messages_about_certificates, an_address_must_be_one, refused_packets_leave_no_descriptor,
+         texts_are_cut_to_their_field)

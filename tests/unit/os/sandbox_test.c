@@ -35,6 +35,8 @@ static bool measures_coverage(void)
 
 enum { KILLED = 1000, REFUSED = 1, DONE = 0 };
 
+static int state_dir = -1;
+
 typedef int act_fn(void);
 
 // Runs `act` in a child inside the sandbox: DONE, REFUSED or KILLED.
@@ -45,7 +47,7 @@ static int inside(enum sandbox_role role, act_fn *act)
     if (child == 0) {
         (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
         struct sandbox_report report;
-        if (os_sandbox_enter(role, &report) != 0) {
+        if (os_sandbox_enter(role, state_dir, &report) != 0) {
             _exit(99);
         }
         _exit(act());
@@ -70,6 +72,44 @@ static int try_nothing(void)
 static int try_open(void)
 {
     return result_of(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+}
+static int try_open_home(void)
+{
+    return result_of(open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+}
+static int try_state(void)
+{
+    int fd = openat(state_dir, "a", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, "x", 1) != 1 || renameat(state_dir, "a", state_dir, "b") != 0 ||
+        mkdirat(state_dir, "c", 0700) != 0 || unlinkat(state_dir, "b", 0) != 0 ||
+        unlinkat(state_dir, "c", AT_REMOVEDIR) != 0) {
+        return REFUSED;
+    }
+    return result_of(close(fd));
+}
+static int try_out_of_state(void)
+{
+    return result_of(
+        openat(state_dir, "../adit-sandbox-test", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+static int try_library(void)
+{
+    int fd = open("/lib/x86_64-linux-gnu/libc.so.6", O_RDONLY | O_CLOEXEC);
+    void *at = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+    return at == MAP_FAILED ? REFUSED : DONE;
+}
+static int try_connect(void)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(1)};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return fd >= 0 && (connect(fd, (struct sockaddr *)&to, sizeof to) == 0 || errno == ECONNREFUSED)
+               ? DONE
+               : REFUSED;
+}
+static int try_unix(void)
+{
+    return result_of(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 }
 static int try_create(void)
 {
@@ -174,9 +214,15 @@ struct trial {
 
 static const struct trial trials[] = {
     {"nothing", try_nothing, DONE, DONE, DONE},
-    {"open", try_open, REFUSED, REFUSED, DONE},
+    {"open in /etc", try_open, REFUSED, DONE, DONE},
+    {"open elsewhere", try_open_home, REFUSED, REFUSED, DONE},
+    {"state directory", try_state, REFUSED, DONE, -1},
+    {"beside the state directory", try_out_of_state, REFUSED, REFUSED, REFUSED},
+    {"library", try_library, REFUSED, DONE, DONE},
+    {"connect", try_connect, DONE, DONE, DONE},
+    {"unix socket", try_unix, DONE, REFUSED, -1},
     {"create", try_create, REFUSED, REFUSED, REFUSED},
-    {"stat", try_stat, REFUSED, REFUSED, -1},
+    {"stat", try_stat, REFUSED, DONE, -1},
     {"exec", try_exec, KILLED, KILLED, REFUSED},
     {"execveat", try_execveat, KILLED, KILLED, KILLED},
     {"fork", try_fork, KILLED, KILLED, -1},
@@ -186,11 +232,11 @@ static const struct trial trials[] = {
     {"bpf", try_bpf, KILLED, KILLED, KILLED},
     {"kill", try_kill_parent, REFUSED, REFUSED, -1},
     {"listen", try_listen, KILLED, KILLED, KILLED},
-    {"tcp", try_tcp, DONE, REFUSED, -1},
-    {"udp6", try_udp6, DONE, REFUSED, -1},
+    {"tcp", try_tcp, DONE, DONE, -1},
+    {"udp6", try_udp6, DONE, DONE, -1},
     {"netlink", try_netlink, REFUSED, REFUSED, -1},
     {"raw socket", try_raw, REFUSED, REFUSED, -1},
-    {"thread", try_thread, DONE, REFUSED, -1},
+    {"thread", try_thread, DONE, DONE, -1},
     {"executable memory", try_executable_memory, DONE, REFUSED, -1},
     {"memory", try_memory, DONE, DONE, DONE},
     {"memory file", try_memfd, REFUSED, DONE, -1},
@@ -215,17 +261,24 @@ static void the_worker_can_do_its_work_and_no_more(void)
 
 static void the_keeper_can_do_its_work_and_no_more(void)
 {
+    char path[] = "/tmp/adit-sandbox-XXXXXX";
+    REQUIRE(mkdtemp(path) != NULL);
+    state_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    REQUIRE(state_dir >= 0);
     for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
         int want = WIDE ? trials[i].wide : trials[i].keeper;
         CHECK(want < 0 || measures_coverage() || !unlike(&trials[i], SANDBOX_KEEPER, want));
     }
+    (void)close(state_dir);
+    state_dir = -1;
+    CHECK(rmdir(path) == 0);
 }
 
 static int try_report(void)
 {
     struct sandbox_report report;
     // Once more inside: the kernel stacks filters, and the report says what this one is.
-    return WIDE || os_sandbox_enter(SANDBOX_WORKER, &report) != 0 ? DONE : REFUSED;
+    return WIDE || os_sandbox_enter(SANDBOX_WORKER, -1, &report) != 0 ? DONE : REFUSED;
 }
 
 static void it_cannot_be_entered_twice(void)
