@@ -142,6 +142,7 @@ struct ipc_plan {
 struct ipc_listener {
     uint32_t index; // stays the same as long as the listener is open
     uint32_t backlog;
+    uint32_t secure; // 1: clients speak TLS
     struct os_addr addr;
 };
 

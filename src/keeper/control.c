@@ -67,9 +67,9 @@ static json_t *take_listeners(struct keeper *k, uint32_t count)
         char buffer[OS_ADDR_TEXT_MAX];
         struct text t = text_on(buffer, sizeof buffer);
         os_addr_text(&m.u.listener.addr, &t);
-        (void)json_array_append_new(all,
-                                    json_pack("{s:o, s:i}", "address", text_value(text_slice(&t)),
-                                              "backlog", (int)m.u.listener.backlog));
+        (void)json_array_append_new(
+            all, json_pack("{s:o, s:i, s:b}", "address", text_value(text_slice(&t)), "backlog",
+                           (int)m.u.listener.backlog, "tls", (int)m.u.listener.secure));
     }
     return all;
 }

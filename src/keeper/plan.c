@@ -13,14 +13,16 @@
 #include "obs/log.h"
 #include "os/addr.h"
 #include "os/memfd.h"
+#include "tls/plan.h"
 
 #include "keeper/keeper_int.h"
 
 enum {
-    DEFAULT_BACKLOG = 4096,
     DEFAULT_CONNECTIONS = 65536,
     DEFAULT_DRAIN_MS = 30000,
 };
+
+static_assert((int)TLS_PLAN_LISTENERS_MAX == (int)IPC_LISTENERS_MAX, "the check bounds them");
 
 static const uint64_t default_memory = UINT64_C(1) << 30;
 
@@ -37,52 +39,26 @@ static bool parse_listen(struct slice text, struct os_addr *out)
     return true;
 }
 
-static int send_listener(struct keeper *k, uint32_t index, struct conf_node node)
+static int send_listener(struct keeper *k, uint32_t index, const struct tls_plan_listener *l)
 {
-    struct conf_node at = conf_kind_of(node) == CONF_MAP ? conf_get(node, "at") : node;
-    struct conf_node backlog =
-        conf_kind_of(node) == CONF_MAP ? conf_get(node, "backlog") : (struct conf_node){0};
     struct ipc_message m;
     ipc_init(&m, IPC_listener);
     m.u.listener.index = index;
-    m.u.listener.backlog = (uint32_t)conf_int(backlog, DEFAULT_BACKLOG);
-    if (!parse_listen(conf_text(at), &m.u.listener.addr)) {
+    m.u.listener.backlog = l->backlog;
+    m.u.listener.secure = l->tls;
+    if (!parse_listen(l->address, &m.u.listener.addr)) {
         return E_CONFIG;
     }
     return keeper_send(k, &m, NULL, 0);
 }
 
-static int send_default_listener(struct keeper *k)
+static int send_listeners(struct keeper *k, struct conf_node root, uint32_t *count)
 {
-    struct ipc_message m;
-    ipc_init(&m, IPC_listener);
-    m.u.listener.backlog = DEFAULT_BACKLOG;
-    ensure(parse_listen(SLICE("[::]:8080"), &m.u.listener.addr));
-    return keeper_send(k, &m, NULL, 0);
-}
-
-static int send_listeners(struct keeper *k, struct conf_node listen, uint32_t *count,
-                          struct text *why)
-{
-    if (!conf_exists(listen)) {
-        *count = 1;
-        return send_default_listener(k);
-    }
-    if (conf_kind_of(listen) != CONF_LIST) {
-        *count = 1;
-        return send_listener(k, 0, listen);
-    }
-    *count = conf_count(listen);
-    if (*count > IPC_LISTENERS_MAX) {
-        text_printf(why, "listen: at most %d listeners", IPC_LISTENERS_MAX);
-        return E_CONFIG;
-    }
-    uint32_t index = 0;
+    struct tls_plan_listener listeners[TLS_PLAN_LISTENERS_MAX];
     int error = 0;
-    conf_each(node, listen)
-    {
-        error = error == 0 ? send_listener(k, index, node) : error;
-        index++;
+    *count = tls_plan_listeners(root, listeners);
+    for (uint32_t i = 0; error == 0 && i < *count; i++) {
+        error = send_listener(k, i, &listeners[i]);
     }
     return error;
 }
@@ -157,7 +133,7 @@ int keeper_plan_send(struct keeper *k, const struct conf_doc *doc, struct text *
     struct conf_node root = conf_root(doc);
     struct ipc_message m;
     ipc_init(&m, IPC_plan);
-    int error = send_listeners(k, conf_get(root, "listen"), &m.u.plan.listeners, why);
+    int error = send_listeners(k, root, &m.u.plan.listeners);
     if (error == 0) {
         error = fill_plan(&m.u.plan, root, why);
     }

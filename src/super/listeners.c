@@ -5,6 +5,7 @@
 
 #include "super/listeners.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,18 +16,18 @@
 
 enum { LOW_PORTS_END = 1024 };
 
-static struct listener *find(struct listeners *ls, const struct os_addr *asked)
+static struct listener *find(struct listeners *ls, const struct os_addr *asked, bool secure)
 {
     for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
         struct listener *l = &ls->at[i];
         // Two that ask for any port are two listeners.
-        if (l->used && !l->wanted && os_addr_eq(&l->asked, asked)) {
+        if (l->used && !l->wanted && l->secure == secure && os_addr_eq(&l->asked, asked)) {
             return l;
         }
     }
     for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
         struct listener *l = &ls->at[i];
-        if (l->used && !l->wanted && os_addr_eq(&l->bound, asked)) {
+        if (l->used && !l->wanted && l->secure == secure && os_addr_eq(&l->bound, asked)) {
             return l;
         }
     }
@@ -62,7 +63,8 @@ static void explain(const struct os_addr *addr, int error, struct text *why)
             text_printf(why,
                         "ports below 1024 need a privilege; start as root, or allow it once with "
                         "`setcap cap_net_bind_service=+ep` on the program or "
-                        "`sysctl net.ipv4.ip_unprivileged_port_start=%u`",
+                        "`sysctl net.ipv4.ip_unprivileged_port_start=%u`, or listen elsewhere: "
+                        "listen: [\":8080\", {at: \":8443\", tls: on}]",
                         addr->port);
         } else {
             text_str(why, "permission denied");
@@ -79,10 +81,21 @@ static void explain(const struct os_addr *addr, int error, struct text *why)
     }
 }
 
-static int open_one(struct listener *l, const struct ipc_listener *wanted)
+// A port that is to speak TLS from now on, or no longer: a listener of its own on the same socket.
+static int open_socket(struct listeners *ls, const struct ipc_listener *wanted)
 {
-    struct os_listen how = {.addr = wanted->addr, .backlog = (int)wanted->backlog};
-    int fd = os_listen_open(&how);
+    const struct listener *other = find(ls, &wanted->addr, wanted->secure == 0);
+    if (other != NULL) {
+        int fd = fcntl(other->fd, F_DUPFD_CLOEXEC, 0);
+        return fd >= 0 ? fd : E_NO_DESCRIPTORS;
+    }
+    const struct os_listen how = {.addr = wanted->addr, .backlog = (int)wanted->backlog};
+    return os_listen_open(&how);
+}
+
+static int open_one(struct listeners *ls, struct listener *l, const struct ipc_listener *wanted)
+{
+    int fd = open_socket(ls, wanted);
     if (fd < 0) {
         return fd;
     }
@@ -90,6 +103,7 @@ static int open_one(struct listener *l, const struct ipc_listener *wanted)
         .used = true,
         .fresh = true,
         .wanted = true,
+        .secure = wanted->secure != 0,
         .fd = fd,
         .backlog = wanted->backlog,
         .asked = wanted->addr,
@@ -111,15 +125,21 @@ int listeners_try(struct listeners *ls, const struct ipc_listener *wanted, uint3
         ensure(!ls->at[i].fresh);
         ls->at[i].wanted = false;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        struct listener *l = find(ls, &wanted[i].addr);
+    bool there[IPC_LISTENERS_MAX + 1] = {false};
+    for (uint32_t i = 0; i < count && i <= IPC_LISTENERS_MAX; i++) {
+        struct listener *l = find(ls, &wanted[i].addr, wanted[i].secure != 0);
         if (l != NULL) {
             l->wanted = true;
             l->asked_next = wanted[i].addr;
+            there[i] = true;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (i <= IPC_LISTENERS_MAX && there[i]) {
             continue;
         }
-        l = find_free(ls);
-        int error = l != NULL ? open_one(l, &wanted[i]) : E_TOO_LARGE;
+        struct listener *l = find_free(ls);
+        int error = l != NULL ? open_one(ls, l, &wanted[i]) : E_TOO_LARGE;
         if (error != 0) {
             explain(&wanted[i].addr, error, why);
             listeners_undo(ls);
@@ -129,11 +149,18 @@ int listeners_try(struct listeners *ls, const struct ipc_listener *wanted, uint3
     return 0;
 }
 
-static void close_one(struct listener *l)
+static void close_one(struct listeners *ls, struct listener *l)
 {
+    const struct os_addr bound = l->bound;
+    bool shared = false; // with one that took the socket over
     (void)close(l->fd);
-    os_listen_remove(&l->bound);
     *l = (struct listener){.fd = -1};
+    for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        shared = shared || (ls->at[i].used && os_addr_eq(&ls->at[i].bound, &bound));
+    }
+    if (!shared) {
+        os_listen_remove(&bound);
+    }
 }
 
 void listeners_commit(struct listeners *ls)
@@ -141,7 +168,7 @@ void listeners_commit(struct listeners *ls)
     for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
         struct listener *l = &ls->at[i];
         if (l->used && !l->wanted) {
-            close_one(l);
+            close_one(ls, l);
         }
         l->asked = l->asked_next;
         l->fresh = false;
@@ -153,7 +180,7 @@ void listeners_undo(struct listeners *ls)
     for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
         struct listener *l = &ls->at[i];
         if (l->fresh) {
-            close_one(l);
+            close_one(ls, l);
         }
         l->wanted = l->used;
     }
@@ -163,7 +190,7 @@ void listeners_close(struct listeners *ls)
 {
     for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
         if (ls->at[i].used) {
-            close_one(&ls->at[i]);
+            close_one(ls, &ls->at[i]);
         }
     }
 }
@@ -185,7 +212,9 @@ void listeners_tell(struct listeners *ls)
         l->told = true;
         char buffer[OS_ADDR_TEXT_MAX + 64];
         struct text t = text_on(buffer, sizeof buffer);
-        text_str(&t, l->bound.kind == OS_ADDR_UNIX ? "listening on " : "listening on http://");
+        text_str(&t, l->bound.kind == OS_ADDR_UNIX ? "listening on "
+                     : l->secure                   ? "listening on https://"
+                                                   : "listening on http://");
         if (is_any(&l->bound)) {
             text_printf(&t, "localhost:%u (every address)", l->bound.port);
         } else {

@@ -163,6 +163,7 @@ static void send_listener(struct super *s, uint32_t index)
     ipc_init(&m, IPC_listener);
     m.u.listener.index = index;
     m.u.listener.backlog = l->backlog;
+    m.u.listener.secure = l->secure;
     m.u.listener.addr = l->bound;
     child_send(&s->worker, &m, &l->fd, 1);
 }
@@ -495,6 +496,7 @@ static void on_status_request(struct super *s)
         ipc_init(&m, IPC_listener);
         m.u.listener.index = i;
         m.u.listener.backlog = l->backlog;
+        m.u.listener.secure = l->secure;
         m.u.listener.addr = l->bound;
         child_send(&s->keeper, &m, NULL, 0);
     }

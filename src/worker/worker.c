@@ -40,6 +40,7 @@ enum { DRAIN_LOOK_MS = 20, EXIT_START = 1 };
 struct worker_listener {
     bool used;
     bool open; // the cores listen on it
+    bool secure;
     int fd;
     struct os_addr addr;
 };
@@ -212,8 +213,8 @@ static bool on_listener(struct worker *w, const struct ipc_listener *m, struct i
     if (fds->count != 1 || m->index >= IPC_LISTENERS_MAX || w->listeners[m->index].used) {
         return false;
     }
-    w->listeners[m->index] =
-        (struct worker_listener){.used = true, .fd = fds->fd[0], .addr = m->addr};
+    w->listeners[m->index] = (struct worker_listener){
+        .used = true, .secure = m->secure != 0, .fd = fds->fd[0], .addr = m->addr};
     fds->count = 0;
     return true; // opened when the document that comes next is in force
 }

@@ -87,4 +87,17 @@ static void off_is_off(void)
     CHECK_EQ_INT(supervisor.plan.access, IPC_ACCESS_STDERR);
 }
 
-TAP_MAIN(nothing_said_is_the_default, all_of_it_said, off_is_off)
+static void listeners_speak_tls(void)
+{
+    CHECK_EQ_INT(plan_of("sites: {a.example.com: {proxy: 3000}}\n"), 0);
+    CHECK_EQ_INT(supervisor.plan.listeners, 2);
+    CHECK_EQ_INT(supervisor.at[0].addr.port, 80);
+    CHECK_EQ_INT(supervisor.at[0].secure, 0);
+    CHECK_EQ_INT(supervisor.at[1].addr.port, 443);
+    CHECK_EQ_INT(supervisor.at[1].secure, 1);
+    CHECK_EQ_INT(plan_of("listen: {at: 8443, tls: on}\nsites: {a.example.com: {proxy: 3000}}\n"),
+                 0);
+    CHECK_EQ_INT(supervisor.at[0].secure, 1);
+}
+
+TAP_MAIN(listeners_speak_tls, nothing_said_is_the_default, all_of_it_said, off_is_off)
