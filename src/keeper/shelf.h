@@ -17,7 +17,8 @@ enum { SHELF_PATH_MAX = 512, SHELF_KEY = 0600, SHELF_PUBLIC = 0644 };
 
 /** The bytes of a file, on `a`. `dir`: the state directory, -1: nothing is ever found. 0,
  * E_NOT_FOUND, E_TOO_LARGE, ... */
-int shelf_read(int dir, const char *path, size_t max, struct arena *a, struct slice *out) must_check;
+int shelf_read(int dir, const char *path, size_t max, struct arena *a, struct slice *out)
+    must_check;
 /** Writes a file, with the folders above it. 0, or why it could not be kept. */
 int shelf_write(int dir, const char *path, struct slice bytes, unsigned mode) must_check;
 /** Puts a file in the place of another one of its folder. */

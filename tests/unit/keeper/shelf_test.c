@@ -42,7 +42,8 @@ static void what_is_written_is_read(void)
     CHECK_EQ_INT(st.st_mode & 0777, 0600);
     CHECK(fstatat(dir, "certificates", &st, 0) == 0);
     CHECK(S_ISDIR(st.st_mode));
-    CHECK_EQ_INT(shelf_replace(dir, "certificates/a.test/key.pem", "certificates/a.test/old.pem"), 0);
+    CHECK_EQ_INT(shelf_replace(dir, "certificates/a.test/key.pem", "certificates/a.test/old.pem"),
+                 0);
     int names = 0;
     shelf_names(dir, "certificates/a.test", count_name, &names);
     CHECK_EQ_INT(names, 1);
