@@ -86,8 +86,8 @@ static void describe(const void *object, struct text *out)
     const struct h1_conn *c = object;
     text_printf(out, "h1 connection %llu %s fd=%d rx=%u/%u tx=%u/%u dead=%d out=%zu\n",
                 (unsigned long long)c->peer.connection_id,
-                c->stream.side == HTTP_DOWN ? "down" : "up", c->io.fd, c->rx, c->rx_framing, c->tx,
-                c->tx_framing, c->dead, c->out.bytes);
+                c->stream.side == HTTP_DOWN ? "down" : "up", c->t == NULL ? -1 : c->t->io.fd, c->rx,
+                c->rx_framing, c->tx, c->tx_framing, c->dead, c->out.bytes);
     if (c->stream_open && c->stream.events != NULL && c->stream.events->describe != NULL) {
         c->stream.events->describe(&c->stream, out);
     }
@@ -107,8 +107,8 @@ static void go_on(struct task *t)
         h1_rx_pump(c);
     }
     bool idle = !c->dead && c->rx == H1_RX_IDLE && c->tx == H1_TX_IDLE;
-    if (idle && c->h1->draining && c->stream.side == HTTP_DOWN) {
-        h1_conn_close(c, false); // h1_core_drain() and next_or_close() come here
+    if (idle && c->h1->down->draining && c->stream.side == HTTP_DOWN) {
+        h1_conn_close(c, false); // the role's drain() and next_or_close() come here
     }
     panic_leave(&scope);
 }
@@ -119,60 +119,47 @@ void h1_conn_again(struct h1_conn *c)
     loop_defer(c->h1->loop, &c->again);
 }
 
-static void on_ready(struct io *io, unsigned events)
+static void on_ready(struct transport *t, unsigned events)
 {
-    struct h1_conn *c = container_of(io, struct h1_conn, io);
+    struct h1_conn *c = t->owner;
     ensure_magic(c, H1_CONN_MAGIC);
     ensure(!c->dead);
     struct panic_object scope;
     panic_enter(&scope, c, describe);
-    if ((events & (SYS_READ | SYS_HANGUP | SYS_ERROR)) != 0) {
-        c->readable = true;
-    }
-    if ((events & SYS_HANGUP) != 0) {
-        c->hung_up = true;
-    }
-    if ((events & SYS_WRITE) != 0) {
-        c->writable = true;
-    }
     c->role->on_events(c, events);
     if (!c->dead && (events & SYS_WRITE) != 0 && (c->tx == H1_TX_ACTIVE || c->out.bytes > 0)) {
         h1_tx_pump(c);
     }
-    if (!c->dead && c->readable) {
+    if (!c->dead && c->t->readable) {
         h1_rx_pump(c);
     }
     panic_leave(&scope);
 }
 
-struct h1_conn *h1_conn_new(struct h1_core *h, int fd, const struct h1_role *role, int *error)
+struct h1_conn *h1_conn_new(struct h1_core *h, struct transport *t, const struct h1_role *role,
+                            const struct http_peer *peer)
 {
     ensure_magic(h, CORE_MAGIC);
     struct h1_conn *c = slab_take(&h->conns);
     if (c == NULL) {
-        *error = E_NO_MEMORY;
         return NULL;
     }
     memset(c, 0, sizeof(*c));
     c->magic = H1_CONN_MAGIC;
     c->h1 = h;
     c->role = role;
-    c->io = (struct io){.fd = fd, .on_ready = on_ready};
+    c->t = t;
+    transport_set_owner(t, c, on_ready);
     c->rx = H1_RX_IDLE;
     c->tx = H1_TX_IDLE;
-    c->timeouts = h->settings.down;
+    c->timeouts = h->down->settings.down;
     list_init(&c->link);
     bufq_init(&c->out);
     wheel_timer_init(&c->rx_timer, fire_rx);
     wheel_timer_init(&c->tx_timer, fire_tx);
     task_init(&c->again, go_on);
+    c->peer = *peer;
     c->stream.peer = &c->peer;
-    *error = loop_watch(h->loop, &c->io, false);
-    if (*error < 0) {
-        slab_give(&h->conns, c);
-        return NULL;
-    }
-    c->peer.connection_id = h->loop->core + 256 * ++h->next_id;
     return c;
 }
 
@@ -197,7 +184,10 @@ void h1_conn_close(struct h1_conn *c, bool reset)
     struct loop *l = c->h1->loop;
     trace(TRACE_close, c->peer.connection_id, reset);
     h1_conn_detach(c);
-    loop_close(l, &c->io, reset);
+    if (c->t != NULL) {
+        transport_close(c->t, reset);
+        c->t = NULL;
+    }
     loop_timer_stop(l, &c->rx_timer);
     loop_timer_stop(l, &c->tx_timer);
     loop_cancel(l, &c->again);
@@ -206,13 +196,10 @@ void h1_conn_close(struct h1_conn *c, bool reset)
         chunk_unref(c->in);
         c->in = NULL;
     }
-    list_remove(&c->link);
     list_push_back(&c->h1->dead, &c->link);
     loop_defer(l, &c->h1->reap);
     if (c->stream.side == HTTP_DOWN) {
-        ensure(c->h1->down_count > 0);
-        c->h1->down_count--;
-        counter_sub(c->h1->counters, COUNTER_connections_open, 1);
+        down_session_close(&c->u.down.session);
     } else {
         counter_sub(c->h1->counters, COUNTER_upstream_open, 1);
     }
@@ -245,22 +232,18 @@ static void reap(struct task *t)
     }
 }
 
-int h1_core_init(struct h1_core *h, struct loop *l, struct counters *counters,
-                 struct http_handler *handler, uint32_t connections_max)
+void h1_core_init(struct h1_core *h, struct loop *l, struct counters *counters,
+                  struct down_core *down, uint32_t connections_max)
 {
-    *h = (struct h1_core){.magic = CORE_MAGIC, .loop = l, .counters = counters, .handler = handler};
+    *h = (struct h1_core){.magic = CORE_MAGIC, .loop = l, .counters = counters, .down = down};
     slab_init(&h->conns, "h1 connections", sizeof(struct h1_conn), connections_max);
-    list_init(&h->idle);
-    list_init(&h->down);
     list_init(&h->dead);
     task_init(&h->reap, reap);
-    return 0;
 }
 
 void h1_core_fini(struct h1_core *h)
 {
     ensure_magic(h, CORE_MAGIC);
-    h1_core_abort(h);
     reap(&h->reap);
     loop_cancel(h->loop, &h->reap);
     slab_fini(&h->conns);

@@ -11,10 +11,11 @@
 
 #include "h1/session.h"
 
+struct h1_conn;
+
 enum h1_rx {
-    H1_RX_CONNECTING, // up: the connect is on its way
-    H1_RX_IDLE,       // nothing of a message has come
-    H1_RX_HEAD,       // part of a head has come
+    H1_RX_IDLE, // nothing of a message has come
+    H1_RX_HEAD, // part of a head has come
     H1_RX_BODY,
     H1_RX_TRAILERS, // the last chunk was seen, the trailer section is awaited
     H1_RX_DONE,     // the message is complete
@@ -62,9 +63,6 @@ struct h1_conn {
     uint8_t rx_framing; // enum h1_framing
     uint8_t tx_framing;
     bool dead;        // closed; the memory goes at the end of the turn
-    bool readable;    // the socket may have input
-    bool writable;    // the socket may have room
-    bool hung_up;     // the peer closed its direction: input ends with EOF
     bool rx_busy;     // h1_rx_pump is on the stack
     bool tx_busy;     // h1_tx_pump is on the stack
     bool tx_last;     // the end of the message has been put into `out`
@@ -74,7 +72,7 @@ struct h1_conn {
     bool sent_told;   // on_sent has been called
     bool head_waits;  // `again` is queued for nothing but a head that waits for its body
     uint32_t in_pos;
-    struct io io;
+    struct transport *t; // NULL when it is closed or was passed on
     struct h1_core *h1;
     const struct h1_role *role;
     struct chunk *in; // input; unread bytes are [in_pos, in->used)
@@ -96,12 +94,13 @@ struct h1_conn {
     struct wheel_timer rx_timer;
     struct wheel_timer tx_timer;
     struct task again; // goes on with both pumps at the end of the turn
-    struct list link;  // h1_core's lists, or the owner's
+    struct list link;  // h1_core.dead
     struct http_stream stream;
     struct http_peer peer;
     uint64_t exchanges;
     union {
         struct {
+            struct down_session session;
             bool head_only; // the request is HEAD: its answer has no body
             bool keep_alive;
             bool expects; // the client waits for 100 before it sends its body
@@ -110,14 +109,10 @@ struct h1_conn {
             uint32_t linger_left;
         } down;
         struct {
-            const struct h1_up_owner *owner;
-            void *owner_arg;
+            struct up_session session;
             const struct http_head *request; // being answered; lives in the exchange
-            uint64_t connect_started_ns;
-            uint64_t connect_ns;
             uint32_t idle_ms;
             uint8_t interim;
-            bool idle; // the owner has it
         } up;
     } u;
 };
@@ -132,10 +127,11 @@ static inline struct h1_conn *h1_of_stream(struct http_stream *s)
     return c;
 }
 
-/** A connection around `fd`, watched; NULL with *error, and the fd stays the caller's. */
-struct h1_conn *h1_conn_new(struct h1_core *h, int fd, const struct h1_role *role, int *error)
-    must_check;
-/** Closes and schedules the memory's end. Detaches from bodies. Idempotent. */
+/** A connection on `t`, which it owns from now on; NULL: out of memory, and t stays the caller's. */
+struct h1_conn *h1_conn_new(struct h1_core *h, struct transport *t, const struct h1_role *role,
+                            const struct http_peer *peer) must_check;
+/** Closes and schedules the memory's end. Detaches from bodies. Idempotent. Its place in the lists of
+ * others is for the roles to leave. */
 void h1_conn_close(struct h1_conn *c, bool reset);
 
 /** Lets go of both bodies without a word to their other ends. */

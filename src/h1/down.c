@@ -18,27 +18,18 @@ static const char overloaded_response[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                           "Retry-After: 1\r\n"
                                           "Connection: close\r\n\r\n";
 
-static struct slice date_now(struct h1_core *h)
-{
-    uint64_t second = h->loop->wall_ms / 1000;
-    if (second != h->date_second) {
-        h->date_second = second;
-        http_date_format(h->date, second);
-    }
-    return slice_of(h->date, sizeof(h->date));
-}
+// The first half of HTTP/2's preface (RFC 9113 3.4).
+#define PREFACE "PRI * HTTP/2.0\r\n\r\n"
 
 static void set_idle(struct h1_conn *c)
 {
-    list_remove(&c->link);
-    list_push_back(&c->h1->idle, &c->link);
-    h1_rx_deadline(c, c->h1->settings.idle_ms, E_IDLE_TIMEOUT);
+    down_session_set_idle(&c->u.down.session, true);
+    h1_rx_deadline(c, c->h1->down->settings.idle_ms, E_IDLE_TIMEOUT);
 }
 
 static void linger(struct h1_conn *c)
 {
-    struct sys *sys = c->h1->loop->sys;
-    if (sys->ops->shutdown_write(sys, c->io.fd) < 0) {
+    if (transport_shutdown_write(c->t) < 0) {
         h1_conn_close(c, false);
         return;
     }
@@ -59,33 +50,32 @@ static void close_stream(struct h1_conn *c)
     c->stream.events->on_closed(&c->stream);
 }
 
-static void say_overloaded(struct h1_core *h, int fd)
+static struct iovec overloaded(void)
 {
-    struct sys *sys = h->loop->sys;
-    struct iovec iov = {(void *)(uintptr_t)overloaded_response, sizeof(overloaded_response) - 1};
-    struct io_result ignored = sys->ops->write(sys, fd, &iov, 1, false);
-    (void)ignored; // best effort: the connection closes whether it left or not
-    counter_add(h->counters, COUNTER_connections_shed, 1);
+    return (struct iovec){(void *)(uintptr_t)overloaded_response, sizeof(overloaded_response) - 1};
 }
 
 /** Sends a fixed answer when no exchange could be begun. */
-static void shed(struct h1_conn *c)
+static void refuse(struct h1_conn *c)
 {
-    say_overloaded(c->h1, c->io.fd);
+    struct iovec iov = overloaded();
+    struct io_result ignored = transport_write(c->t, &iov, 1, false);
+    (void)ignored; // best effort: the connection closes whether it left or not
+    counter_add(c->h1->counters, COUNTER_connections_shed, 1);
     linger(c);
 }
 
 static bool begin_stream(struct h1_conn *c)
 {
-    list_remove(&c->link);
-    list_push_back(&c->h1->down, &c->link);
+    down_session_set_idle(&c->u.down.session, false);
     c->exchanges++;
     c->u.down.client_minor = 1;
     c->u.down.head_only = false;
     c->u.down.keep_alive = false;
-    c->timeouts = c->h1->settings.down;
-    if (c->h1->handler->begin(c->h1->handler, &c->stream) < 0) {
-        shed(c);
+    struct down_core *down = c->h1->down;
+    c->timeouts = down->settings.down;
+    if (down->handler->begin(down->handler, &c->stream) < 0) {
+        refuse(c);
         return false;
     }
     c->stream_open = true;
@@ -109,17 +99,36 @@ static void on_first_byte(struct h1_conn *c)
         c->in_pos += 2;
         counter_add(c->h1->counters, COUNTER_glitches, 1);
     }
-    h1_rx_deadline(c, c->h1->settings.header_ms, E_HEADER_TIMEOUT);
+    h1_rx_deadline(c, c->h1->down->settings.header_ms, E_HEADER_TIMEOUT);
+}
+
+/** The client speaks HTTP/2: whoever does gets the transport and what was read. */
+static void pass_on(struct h1_conn *c, size_t preface_len)
+{
+    struct h1_core *h = c->h1;
+    struct transport *t = c->t;
+    struct chunk *first = c->in;
+    uint32_t pos = c->in_pos - (uint32_t)preface_len;
+    struct http_peer peer = c->peer;
+    c->t = NULL;
+    c->in = NULL;
+    h1_conn_close(c, false);
+    h->on_preface(h->preface_arg, t, &peer, first, pos);
 }
 
 static void on_head(struct h1_conn *c, const char *head, size_t head_len)
 {
+    if (c->exchanges == 0 && c->h1->on_preface != NULL &&
+        slice_eq(slice_of(head, head_len), SLICE(PREFACE))) {
+        pass_on(c, head_len);
+        return;
+    }
     if (!begin_stream(c)) {
         return;
     }
     struct http_head *h = c->stream.receive_head;
     enum h1_framing framing = H1_FRAMING_NONE;
-    int e = h1_parse_request(head, head_len, &c->h1->settings.limits, h, &framing);
+    int e = h1_parse_request(head, head_len, &c->h1->limits, h, &framing);
     c->u.down.client_minor = h->version_minor;
     c->u.down.head_only = h->method == HTTP_METHOD_HEAD;
     if (e < 0) {
@@ -154,8 +163,8 @@ static void next_or_close(struct h1_conn *c)
         return;
     }
     if (c->close_after || c->tx_framing == H1_FRAMING_TUNNEL) {
-        bool input_left = h1_unread(c) > 0 || (c->readable && !c->hung_up) || c->rx != H1_RX_DONE ||
-                          c->u.down.refused;
+        bool input_left = h1_unread(c) > 0 || (c->t->readable && !c->t->hung_up) ||
+                          c->rx != H1_RX_DONE || c->u.down.refused;
         if (input_left && c->tx_framing != H1_FRAMING_TUNNEL) {
             linger(c);
         } else {
@@ -165,7 +174,7 @@ static void next_or_close(struct h1_conn *c)
     }
     h1_conn_reset_message(c);
     set_idle(c);
-    if (c->readable || h1_unread(c) > 0 || c->h1->draining) {
+    if (c->t->readable || h1_unread(c) > 0 || c->h1->down->draining) {
         h1_conn_again(c);
     }
 }
@@ -254,8 +263,9 @@ static enum h1_framing answer_framing(const struct h1_conn *c, const struct http
 /** Whether the connection ends with this answer. */
 static bool is_last_answer(struct h1_conn *c, enum h1_framing framing)
 {
-    return !c->u.down.keep_alive || c->h1->draining || framing == H1_FRAMING_CLOSE ||
-           !rest_is_small(c) || c->exchanges >= c->h1->settings.requests_per_connection;
+    const struct down_core *down = c->h1->down;
+    return !c->u.down.keep_alive || down->draining || framing == H1_FRAMING_CLOSE ||
+           !rest_is_small(c) || c->exchanges >= down->settings.requests_per_connection;
 }
 
 static void send_head(struct http_stream *s, const struct http_head *head, struct http_body *body)
@@ -279,7 +289,7 @@ static void send_head(struct http_stream *s, const struct http_head *head, struc
         return;
     }
     h1_write_response(&t, head, framing, c->close_after && !interim, c->u.down.client_minor,
-                      interim ? (struct slice){NULL, 0} : date_now(c->h1));
+                      interim ? (struct slice){NULL, 0} : down_core_date(c->h1->down));
     if (t.overflow) {
         chunk_unref(chunk);
         drop(c, E_HEAD_TOO_LARGE);
@@ -328,70 +338,66 @@ static const struct http_stream_ops down_ops = {
     .set_timeouts = h1_set_timeouts,
 };
 
-int h1_down_open(struct h1_core *h, int fd, const struct http_peer *peer)
+static struct h1_conn *of_session(struct down_session *s)
 {
-    int error = 0;
-    struct h1_conn *c = h1_conn_new(h, fd, &h1_down_role, &error);
-    if (c == NULL) {
-        h->loop->sys->ops->close(h->loop->sys, fd, true);
-        return error;
+    struct h1_conn *c = container_of(s, struct h1_conn, u.down.session);
+    ensure_magic(c, H1_CONN_MAGIC);
+    return c;
+}
+
+static void shed(struct down_session *s)
+{
+    h1_conn_close(of_session(s), false);
+}
+
+// A request that has come but was not reported yet is not lost: an idle connection is read once more,
+// and closed by conn.c's go_on() when nothing is there. A busy one sees `draining` when it answers.
+static void drain(struct down_session *s)
+{
+    struct h1_conn *c = of_session(s);
+    if (c->rx == H1_RX_IDLE && !c->stream_open) {
+        c->t->readable = true;
+        h1_conn_again(c);
     }
-    uint64_t id = c->peer.connection_id;
-    c->peer = *peer;
-    c->peer.connection_id = id;
+}
+
+static void abort_now(struct down_session *s)
+{
+    struct h1_conn *c = of_session(s);
+    h1_conn_close(c, true);
+    if (c->stream_open) {
+        c->stream.events->on_error(&c->stream, E_DRAINING);
+        close_stream(c);
+    }
+}
+
+static const struct down_session_ops session_ops = {
+    .shed = shed, .drain = drain, .abort = abort_now};
+
+int h1_down_open(struct h1_core *h, struct transport *t, const struct http_peer *peer)
+{
+    struct h1_conn *c = h1_conn_new(h, t, &h1_down_role, peer);
+    if (c == NULL) {
+        transport_close(t, true);
+        return E_NO_MEMORY;
+    }
     c->stream.side = HTTP_DOWN;
     c->stream.ops = &down_ops;
-    c->writable = true; // what has come already is reported by the first wait
-    h->down_count++;
-    counter_add(h->counters, COUNTER_connections_accepted, 1);
-    counter_add(h->counters, COUNTER_connections_open, 1);
-    list_push_back(&h->idle, &c->link);
-    trace(TRACE_accept, id, (uint64_t)fd);
-    h1_rx_deadline(c, h->settings.header_ms, E_IDLE_TIMEOUT);
+    down_session_open(h->down, &c->u.down.session, &session_ops);
+    trace(TRACE_accept, c->peer.connection_id, (uint64_t)t->io.fd);
+    h1_rx_deadline(c, h->down->settings.header_ms, E_IDLE_TIMEOUT);
+    if (t->readable) { // a filter has read ahead
+        h1_conn_again(c);
+    }
     return 0;
 }
 
 void h1_down_turn_away(struct h1_core *h, int fd)
 {
-    say_overloaded(h, fd);
-    h->loop->sys->ops->close(h->loop->sys, fd, false);
-}
-
-bool h1_down_close_idlest(struct h1_core *h)
-{
-    struct list *node = list_first(&h->idle);
-    if (node == NULL) {
-        return false;
-    }
+    struct sys *sys = h->loop->sys;
+    struct iovec iov = overloaded();
+    struct io_result ignored = sys->ops->write(sys, fd, &iov, 1, false);
+    (void)ignored; // best effort, as in refuse()
     counter_add(h->counters, COUNTER_connections_shed, 1);
-    h1_conn_close(list_entry(node, struct h1_conn, link), false);
-    return true;
-}
-
-// A request that has come but was not reported yet is not lost: each idle connection is read once
-// more, and closed by go_on() when nothing is there.
-void h1_core_drain(struct h1_core *h)
-{
-    h->draining = true;
-    list_each(node, &h->idle)
-    {
-        struct h1_conn *c = list_entry(node, struct h1_conn, link);
-        if (c->rx == H1_RX_IDLE) {
-            c->readable = true;
-            h1_conn_again(c);
-        }
-    }
-}
-
-void h1_core_abort(struct h1_core *h)
-{
-    struct list *node;
-    while ((node = list_first(&h->idle)) != NULL || (node = list_first(&h->down)) != NULL) {
-        struct h1_conn *c = list_entry(node, struct h1_conn, link);
-        h1_conn_close(c, true);
-        if (c->stream_open) {
-            c->stream.events->on_error(&c->stream, E_DRAINING);
-            close_stream(c);
-        }
-    }
+    sys->ops->close(sys, fd, false);
 }

@@ -6,9 +6,8 @@
 // views of it. Nothing is read while the body's pipe has no room, so a peer is never taken further
 // ahead than the pipe's limit. Large bodies of known length between two clear sockets are spliced.
 //
-// The socket is edge-triggered: `readable` remembers an edge until a read came back short. A short
-// read means that the socket is empty (epoll(7)), unless the peer has hung up: then the end of input
-// is still to be read.
+// The transport remembers whether there may be input (loop/transport.h); as long as there is and
+// somebody wants it, we read.
 
 #include "base/error.h"
 #include "base/num.h"
@@ -31,7 +30,7 @@ static struct chunk *input_chunk(struct h1_conn *c, size_t unread)
         return chunk_new(pool);
     }
     // The scan would have refused it had it reached its limit, so there is always room behind it.
-    size_t most = (size_t)c->h1->settings.limits.head_bytes + H1_READ_ROOM_MIN;
+    size_t most = (size_t)c->h1->limits.head_bytes + H1_READ_ROOM_MIN;
     size_t capacity = num_min_size(2 * unread, most);
     ensure(capacity > unread);
     return chunk_new_large(pool, (uint32_t)capacity);
@@ -90,8 +89,8 @@ static void end_message(struct h1_conn *c, struct fields *trailers)
 
 static void take_eof(struct h1_conn *c)
 {
-    c->readable = false;
-    c->hung_up = true;
+    c->t->readable = false;
+    c->t->hung_up = true;
     switch ((enum h1_rx)c->rx) {
     case H1_RX_BODY:
         if (c->rx_framing == H1_FRAMING_CLOSE || c->rx_framing == H1_FRAMING_TUNNEL) {
@@ -112,7 +111,6 @@ static void take_eof(struct h1_conn *c)
         h1_conn_close(c, false);
         return;
     case H1_RX_DONE:
-    case H1_RX_CONNECTING:
         return;
     }
 }
@@ -149,13 +147,13 @@ static bool took(struct h1_conn *c, struct io_result r)
     case IO_OK:
         return true;
     case IO_AGAIN:
-        c->readable = false;
+        c->t->readable = false;
         return false;
     case IO_EOF:
         take_eof(c);
         return false;
     case IO_ERROR:
-        c->readable = false;
+        c->t->readable = false;
         c->role->on_fail(c, r.error);
         return false;
     }
@@ -165,7 +163,7 @@ static bool took(struct h1_conn *c, struct io_result r)
 /** Reads once. False: nothing came (or the connection failed). */
 static bool fill(struct h1_conn *c, size_t *budget)
 {
-    if (!c->readable) {
+    if (!c->t->readable) {
         return false;
     }
     if (*budget == 0) {
@@ -179,16 +177,13 @@ static bool fill(struct h1_conn *c, size_t *budget)
     }
     size_t room = chunk_room(c->in);
     struct iovec iov = {c->in->data + c->in->used, room};
-    struct io_result r = loop_read(c->h1->loop, &c->io, &iov, 1);
+    struct io_result r = transport_read(c->t, &iov, 1);
     if (!took(c, r)) {
         return false;
     }
     ensure(r.n <= room);
     c->in->used += (uint32_t)r.n;
     *budget -= num_min_size(*budget, r.n);
-    if (r.n < room && !c->hung_up) {
-        c->readable = false;
-    }
     return note_progress(c, r.n);
 }
 
@@ -204,7 +199,7 @@ static bool splice_step(struct h1_conn *c, size_t *budget)
 {
     struct http_body *b = c->rx_body;
     struct loop *l = c->h1->loop;
-    if (!c->readable) {
+    if (!c->t->readable) {
         return false;
     }
     if (*budget == 0) {
@@ -222,7 +217,7 @@ static bool splice_step(struct h1_conn *c, size_t *budget)
         wait_for_room(c);
         return false;
     }
-    struct io_result r = l->sys->ops->splice(l->sys, c->io.fd, b->kernel->write_fd, want, false);
+    struct io_result r = l->sys->ops->splice(l->sys, c->t->io.fd, b->kernel->write_fd, want, false);
     if (r.status == IO_AGAIN && b->kernel_bytes > 0) {
         wait_for_room(c); // the pipe may be out of slots before it is out of bytes
         return false;
@@ -250,8 +245,8 @@ static bool may_splice(const struct h1_conn *c)
     if (b->kernel_bytes > 0) {
         return true;
     }
-    return b->takes_kernel && c->rx_framing == H1_FRAMING_LENGTH && c->rx_left >= H1_SPLICE_MIN &&
-           b->q.bytes == 0;
+    return b->takes_kernel && c->t->clear && c->rx_framing == H1_FRAMING_LENGTH &&
+           c->rx_left >= H1_SPLICE_MIN && b->q.bytes == 0;
 }
 
 /** Hands on a run of input bytes. */
@@ -366,7 +361,7 @@ static bool trailers_step(struct h1_conn *c, size_t *budget)
     if (h1_unread(c) == 0) {
         return fill(c, budget);
     }
-    const struct h1_limits *limits = &c->h1->settings.limits;
+    const struct h1_limits *limits = &c->h1->limits;
     if (c->trailers == NULL) {
         struct arena *arena = c->stream.receive_head->fields.arena;
         c->trailers = arena_alloc(arena, sizeof(*c->trailers));
@@ -398,7 +393,7 @@ static bool head_step(struct h1_conn *c, size_t *budget)
     }
     const char *p = c->in->data + c->in_pos;
     size_t len = 0;
-    int e = h1_scan_head(&c->scan, &c->h1->settings.limits, p, h1_unread(c), &len);
+    int e = h1_scan_head(&c->scan, &c->h1->limits, p, h1_unread(c), &len);
     if (e == E_AGAIN) {
         return fill(c, budget);
     }
@@ -452,7 +447,6 @@ static bool step(struct h1_conn *c, size_t *budget)
     case H1_RX_LINGER:
         return linger_step(c, budget);
     case H1_RX_DONE:
-    case H1_RX_CONNECTING:
         return false;
     }
     unreachable();

@@ -187,7 +187,7 @@ static void note_sent(struct h1_conn *c, bool all)
 /** The socket takes no more for now: the write deadline runs. */
 static void wait_writable(struct h1_conn *c)
 {
-    c->writable = false;
+    c->t->writable = false;
     if (c->timeouts.write_ms == 0) {
         return;
     }
@@ -208,7 +208,7 @@ static bool wrote(struct h1_conn *c, struct io_result r)
         wait_writable(c);
         return false;
     }
-    c->writable = false;
+    c->t->writable = false;
     c->role->on_write_error(c, r.status == IO_EOF ? E_RESET : r.error);
     return false;
 }
@@ -220,7 +220,7 @@ static bool flush_once(struct h1_conn *c)
     size_t total = c->out.bytes;
     int n = bufq_iov(&c->out, iov, BUFQ_SPANS);
     bool more = c->tx_body != NULL && c->tx_body->kernel_bytes > 0;
-    struct io_result r = loop_write(c->h1->loop, &c->io, iov, n, more);
+    struct io_result r = transport_write(c->t, iov, n, more);
     if (!wrote(c, r)) {
         return false;
     }
@@ -244,7 +244,7 @@ static bool splice_once(struct h1_conn *c)
     }
     bool more = c->tx_left > b->kernel_bytes;
     struct io_result r =
-        l->sys->ops->splice(l->sys, b->kernel->read_fd, c->io.fd, b->kernel_bytes, more);
+        l->sys->ops->splice(l->sys, b->kernel->read_fd, c->t->io.fd, b->kernel_bytes, more);
     if (!wrote(c, r)) {
         return false;
     }
@@ -266,7 +266,7 @@ static bool send_all(struct h1_conn *c)
             c->role->on_fail(c, c->tx_error);
             return false;
         }
-        if (!c->writable) {
+        if (!c->t->writable) {
             return true;
         }
         if (c->out.bytes > 0) {
@@ -354,7 +354,7 @@ void h1_tx_begin(struct h1_conn *c, struct chunk *head, size_t head_len, enum h1
         return;
     }
     http_body_set_consumer(body, c, on_data);
-    body->takes_kernel = framing == H1_FRAMING_LENGTH;
+    body->takes_kernel = framing == H1_FRAMING_LENGTH && c->t->clear;
     if (body->q.bytes > 0 || body->ended) {
         pump_soon(c, http_body_bytes(body));
     } else {
@@ -370,8 +370,7 @@ void h1_tx_tell_sent(struct h1_conn *c)
     ensure(c->tx == H1_TX_DONE && !c->sent_told);
     c->sent_told = true;
     if (c->tx_framing == H1_FRAMING_TUNNEL) {
-        struct sys *sys = c->h1->loop->sys;
-        int ignored = sys->ops->shutdown_write(sys, c->io.fd);
+        int ignored = transport_shutdown_write(c->t);
         (void)ignored; // a peer that has gone is noticed by the read
     }
     c->stream.events->on_sent(&c->stream);

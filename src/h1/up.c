@@ -15,9 +15,10 @@ static void set_idle(struct h1_conn *c)
     h1_conn_reset_message(c);
     c->stream.events = NULL;
     c->u.up.request = NULL;
-    c->u.up.idle = true;
     h1_rx_deadline(c, c->u.up.idle_ms, E_IDLE_TIMEOUT);
-    c->u.up.owner->on_idle(c, c->u.up.owner_arg);
+    struct up_session *s = &c->u.up.session;
+    s->streams = 0;
+    s->owner->on_room(s, s->owner_arg);
 }
 
 static void close_stream(struct h1_conn *c)
@@ -44,7 +45,8 @@ static void finish(struct h1_conn *c, int error)
         c->stream.events->on_error(&c->stream, error);
     }
     close_stream(c);
-    c->u.up.owner->on_gone(c, c->u.up.owner_arg, error == 0 ? E_EOF : error);
+    struct up_session *s = &c->u.up.session;
+    s->owner->on_gone(s, s->owner_arg, error == 0 ? E_EOF : error);
 }
 
 static void on_first_byte(struct h1_conn *c)
@@ -59,8 +61,7 @@ static void on_head(struct h1_conn *c, const char *head, size_t head_len)
 {
     struct http_head *h = c->stream.receive_head;
     enum h1_framing framing = H1_FRAMING_NONE;
-    int e =
-        h1_parse_response(head, head_len, &c->h1->settings.limits, c->u.up.request, h, &framing);
+    int e = h1_parse_response(head, head_len, &c->h1->limits, c->u.up.request, h, &framing);
     if (e == 0 && http_status_is_interim(h->status) && ++c->u.up.interim > H1_INTERIM_MAX) {
         e = E_BAD_INTERIM;
     }
@@ -90,16 +91,15 @@ static void on_head(struct h1_conn *c, const char *head, size_t head_len)
  * or a splice, stops at the response's end and does not tell. */
 static bool is_quiet(struct h1_conn *c)
 {
-    if (h1_unread(c) > 0 || c->hung_up) {
+    if (h1_unread(c) > 0 || c->t->hung_up) {
         return false;
     }
-    if (!c->readable) {
+    if (!c->t->readable) {
         return true;
     }
     char byte;
     struct iovec iov = {&byte, 1};
-    struct io_result r = loop_read(c->h1->loop, &c->io, &iov, 1);
-    c->readable = false;
+    struct io_result r = transport_read(c->t, &iov, 1);
     return r.status == IO_AGAIN;
 }
 
@@ -162,38 +162,14 @@ static void on_write_error(struct h1_conn *c, int error)
     }
     c->tx_last = false; // stays ACTIVE: the request was not sent
     c->tx_deadline_ms = 0;
-    c->readable = true;
+    c->t->readable = true;
     h1_conn_again(c);
-}
-
-static void on_connected(struct h1_conn *c)
-{
-    struct loop *l = c->h1->loop;
-    int e = l->sys->ops->connect_result(l->sys, c->io.fd);
-    if (e == E_AGAIN) {
-        return;
-    }
-    if (e < 0) {
-        finish(c, e);
-        return;
-    }
-    c->u.up.connect_ns = loop_clock_ns(l) - c->u.up.connect_started_ns;
-    c->rx = H1_RX_IDLE;
-    c->writable = true;
-    c->u.up.idle = true;
-    h1_rx_deadline(c, c->u.up.idle_ms, E_IDLE_TIMEOUT);
-    c->u.up.owner->on_idle(c, c->u.up.owner_arg);
 }
 
 static void on_events(struct h1_conn *c, unsigned events)
 {
-    if (c->rx == H1_RX_CONNECTING) {
-        if ((events & (SYS_WRITE | SYS_ERROR | SYS_HANGUP)) != 0) {
-            on_connected(c);
-        }
-        return;
-    }
-    if (!c->stream_open && (events & (SYS_READ | SYS_HANGUP | SYS_ERROR)) != 0) {
+    bool said = (events & (SYS_READ | SYS_HANGUP | SYS_ERROR)) != 0;
+    if (!c->stream_open && said && ((events & SYS_ERROR) != 0 || !is_quiet(c))) {
         finish(c, E_EOF); // an idle origin has nothing to say but goodbye
     }
 }
@@ -203,7 +179,6 @@ static void send_head(struct http_stream *s, const struct http_head *head, struc
     struct h1_conn *c = h1_of_stream(s);
     ensure(!c->stream_open && c->tx == H1_TX_IDLE && c->rx == H1_RX_IDLE);
     c->stream_open = true;
-    c->u.up.idle = false;
     c->exchanges++;
     c->u.up.request = head;
     c->u.up.interim = 0;
@@ -255,78 +230,53 @@ static const struct http_stream_ops up_ops = {
     .set_timeouts = h1_set_timeouts,
 };
 
-struct h1_conn *h1_up_open(struct h1_core *h, const struct sys_connect *to, uint32_t connect_ms,
-                           const struct h1_up_owner *owner, void *owner_arg, int *error)
+static struct h1_conn *of_session(struct up_session *s)
 {
-    struct loop *l = h->loop;
-    int fd = l->sys->ops->connect(l->sys, to);
-    if (fd < 0) {
-        *error = fd;
-        return NULL;
-    }
-    struct h1_conn *c = h1_conn_new(h, fd, &h1_up_role, error);
-    if (c == NULL) {
-        l->sys->ops->close(l->sys, fd, false);
-        return NULL;
-    }
-    c->rx = H1_RX_CONNECTING;
-    c->stream.side = HTTP_UP;
-    c->stream.ops = &up_ops;
-    c->peer.addr = to->to;
-    c->u.up.owner = owner;
-    c->u.up.owner_arg = owner_arg;
-    c->u.up.connect_started_ns = loop_clock_ns(l);
-    counter_add(h->counters, COUNTER_upstream_connects, 1);
-    counter_add(h->counters, COUNTER_upstream_open, 1);
-    h1_rx_deadline(c, connect_ms, E_CONNECT_TIMEOUT);
+    struct h1_conn *c = container_of(s, struct h1_conn, u.up.session);
+    ensure_magic(c, H1_CONN_MAGIC);
     return c;
 }
 
-struct http_stream *h1_up_stream(struct h1_conn *c)
+static struct http_stream *take(struct up_session *s)
 {
-    ensure_magic(c, H1_CONN_MAGIC);
+    struct h1_conn *c = of_session(s);
+    ensure(s->streams == 0 && !c->dead);
+    s->streams = 1;
+    s->exchanges++;
     return &c->stream;
 }
 
-struct list *h1_up_link(struct h1_conn *c)
+static void close_session(struct up_session *s)
 {
-    return &c->link;
+    ensure(s->streams == 0);
+    h1_conn_close(of_session(s), false);
 }
 
-struct h1_conn *h1_up_of_link(struct list *link)
-{
-    struct h1_conn *c = list_entry(link, struct h1_conn, link);
-    ensure_magic(c, H1_CONN_MAGIC);
-    return c;
-}
+static const struct up_session_ops session_ops = {
+    .protocol = "http/1.1", .take = take, .close = close_session};
 
-void h1_up_close(struct h1_conn *c)
+struct up_session *h1_up_open(void *core, struct transport *t, const struct up_session_terms *terms,
+                              int *error)
 {
-    ensure(!c->stream_open);
-    h1_conn_close(c, false);
-}
-
-bool h1_up_connected(const struct h1_conn *c)
-{
-    return c->rx != H1_RX_CONNECTING;
-}
-
-bool h1_up_is_idle(const struct h1_conn *c)
-{
-    return c->u.up.idle;
-}
-
-void h1_up_set_idle(struct h1_conn *c, uint32_t idle_ms)
-{
-    c->u.up.idle_ms = idle_ms;
-}
-
-uint64_t h1_up_connect_ns(const struct h1_conn *c)
-{
-    return c->u.up.connect_ns;
-}
-
-uint64_t h1_up_exchanges(const struct h1_conn *c)
-{
-    return c->exchanges;
+    struct h1_core *h = core;
+    struct h1_conn *c = h1_conn_new(h, t, &h1_up_role, terms->peer);
+    if (c == NULL) {
+        transport_close(t, false);
+        *error = E_NO_MEMORY;
+        return NULL;
+    }
+    c->stream.side = HTTP_UP;
+    c->stream.ops = &up_ops;
+    c->u.up.idle_ms = terms->idle_ms;
+    struct up_session *s = &c->u.up.session;
+    s->ops = &session_ops;
+    s->owner = terms->owner;
+    s->owner_arg = terms->owner_arg;
+    s->streams_max = 1;
+    s->can_upgrade = true;
+    s->peer = &c->peer;
+    list_init(&s->link);
+    counter_add(h->counters, COUNTER_upstream_open, 1);
+    h1_rx_deadline(c, terms->idle_ms, E_IDLE_TIMEOUT);
+    return s;
 }

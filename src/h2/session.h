@@ -28,6 +28,5 @@ int h2_down_open(struct h2_core *c, struct transport *t, const struct http_peer 
                  struct chunk *first, uint32_t first_pos) must_check;
 
 /** The pool's door (struct up_protocol.open; `core` is a struct h2_core). */
-struct up_session *h2_up_open(void *core, struct transport *t, const struct http_peer *peer,
-                              const struct up_session_owner *owner, void *owner_arg,
-                              uint32_t idle_ms, int *error) must_check;
+struct up_session *h2_up_open(void *core, struct transport *t, const struct up_session_terms *terms,
+                              int *error) must_check;

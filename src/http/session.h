@@ -113,13 +113,15 @@ struct up_session {
     const struct up_session_ops *ops;
     const struct up_session_owner *owner;
     void *owner_arg;
-    struct list link;     // the owner's
-    uint32_t streams;     // exchanges that it carries
+    struct list link;     // the owner's: the session never touches it
+    uint32_t streams;     // exchanges that it carries; in on_gone: that it carried at its end
     uint32_t streams_max; // as the peer allows now
     bool closing;         // no further ones
+    bool can_upgrade;     // it can carry a switch of protocols (head.upgrade)
+    uint8_t owner_flags;  // the owner's
     uint64_t exchanges;   // that it has ever begun
     uint64_t connect_ns;  // what connect and handshake took
-    struct http_peer peer;
+    const struct http_peer *peer; // lives as long as the session
 };
 
 static inline bool up_session_has_room(const struct up_session *s)
@@ -131,13 +133,20 @@ static inline bool up_session_is_idle(const struct up_session *s)
     return s->streams == 0;
 }
 
+/** What a pool tells a session that it opens. */
+struct up_session_terms {
+    const struct http_peer *peer; // copied
+    const struct up_session_owner *owner;
+    void *owner_arg;
+    uint32_t idle_ms; // how long an idle one is kept
+};
+
 /** How a pool gets a session for a connected transport: one per protocol, by ALPN name. */
 struct up_protocol {
     const char *alpn;
-    /** Takes the transport in any case (closed on an error). `idle_ms`: how long an idle one is kept.
-     * on_room is not called for the first time before this returns. NULL with *error. */
-    struct up_session *(*open)(void *core, struct transport *t, const struct http_peer *peer,
-                               const struct up_session_owner *owner, void *owner_arg,
-                               uint32_t idle_ms, int *error);
+    /** Takes the transport in any case (closed on an error). on_room is not called for the first time
+     * before this returns. NULL with *error. */
+    struct up_session *(*open)(void *core, struct transport *t,
+                               const struct up_session_terms *terms, int *error);
     void *core; // the protocol's own of this core
 };

@@ -55,15 +55,35 @@ static void pause_and_repeat(struct exchange *x, uint32_t backoff_ms)
     loop_timer_set(x->loop, &x->backoff, (uint64_t)backoff_ms * factor);
 }
 
+/** Another attempt may end otherwise. */
+static bool is_transient(int error)
+{
+    switch (error) {
+    case E_STALE:
+    case E_NOT_PROCESSED:
+    case E_STREAM_RESET:
+    case E_RESET:
+    case E_EARLY_CLOSE:
+    case E_REFUSED:
+    case E_UNREACHABLE:
+    case E_CONNECT_TIMEOUT:
+    case E_TLS_TIMEOUT:
+    case E_TLS_HANDSHAKE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /** The attempt failed before a response: again, or an error page. */
 static void attempt_failed(struct exchange *x, int error, bool reached)
 {
     const struct upstream *u = x->route->upstream;
-    bool safe = !reached || http_method_is_idempotent((enum http_method)x->request.method);
-    bool transient = error == E_STALE || error == E_RESET || error == E_EARLY_CLOSE ||
-                     error == E_REFUSED || error == E_UNREACHABLE || error == E_CONNECT_TIMEOUT;
-    if (safe && transient && may_repeat(x)) {
-        if (error == E_STALE) {
+    bool safe = !reached || error == E_NOT_PROCESSED ||
+                http_method_is_idempotent((enum http_method)x->request.method);
+    if (safe && is_transient(error) && may_repeat(x)) {
+        bool not_taken = error == E_STALE || error == E_NOT_PROCESSED;
+        if (not_taken && !x->acquire.fresh) {
             x->acquire.fresh = true; // no attempt is used up: nobody took the request
             repeat(x);
             return;
@@ -282,6 +302,7 @@ void forward_request(struct exchange *x)
     x->acquire.loop = x->loop;
     x->acquire.upstream = u;
     x->acquire.connect_ms = x->route->connect_ms;
+    x->acquire.upgrade = x->request.upgrade.len > 0;
     x->acquire.on_ready = on_ready;
     x->acquire.on_failed = on_failed;
     acquire(x);

@@ -43,6 +43,7 @@ struct upstream_request {
     uint64_t tried;      // bit per server (index modulo 64) that failed this request
     uint32_t connect_ms; // time-out of the route
     bool exhausted;      // out: no server is left that this request has not tried
+    bool upgrade;        // the request asks for a switch of protocols
     bool fresh;          // a pooled connection just proved stale: open a new one
     bool reused;         // out: the stream is on a connection that carried exchanges before
     struct slice server_text; // out: the server's address, for logs; lives as long as the snapshot

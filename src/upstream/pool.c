@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "upstream/balance.h"
+#include "upstream/origin.h"
 
 enum { POOL_MAGIC = 0x706f6f6c };
 
@@ -101,11 +102,20 @@ static struct conf_node servers_node(struct conf_node n)
     return conf_exists(to) ? to : conf_get(n, "servers");
 }
 
-static int add_server(struct pool *p, struct upstream_registry *r, struct conf_node n,
-                      const struct server_settings *settings)
+static int add_server(struct pool *p, const struct pool_factory *f, struct conf_node upstream,
+                      struct conf_node n, const struct server_settings *shared)
 {
     struct pool_server *s = &p->servers[p->server_count];
-    s->server = server_get(r, conf_string(conf_get(n, "at"), ""), settings);
+    struct server_settings settings = *shared;
+    struct slice address;
+    const struct origin_sources from = {f->tls, f->credentials, f->registry->core_count};
+    int e =
+        origin_compile(&from, upstream, conf_string(conf_get(n, "at"), ""), &settings, &address);
+    if (e < 0) {
+        return e;
+    }
+    s->server = server_get(f->registry, address, &settings);
+    origin_release(&settings);
     if (s->server == NULL) {
         return E_NO_MEMORY;
     }
@@ -185,7 +195,7 @@ static int make(struct upstream_factory *factory, struct snapshot *snapshot, str
     };
     conf_each(server, list)
     {
-        int e = add_server(p, f->registry, server, &settings);
+        int e = add_server(p, f, n, server, &settings);
         if (e < 0) {
             return e;
         }
@@ -198,4 +208,10 @@ static int make(struct upstream_factory *factory, struct snapshot *snapshot, str
 void pool_factory_init(struct pool_factory *f, struct upstream_registry *r)
 {
     *f = (struct pool_factory){.base = {.make = make}, .registry = r};
+}
+
+void pool_factory_use(struct pool_factory *f, struct tls_store *tls, struct slice credentials)
+{
+    f->tls = tls;
+    f->credentials = credentials;
 }

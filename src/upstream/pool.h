@@ -14,6 +14,10 @@ enum { POOL_SERVERS_MAX = 64 }; // a request remembers by a bit each which it ha
 struct pool_factory {
     struct upstream_factory base;
     struct upstream_registry *registry;
+    struct tls_store *tls; // during a compile, as is the next
+    struct slice credentials;
 };
 
 void pool_factory_init(struct pool_factory *f, struct upstream_registry *r);
+/** What origins with TLS are made from in the next compile; both are borrowed until it is over. */
+void pool_factory_use(struct pool_factory *f, struct tls_store *tls, struct slice credentials);

@@ -9,6 +9,8 @@
 #include "base/num.h"
 #include "base/slab.h"
 #include "net/resolver.h"
+#include "obs/log.h"
+#include "tls/tls.h"
 
 enum { SERVER_MAGIC = 0x73727672 };
 
@@ -38,7 +40,8 @@ void upstream_registry_attach(struct upstream_registry *r, uint32_t core,
 static bool same_settings(const struct server_settings *a, const struct server_settings *b)
 {
     return a->connections_max == b->connections_max && a->idle_max == b->idle_max &&
-           a->idle_ms == b->idle_ms;
+           a->idle_ms == b->idle_ms && a->streams_max == b->streams_max &&
+           a->protocol == b->protocol && a->tls_hash == b->tls_hash;
 }
 
 static struct server *find(struct upstream_registry *r, struct slice text,
@@ -81,6 +84,42 @@ static int set_address(struct server *s)
     return 0;
 }
 
+static void init_core(struct server *s, struct server_core *sc)
+{
+    sc->server = s;
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        struct lane *lane = &sc->lanes[i];
+        list_init(&lane->ready);
+        list_init(&lane->opening);
+        list_init(&lane->waiting);
+        lane->core = sc;
+        // What a server prefers over TLS shows with its first connection.
+        bool open = s->settings.protocol == SERVER_AUTO && s->settings.tls != NULL;
+        bool h2 = s->settings.protocol == SERVER_H2;
+        lane->per_session = i == LANE_ANY && open ? 0 : h2 ? s->settings.streams_max : 1;
+    }
+}
+
+static void hold_tls(struct server *s)
+{
+    if (s->settings.tls != NULL) {
+        (void)tls_origin_ref(s->settings.tls);
+    }
+    if (s->settings.tls_h1 != NULL) {
+        (void)tls_origin_ref(s->settings.tls_h1);
+    }
+}
+
+static void let_tls_go(struct server *s)
+{
+    if (s->settings.tls != NULL) {
+        tls_origin_unref(s->settings.tls);
+    }
+    if (s->settings.tls_h1 != NULL) {
+        tls_origin_unref(s->settings.tls_h1);
+    }
+}
+
 static struct server *make(struct upstream_registry *r, struct slice text,
                            const struct server_settings *settings)
 {
@@ -98,15 +137,13 @@ static struct server *make(struct upstream_registry *r, struct slice text,
     s->text_len = (uint32_t)text.len;
     list_init(&s->link);
     for (uint32_t i = 0; i < r->core_count; i++) {
-        list_init(&s->cores[i].idle);
-        list_init(&s->cores[i].opening);
-        list_init(&s->cores[i].waiting);
-        s->cores[i].server = s;
+        init_core(s, &s->cores[i]);
     }
     if (set_address(s) < 0) {
         mem_free(s);
         return NULL;
     }
+    hold_tls(s);
     return s;
 }
 
@@ -138,6 +175,7 @@ static void server_ref(struct server *s)
 
 static void free_server(struct server *s)
 {
+    let_tls_go(s);
     s->magic = 0;
     mem_free(s);
 }
@@ -181,7 +219,7 @@ static void retire(struct server *s)
         if (s->cores[i].watch != NULL) {
             watched--;
             s->cores[i].retire.fn = on_retire;
-            loop_post(r->cores[i].h1->loop, &s->cores[i].retire);
+            loop_post(r->cores[i].loop, &s->cores[i].retire);
         }
     }
 }
@@ -202,131 +240,313 @@ void server_unref(struct server *s)
     }
 }
 
-static struct upstream_request *first_waiting(struct server_core *sc)
+// ---- lanes ------------------------------------------------------------------------------------------
+
+/** What the owner of a session notes in its owner_flags. */
+enum { SESSION_READY = 1, SESSION_IDLE = 2, SESSION_STRANGER = 4, SESSION_GONE = 8 };
+
+static struct upstream_core *core_of(const struct server_core *sc)
 {
-    struct list *node = list_first(&sc->waiting);
+    struct server *s = sc->server;
+    return &s->registry->cores[sc - s->cores];
+}
+
+static struct upstream_request *first_waiting(struct lane *lane)
+{
+    struct list *node = list_first(&lane->waiting);
     return node == NULL ? NULL : list_entry(node, struct upstream_request, link);
 }
 
-static void stop_waiting(struct server_core *sc, struct upstream_request *rq)
+static void stop_waiting(struct lane *lane, struct upstream_request *rq)
 {
     list_remove(&rq->link);
-    ensure(sc->waiting_count > 0);
-    sc->waiting_count--;
+    ensure(lane->waiting_count > 0);
+    lane->waiting_count--;
 }
 
-static void fail_first(struct server_core *sc, int error)
+static void fail_first(struct lane *lane, int error)
 {
-    struct upstream_request *rq = first_waiting(sc);
+    struct upstream_request *rq = first_waiting(lane);
     if (rq != NULL) {
-        stop_waiting(sc, rq);
+        stop_waiting(lane, rq);
         rq->on_failed(rq, error);
     }
 }
 
-static void give(struct server_core *sc, struct h1_conn *c, struct upstream_request *rq)
+/** How many requests the dials that are on their way will serve. */
+static uint64_t expected(const struct lane *lane)
 {
-    rq->reused = h1_up_exchanges(c) > 0;
-    rq->connect_ns = rq->reused ? 0 : h1_up_connect_ns(c);
-    rq->server_text = server_text(sc->server);
-    rq->on_ready(rq, h1_up_stream(c));
+    if (lane->dialing == 0) {
+        return 0;
+    }
+    return lane->per_session == 0 ? UINT32_MAX : (uint64_t)lane->dialing * lane->per_session;
+}
+
+static bool has_room(const struct server_core *sc, const struct up_session *s)
+{
+    return up_session_has_room(s) && (s->owner_flags & (SESSION_GONE | SESSION_STRANGER)) == 0 &&
+           s->streams < sc->server->settings.streams_max;
+}
+
+/** Puts a session where it belongs after its load or its will has changed. */
+static void place(struct lane *lane, struct up_session *s)
+{
+    struct server_core *sc = lane->core;
+    bool idle = s->streams == 0 && (s->owner_flags & SESSION_GONE) == 0;
+    bool was_idle = (s->owner_flags & SESSION_IDLE) != 0;
+    sc->idle_count += (uint32_t)idle - (uint32_t)was_idle;
+    list_remove(&s->link);
+    s->owner_flags &= (uint8_t) ~(SESSION_READY | SESSION_IDLE);
+    s->owner_flags |= idle ? SESSION_IDLE : 0;
+    if (has_room(sc, s)) {
+        s->owner_flags |= SESSION_READY;
+        list_push_front(&lane->ready, &s->link);
+    }
+}
+
+static void give(struct lane *lane, struct up_session *s, struct upstream_request *rq)
+{
+    bool reused = s->exchanges > 0;
+    struct http_stream *stream = s->ops->take(s);
+    place(lane, s);
+    if (stream == NULL) {
+        rq->on_failed(rq, E_NO_MEMORY);
+        return;
+    }
+    rq->reused = reused;
+    rq->connect_ns = reused ? 0 : s->connect_ns;
+    rq->server_text = server_text(lane->core->server);
+    rq->on_ready(rq, stream);
 }
 
 /** Leads to an address that the name no longer means. */
-static bool is_stranger(const struct server_core *sc, struct h1_conn *c)
+static bool is_stranger(const struct server_core *sc, const struct up_session *s)
 {
+    if (!sc->server->is_name) {
+        return false;
+    }
     for (uint32_t i = 0; i < sc->addr_count; i++) {
-        if (os_addr_eq(&sc->addrs[i], &h1_up_stream(c)->peer->addr)) {
+        if (os_addr_eq(&sc->addrs[i], &s->peer->addr)) {
             return false;
         }
     }
     return true;
 }
 
-static void on_idle(struct h1_conn *c, void *owner)
+/** Closes one that carries nothing. */
+static void close_session(struct lane *lane, struct up_session *s)
 {
-    struct server_core *sc = owner;
-    if (h1_up_exchanges(c) == 0) {
-        ensure(sc->dialing > 0);
-        sc->dialing--;
-        sc->avoid_until_ms = 0;
-        list_remove(h1_up_link(c));
-    }
-    struct upstream_request *rq = first_waiting(sc);
-    if (rq != NULL && !(rq->fresh && h1_up_exchanges(c) > 0)) {
-        stop_waiting(sc, rq);
-        give(sc, c, rq);
-        return;
-    }
-    // One that was busy when the addresses changed is seen here for the first time.
-    if (sc->idle_count >= sc->server->settings.idle_max ||
-        (sc->server->is_name && is_stranger(sc, c))) {
-        sc->open_count--;
-        h1_up_close(c);
-        server_unref(sc->server);
-        return;
-    }
-    sc->idle_count++;
-    list_push_front(&sc->idle, h1_up_link(c));
+    ensure(s->streams == 0);
+    s->owner_flags |= SESSION_GONE;
+    place(lane, s);
+    lane->core->open_count--;
+    s->ops->close(s);
+    server_unref(lane->core->server);
 }
 
-/** A waiting request in excess of the connections on their way has lost its own. */
-static void on_gone(struct h1_conn *c, void *owner, int error)
+static bool can_serve(const struct up_session *s, const struct upstream_request *rq)
 {
-    struct server_core *sc = owner;
-    struct server *s = sc->server;
-    struct h1_core *h1 = s->registry->cores[sc - s->cores].h1;
-    sc->open_count--;
-    if (!h1_up_connected(c)) {
-        ensure(sc->dialing > 0);
-        sc->dialing--;
-        sc->avoid_until_ms = h1->loop->now_ms + SERVER_PENALTY_MS;
-        counter_add(h1->counters, COUNTER_upstream_connect_errors, 1);
-        if (sc->waiting_count > sc->dialing) {
-            fail_first(sc, error);
+    return (!rq->upgrade || s->can_upgrade) && !(rq->fresh && s->exchanges > 0);
+}
+
+static struct upstream_request *next_for(struct lane *lane, const struct up_session *s)
+{
+    list_each(node, &lane->waiting)
+    {
+        struct upstream_request *rq = list_entry(node, struct upstream_request, link);
+        if (can_serve(s, rq)) {
+            return rq;
         }
-    } else if (h1_up_is_idle(c)) {
-        sc->idle_count--;
     }
-    server_unref(s);
+    return NULL;
 }
 
-static const struct h1_up_owner owner_ops = {.on_idle = on_idle, .on_gone = on_gone};
-
-static int dial(struct server_core *sc, uint32_t core, uint32_t connect_ms)
+static void on_room(struct up_session *s, void *owner)
 {
+    struct lane *lane = owner;
+    struct server_core *sc = lane->core;
+    place(lane, s);
+    while (has_room(sc, s)) {
+        struct upstream_request *rq = next_for(lane, s);
+        if (rq == NULL) {
+            break;
+        }
+        stop_waiting(lane, rq);
+        give(lane, s, rq);
+    }
+    bool idle = (s->owner_flags & SESSION_IDLE) != 0;
+    // One that was busy when the addresses changed is seen here for the first time.
+    if (idle &&
+        (sc->idle_count > sc->server->settings.idle_max || s->closing || is_stranger(sc, s))) {
+        close_session(lane, s);
+    }
+}
+
+static void on_closing(struct up_session *s, void *owner)
+{
+    place(owner, s);
+}
+
+static void on_gone(struct up_session *s, void *owner, int error)
+{
+    struct lane *lane = owner;
+    struct server_core *sc = lane->core;
+    (void)error;
+    s->owner_flags |= SESSION_GONE;
+    place(lane, s);
+    sc->open_count--;
+    server_unref(sc->server);
+}
+
+static const struct up_session_owner owner_ops = {
+    .on_room = on_room, .on_closing = on_closing, .on_gone = on_gone};
+
+// ---- dialling ---------------------------------------------------------------------------------------
+
+static int dial(struct lane *lane, uint32_t connect_ms);
+
+/** Which protocol a transport is for: what was agreed on, or what is spoken without asking. */
+static const struct up_protocol *choose_protocol(const struct server_core *sc, struct slice alpn)
+{
+    const struct server_settings *settings = &sc->server->settings;
+    struct slice name = alpn;
+    if (name.len == 0) {
+        bool h2 = settings->protocol == SERVER_H2 && settings->tls == NULL;
+        name = h2 ? SLICE("h2") : SLICE("http/1.1");
+    }
+    if (settings->protocol == SERVER_H2 && !slice_eq(name, SLICE("h2"))) {
+        return NULL;
+    }
+    const struct up_protocol *p = core_of(sc)->protocols;
+    while (p->alpn != NULL && !slice_eq(slice_str(p->alpn), name)) {
+        p++;
+    }
+    return p->alpn == NULL ? NULL : p;
+}
+
+static void tell_refusal(struct server_core *sc, int error, struct slice reason)
+{
+    uint64_t now = core_of(sc)->loop->now_ms;
+    if (sc->told_ms != 0 && now - sc->told_ms < SERVER_TELL_MS) {
+        return;
+    }
+    sc->told_ms = now;
     struct server *s = sc->server;
+    log_line(LOG_WARN, "origin %.*s: %s%s%.*s", (int)s->text_len, s->text, error_text(error),
+             reason.len > 0 ? ": " : "", (int)reason.len, reason.ptr);
+}
+
+/** A waiting request in excess of what the dials on their way will serve has lost its own. */
+static void dial_failed(struct lane *lane, const struct dial_result *r)
+{
+    struct server_core *sc = lane->core;
+    struct upstream_core *core = core_of(sc);
+    sc->open_count--;
+    sc->avoid_until_ms = core->loop->now_ms + SERVER_PENALTY_MS;
+    counter_add(core->counters, COUNTER_upstream_connect_errors, 1);
+    if (sc->server->settings.tls != NULL && r->error != E_CONNECT_TIMEOUT) {
+        tell_refusal(sc, r->error, r->reason);
+    }
+    uint64_t will_be_served = expected(lane);
+    while (lane->waiting_count > will_be_served) {
+        fail_first(lane, r->error);
+        if (lane->per_session != 0 && lane->dialing > 0) {
+            break; // one dial of many: the others' requests wait on
+        }
+    }
+    server_unref(sc->server);
+}
+
+/** Opens what the waiting requests need beyond the dials on their way. */
+static void dial_for_waiting(struct lane *lane)
+{
+    while (lane->waiting_count > expected(lane)) {
+        const struct upstream_request *rq = first_waiting(lane);
+        ensure(rq != NULL);
+        int e = dial(lane, rq->connect_ms);
+        if (e < 0) {
+            fail_first(lane, e);
+        }
+    }
+}
+
+static void on_dialed(struct dial *d, const struct dial_result *r, void *arg)
+{
+    struct lane *lane = arg;
+    struct server_core *sc = lane->core;
+    (void)d;
+    ensure(lane->dialing > 0);
+    lane->dialing--;
+    struct dial_result result = *r;
+    const struct up_protocol *p = r->error == 0 ? choose_protocol(sc, r->alpn) : NULL;
+    struct up_session *s = NULL;
+    if (p != NULL) {
+        const struct up_session_terms terms = {
+            .peer = &r->peer,
+            .owner = &owner_ops,
+            .owner_arg = lane,
+            .idle_ms = sc->server->settings.idle_ms,
+        };
+        s = p->open(p->core, r->t, &terms, &result.error);
+    } else if (r->error == 0) {
+        transport_close(r->t, false);
+        result.error = E_WRONG_PROTOCOL;
+    }
+    if (s == NULL) {
+        dial_failed(lane, &result);
+        return;
+    }
+    s->connect_ns = r->took_ns;
+    s->owner_flags = 0;
+    lane->per_session = (uint32_t)num_min_u64(s->streams_max, sc->server->settings.streams_max);
+    lane->per_session += lane->per_session == 0;
+    sc->avoid_until_ms = 0;
+    on_room(s, lane);
+    dial_for_waiting(lane);
+}
+
+static int dial(struct lane *lane, uint32_t connect_ms)
+{
+    struct server_core *sc = lane->core;
+    struct server *s = sc->server;
+    struct upstream_core *core = core_of(sc);
     if (sc->open_count >= s->settings.connections_max) {
         return E_UPSTREAM_FULL;
     }
-    struct sys_connect to = {.to = sc->addrs[sc->addr_next++ % sc->addr_count], .from = NULL};
+    bool upgrade = lane == &sc->lanes[LANE_UPGRADE];
+    struct dial_order order = {
+        .to = {.to = sc->addrs[sc->addr_next++ % sc->addr_count], .from = NULL},
+        .limit_ms = connect_ms,
+        .tls = upgrade ? s->settings.tls_h1 : s->settings.tls,
+    };
     int error = 0;
-    struct h1_core *h1 = s->registry->cores[core].h1;
-    struct h1_conn *c = h1_up_open(h1, &to, connect_ms, &owner_ops, sc, &error);
-    if (c == NULL) {
-        counter_add(h1->counters, COUNTER_upstream_connect_errors, 1);
-        sc->avoid_until_ms = h1->loop->now_ms + SERVER_PENALTY_MS;
+    struct dial *d = dial_begin(core->dialer, &order, on_dialed, lane, &error);
+    if (d == NULL) {
+        counter_add(core->counters, COUNTER_upstream_connect_errors, 1);
+        sc->avoid_until_ms = core->loop->now_ms + SERVER_PENALTY_MS;
         return error;
     }
-    h1_up_set_idle(c, s->settings.idle_ms);
-    list_push_back(&sc->opening, h1_up_link(c));
+    list_push_back(&lane->opening, dial_link(d));
     server_ref(s);
     sc->open_count++;
-    sc->dialing++;
+    lane->dialing++;
     return 0;
 }
 
 /** The name means other addresses now: what is pooled to the old ones is not used again. */
-static void close_strangers(struct server_core *sc)
+static void close_strangers(struct lane *lane)
 {
-    list_each_safe(node, next, &sc->idle)
+    list_each_safe(node, next, &lane->ready)
     {
-        struct h1_conn *c = h1_up_of_link(node);
-        if (is_stranger(sc, c)) {
-            sc->idle_count--;
-            sc->open_count--;
-            h1_up_close(c);
-            server_unref(sc->server);
+        struct up_session *s = list_entry(node, struct up_session, link);
+        if (!is_stranger(lane->core, s)) {
+            continue;
+        }
+        if (s->streams == 0) {
+            close_session(lane, s);
+        } else {
+            s->owner_flags |= SESSION_STRANGER; // closed when it has nothing more to carry
+            place(lane, s);
         }
     }
 }
@@ -334,7 +554,6 @@ static void close_strangers(struct server_core *sc)
 static void on_addresses(void *arg, const struct os_addr *addrs, unsigned count, int error)
 {
     struct server_core *sc = arg;
-    uint32_t core = (uint32_t)(sc - sc->server->cores);
     sc->resolving = false;
     if (count > SERVER_ADDRS_MAX) {
         count = SERVER_ADDRS_MAX;
@@ -342,21 +561,16 @@ static void on_addresses(void *arg, const struct os_addr *addrs, unsigned count,
     if (count > 0) { // when a lookup fails the last addresses stay
         memcpy(sc->addrs, addrs, count * sizeof(addrs[0]));
         sc->addr_count = count;
-        close_strangers(sc);
     }
-    if (sc->addr_count == 0) {
-        while (first_waiting(sc) != NULL) {
-            fail_first(sc, error < 0 ? error : E_NOT_RESOLVED);
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        struct lane *lane = &sc->lanes[i];
+        if (count > 0) {
+            close_strangers(lane);
         }
-        return;
-    }
-    while (sc->dialing < sc->waiting_count) {
-        const struct upstream_request *rq = first_waiting(sc);
-        ensure(rq != NULL);
-        int e = dial(sc, core, rq->connect_ms);
-        if (e < 0) {
-            fail_first(sc, e);
+        while (sc->addr_count == 0 && first_waiting(lane) != NULL) {
+            fail_first(lane, error < 0 ? error : E_NOT_RESOLVED);
         }
+        dial_for_waiting(lane);
     }
 }
 
@@ -375,58 +589,80 @@ static int follow_name(struct server_core *sc, uint32_t core)
     return resolver_watch(r, slice_str(s->host), s->port, on_addresses, sc, &sc->watch);
 }
 
+/** Where a request goes: upgrades have a lane of their own where the protocol is not settled. */
+static struct lane *lane_for(struct server_core *sc, const struct upstream_request *rq)
+{
+    bool apart = rq->upgrade && sc->server->settings.tls_h1 != NULL;
+    return &sc->lanes[apart ? LANE_UPGRADE : LANE_ANY];
+}
+
+static struct up_session *find_session(struct lane *lane, const struct upstream_request *rq)
+{
+    list_each(node, &lane->ready)
+    {
+        struct up_session *s = list_entry(node, struct up_session, link);
+        if (has_room(lane->core, s) && can_serve(s, rq)) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
 int server_acquire(struct server *s, uint32_t core, struct upstream_request *rq)
 {
     ensure_magic(s, SERVER_MAGIC);
     struct server_core *sc = &s->cores[core];
-    struct list *node = rq->fresh ? NULL : list_first(&sc->idle);
-    if (node != NULL) {
-        list_remove(node);
-        sc->idle_count--;
-        give(sc, h1_up_of_link(node), rq);
+    struct lane *lane = &sc->lanes[LANE_ANY];
+    struct up_session *session = find_session(lane, rq);
+    if (session == NULL) {
+        lane = lane_for(sc, rq);
+        session = find_session(lane, rq);
+    }
+    if (session != NULL) {
+        give(lane, session, rq);
         return 0;
     }
-    int e = 0;
-    if (s->is_name) {
-        e = follow_name(sc, core);
+    int e = s->is_name ? follow_name(sc, core) : 0;
+    if (e < 0) {
+        return e;
+    }
+    if (sc->addr_count > 0 && lane->waiting_count + 1 > expected(lane)) {
+        e = dial(lane, rq->connect_ms);
         if (e < 0) {
             return e;
         }
     }
-    if (sc->addr_count > 0) {
-        e = dial(sc, core, rq->connect_ms);
-        if (e < 0) {
-            return e;
-        }
-    }
-    sc->waiting_count++;
-    list_push_back(&sc->waiting, &rq->link);
+    lane->waiting_count++;
+    list_push_back(&lane->waiting, &rq->link);
     return 0;
 }
 
 void server_cancel(struct server *s, uint32_t core, struct upstream_request *rq)
 {
     ensure_magic(s, SERVER_MAGIC);
-    stop_waiting(&s->cores[core], rq);
+    stop_waiting(lane_for(&s->cores[core], rq), rq);
 }
 
-static void close_list(struct server_core *sc, struct list *connections)
+static void close_lane(struct lane *lane)
 {
     struct list *node;
-    while ((node = list_first(connections)) != NULL) {
-        sc->open_count--;
-        h1_up_close(h1_up_of_link(node)); // takes it out of the list
-        server_unref(sc->server);
+    while ((node = list_first(&lane->ready)) != NULL) {
+        close_session(lane, list_entry(node, struct up_session, link));
+    }
+    while ((node = list_first(&lane->opening)) != NULL) {
+        lane->core->open_count--;
+        lane->dialing--;
+        dial_cancel(dial_of_link(node)); // takes it out of the list
+        server_unref(lane->core->server);
     }
 }
 
 static void close_core(struct server *s, uint32_t core)
 {
     struct server_core *sc = &s->cores[core];
-    close_list(sc, &sc->idle);
-    close_list(sc, &sc->opening);
-    sc->idle_count = 0;
-    sc->dialing = 0;
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        close_lane(&sc->lanes[i]);
+    }
     end_watch(sc);
 }
 

@@ -7,7 +7,12 @@
 // takes (only opening and closing a connection does).
 //
 // A connection that is being opened is not tied to the request that asked for it: requests wait in
-// order, and whichever connection becomes ready first serves the first of them.
+// order, and whichever connection becomes ready first serves the first of them that it can. A
+// connection may carry many requests at once (h2); which protocol a server speaks is learned from its
+// first connection, and until then only one is opened however many wait.
+//
+// Requests that want to switch protocols (WebSocket) have a lane of their own where the protocol is
+// open to choice: there HTTP/1.1 is asked for, which every origin can switch from.
 
 #pragma once
 
@@ -16,18 +21,27 @@
 #include <stdint.h>
 
 #include "base/list.h"
-#include "h1/session.h"
+#include "http/session.h"
 #include "proxy/snapshot.h"
 #include "proxy/upstream.h"
+#include "upstream/dial.h"
 
 struct resolver;
 
-enum { SERVER_ADDRS_MAX = 16, SERVER_TEXT_MAX = 300, SERVER_PENALTY_MS = 1000 };
+enum {
+    SERVER_ADDRS_MAX = 16,
+    SERVER_TEXT_MAX = 300,
+    SERVER_PENALTY_MS = 1000,
+    SERVER_TELL_MS = 10000
+};
 
 /** What a core brings: set once, before its loop runs. */
 struct upstream_core {
-    struct h1_core *h1;
-    struct resolver *resolver; // NULL: names do not resolve
+    struct loop *loop;
+    struct counters *counters;
+    struct dialer *dialer;
+    const struct up_protocol *protocols; // ended by one without a name
+    struct resolver *resolver;           // NULL: names do not resolve
 };
 
 /** One per process. */
@@ -38,21 +52,44 @@ struct upstream_registry {
     struct upstream_core cores[SNAPSHOT_CORES_MAX];
 };
 
+/** What is spoken to a server. */
+enum server_protocol {
+    SERVER_AUTO, // over TLS what it prefers, in clear HTTP/1.1
+    SERVER_H1,
+    SERVER_H2, // in clear by prior knowledge
+};
+
+/** Servers with equal settings share their connections. */
 struct server_settings {
     uint32_t connections_max; // per core
     uint32_t idle_max;        // per core
     uint32_t idle_ms;
+    uint32_t streams_max;      // at once on one connection
+    uint32_t protocol;         // enum server_protocol
+    uint64_t tls_hash;         // of all that `tls` was made from; 0: in clear
+    struct tls_origin *tls;    // borrowed by server_get(), which takes references
+    struct tls_origin *tls_h1; // the same, offering HTTP/1.1 alone; with SERVER_AUTO only
+};
+
+enum lane_kind { LANE_ANY, LANE_UPGRADE, LANE_COUNT };
+
+/** The connections of a core to a server that serve one kind of requests. */
+struct lane {
+    struct list ready;   // up_session with room, most recently used first
+    struct list opening; // dials
+    struct list waiting; // upstream_request, oldest first
+    uint32_t dialing;
+    uint32_t waiting_count;
+    uint32_t per_session; // requests that one connection carries at once; 0: not known yet
+    struct server_core *core;
 };
 
 /** One core's share of a server. */
 struct server_core {
-    struct list idle;    // connections, most recently used first
-    struct list opening; // connections on their way
-    struct list waiting; // upstream_request, oldest first
-    uint32_t idle_count;
-    uint32_t open_count; // idle, busy and connecting
-    uint32_t dialing;
-    uint32_t waiting_count;
+    struct lane lanes[LANE_COUNT];
+    uint32_t idle_count; // sessions that carry nothing
+    uint32_t open_count; // sessions and dials
+    uint64_t told_ms;    // when a refused certificate was last logged
     uint32_t addr_count;
     uint32_t addr_next;
     bool resolving;          // the name has been asked for and nothing was heard yet

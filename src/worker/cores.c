@@ -193,7 +193,7 @@ static bool obey(struct worker_core *core, const struct core_order *order)
         traffic_core_swap(core->traffic, order->snapshot);
         return true;
     case CORE_LISTEN:
-        return traffic_core_listen(core->traffic, order->fd, order->index, &order->addr) == 0;
+        return traffic_core_listen(core->traffic, order->fd, &order->listener) == 0;
     case CORE_UNLISTEN:
         traffic_core_unlisten(core->traffic, order->index);
         return true;

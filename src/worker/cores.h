@@ -17,7 +17,7 @@ struct log_ring;
 
 enum core_task {
     CORE_SWAP,     // snapshot
-    CORE_LISTEN,   // fd, index, addr
+    CORE_LISTEN,   // fd, listener
     CORE_UNLISTEN, // index
     CORE_DRAIN,
     CORE_IS_IDLE, // the result counts the cores that are not
@@ -28,7 +28,7 @@ struct core_order {
     enum core_task task;
     int fd;
     uint32_t index;
-    struct os_addr addr;
+    struct traffic_listener listener;
     struct snapshot *snapshot;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Joins what carries traffic on a core: listeners, HTTP/1.1 sessions, exchanges, origin servers, the
+// Joins what carries traffic on a core: listeners, TLS, sessions, exchanges, origin servers, the
 // resolver. The worker's shell calls it through traffic.h and knows nothing of HTTP.
 //
 // Running out is met here: at the limit of connections the idlest one goes; without one to close, or
@@ -18,12 +18,16 @@
 #include "base/text.h"
 #include "conf/diag.h"
 #include "h1/session.h"
+#include "h2/session.h"
 #include "loop/loop.h"
 #include "net/resolver.h"
 #include "obs/trace.h"
 #include "proxy/core.h"
 #include "proxy/regex.h"
+#include "tls/store.h"
+#include "tls/tls.h"
 #include "upstream/pool.h"
+#include "worker/front.h"
 
 enum {
     TRAFFIC_MAGIC = 0x74726166,
@@ -32,7 +36,11 @@ enum {
     ACCEPTS_PER_EVENT = 64,
     LAST_ACCEPTS = 1024, // rounds of these before a listener is left: more than any queue holds
     PAUSE_MS = 100,
+    HANDSHAKE_MS = 10000,
+    STREAMS_MAX = 128,
+    CONNECTION_BYTES = 4 << 20,
     FILE_BYTES_MAX = 256 * 1024,
+    PROTOCOL_COUNT = 2,
     PLACEMENT_LOOKS = 8,        // up to so many other cores are all looked at
     PLACEMENT_SLACK = 8,        // an eighth more connections is not worth a move
     PLACEMENT_INBOUND_MAX = 64, // a core with so many unread is behind: it gets no more
@@ -65,6 +73,7 @@ struct listener {
     uint32_t index;
     bool used;
     bool watched;
+    bool secure; // TLS
 };
 
 struct traffic_core {
@@ -74,7 +83,15 @@ struct traffic_core {
     struct loop *loop;
     struct counters *counters;
     struct core core;
+    struct down_core down;
+    struct transport_core transports;
     struct h1_core h1;
+    struct h2_core *h2;
+    struct tls_core *tls;
+    struct front front;
+    struct front_session session; // where a client goes after its handshake
+    struct up_protocol protocols[PROTOCOL_COUNT + 1];
+    struct dialer dialer;
     struct resolver *resolver;
     bool paused;
     struct wheel_timer pause;
@@ -158,6 +175,7 @@ int traffic_compile(struct traffic *t, const struct traffic_document *d, struct 
     ensure_magic(t, TRAFFIC_MAGIC);
     struct conf_diags *diags = conf_diags_new();
     struct snapshot *s = NULL;
+    pool_factory_use(&t->factory, d->tls, d->credentials);
     int e = snapshot_compile(d->doc, &t->factory.base, diags, &s);
     if (e < 0) {
         explain(diags, e, why);
@@ -221,16 +239,70 @@ static void pause_listening(struct traffic_core *tc)
     loop_timer_set(tc->loop, &tc->pause, PAUSE_MS);
 }
 
-static void take(struct traffic_core *tc, uint32_t listener, int fd, const struct os_addr *from)
+/** An accepted connection. */
+struct arrival {
+    int fd;
+    uint32_t listener;
+    bool secure;
+    struct os_addr from;
+};
+
+static void turn_away(struct traffic_core *tc, const struct arrival *a)
 {
-    if (tc->h1.down_count >= tc->connections_max && !h1_down_close_idlest(&tc->h1)) {
-        h1_down_turn_away(&tc->h1, fd);
+    if (!a->secure) {
+        h1_down_turn_away(&tc->h1, a->fd);
         return;
     }
-    struct http_peer peer = {.listener = listener};
-    http_peer_set(&peer, from);
-    if (h1_down_open(&tc->h1, fd, &peer) < 0) {
+    counter_add(tc->counters, COUNTER_connections_shed, 1);
+    tc->loop->sys->ops->close(tc->loop->sys, a->fd, true);
+}
+
+static void take(struct traffic_core *tc, const struct arrival *a)
+{
+    if (tc->down.count >= tc->connections_max && !down_core_shed(&tc->down)) {
+        turn_away(tc, a);
+        return;
+    }
+    int e = 0;
+    struct transport *t = transport_new(&tc->transports, a->fd, &e);
+    if (t == NULL) {
+        turn_away(tc, a);
+        return;
+    }
+    struct http_peer peer = {
+        .listener = a->listener,
+        .connection_id = http_connection_id(tc->loop, &tc->down.next_id),
+    };
+    http_peer_set(&peer, &a->from);
+    counter_add(tc->counters, COUNTER_connections_accepted, 1);
+    e = a->secure ? front_open(&tc->front, t, &peer) : h1_down_open(&tc->h1, t, &peer);
+    if (e < 0) {
         counter_add(tc->counters, COUNTER_connections_shed, 1);
+    }
+}
+
+/** The first bytes were those of HTTP/2. */
+static void on_preface(void *arg, struct transport *t, const struct http_peer *peer,
+                       struct chunk *first, uint32_t pos)
+{
+    struct traffic_core *tc = arg;
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    if (h2_down_open(tc->h2, t, peer, first, pos) < 0) {
+        counter_add(tc->counters, COUNTER_connections_shed, 1);
+    }
+}
+
+static void open_session(struct front_session *f, struct transport *t, const struct http_peer *peer,
+                         struct slice alpn)
+{
+    struct traffic_core *tc = container_of(f, struct traffic_core, session);
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    int e = slice_eq(alpn, SLICE("h2")) ? h2_down_open(tc->h2, t, peer, NULL, 0)
+                                        : h1_down_open(&tc->h1, t, peer);
+    if (e < 0) {
+        counter_add(tc->counters, COUNTER_connections_shed, 1);
+    } else if (tc->down.draining) {
+        down_core_drain(&tc->down); // it came too late to be left idle
     }
 }
 
@@ -240,9 +312,7 @@ static void take(struct traffic_core *tc, uint32_t listener, int fd, const struc
 struct handoff {
     struct mail mail;
     struct placement *to;
-    int fd;
-    uint32_t listener;
-    struct os_addr from;
+    struct arrival arrival;
 };
 
 static void on_handoff(struct mail *m, struct loop *to)
@@ -251,9 +321,9 @@ static void on_handoff(struct mail *m, struct loop *to)
     struct traffic_core *tc = h->to->core;
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
     ensure(tc->loop == to);
-    take(tc, h->listener, h->fd, &h->from);
-    if (tc->h1.draining) {
-        h1_core_drain(&tc->h1); // it came too late to be left idle
+    take(tc, &h->arrival);
+    if (tc->down.draining) {
+        down_core_drain(&tc->down); // it came too late to be left idle
     }
     atomic_fetch_sub(&h->to->inbound, 1);
     mem_free(h);
@@ -295,13 +365,12 @@ static uint32_t choose_core(struct traffic_core *tc)
 }
 
 /** Takes an accepted connection, here or on the core it is placed on. */
-static void place(struct traffic_core *tc, const struct listener *l, int fd,
-                  const struct os_addr *from)
+static void place(struct traffic_core *tc, const struct arrival *a)
 {
     uint32_t core = choose_core(tc);
     struct placement *p = &tc->traffic->places[core];
     if (core == tc->loop->core) {
-        take(tc, l->index, fd, from);
+        take(tc, a);
         return;
     }
     // Counted first, asked second: a core that stops accepting waits for what was counted before.
@@ -309,11 +378,10 @@ static void place(struct traffic_core *tc, const struct listener *l, int fd,
     struct handoff *h = atomic_load(&p->accepting) ? mem_alloc(sizeof(*h)) : NULL;
     if (h == NULL) {
         atomic_fetch_sub(&p->inbound, 1);
-        take(tc, l->index, fd, from);
+        take(tc, a);
         return;
     }
-    *h = (struct handoff){
-        .mail = {.fn = on_handoff}, .to = p, .fd = fd, .listener = l->index, .from = *from};
+    *h = (struct handoff){.mail = {.fn = on_handoff}, .to = p, .arrival = *a};
     loop_post(p->loop, &h->mail);
 }
 
@@ -322,17 +390,17 @@ static bool accept_some(struct traffic_core *tc, const struct listener *l)
 {
     struct sys *sys = tc->loop->sys;
     for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
-        struct os_addr from;
-        int fd = sys->ops->accept(sys, l->io.fd, &from);
-        if (fd >= 0) {
-            place(tc, l, fd, &from);
+        struct arrival a = {.listener = l->index, .secure = l->secure};
+        a.fd = sys->ops->accept(sys, l->io.fd, &a.from);
+        if (a.fd >= 0) {
+            place(tc, &a);
             continue;
         }
-        if (fd == E_AGAIN) {
+        if (a.fd == E_AGAIN) {
             return false;
         }
-        if (fd == E_NO_DESCRIPTORS || fd == E_NO_MEMORY) {
-            if (!h1_down_close_idlest(&tc->h1)) {
+        if (a.fd == E_NO_DESCRIPTORS || a.fd == E_NO_MEMORY) {
+            if (!down_core_shed(&tc->down)) {
                 pause_listening(tc);
             }
             return false;
@@ -355,6 +423,48 @@ static uint32_t share(uint64_t whole, uint32_t cores)
     return part > UINT32_MAX ? UINT32_MAX : (uint32_t)part;
 }
 
+/** Everything that speaks a protocol. An exchange has one connection on either side, and closed ones
+ * end with the turn. */
+static int open_sessions(struct traffic_core *tc)
+{
+    uint32_t connections = 2 * tc->connections_max + LOOP_EVENTS_MAX;
+    down_core_init(&tc->down, tc->loop, tc->counters, &tc->core.handler);
+    transport_core_init(&tc->transports, tc->loop, connections);
+    h1_core_init(&tc->h1, tc->loop, tc->counters, &tc->down, connections);
+    tc->h1.on_preface = on_preface;
+    tc->h1.preface_arg = tc;
+    int e = h2_core_new(tc->loop, tc->counters, &tc->down, connections, &tc->h2);
+    if (e == 0) {
+        e = tls_core_new(tc->loop, tc->counters, connections, &tc->tls);
+    }
+    if (e < 0) {
+        return e;
+    }
+    tc->session.open = open_session;
+    front_init(&tc->front, tc->tls, &tc->down, &tc->session, tc->connections_max + LOOP_EVENTS_MAX);
+    tc->protocols[0] = (struct up_protocol){"http/1.1", h1_up_open, &tc->h1};
+    tc->protocols[1] = (struct up_protocol){"h2", h2_up_open, tc->h2};
+    tc->dialer = (struct dialer){
+        .loop = tc->loop,
+        .counters = tc->counters,
+        .transports = &tc->transports,
+        .tls = tc->tls,
+        .next_id = &tc->down.next_id,
+    };
+    dialer_init(&tc->dialer, connections);
+    return 0;
+}
+
+static void close_sessions(struct traffic_core *tc)
+{
+    dialer_fini(&tc->dialer);
+    front_fini(&tc->front);
+    h2_core_free(tc->h2);
+    h1_core_fini(&tc->h1);
+    tls_core_free(tc->tls);
+    transport_core_fini(&tc->transports);
+}
+
 int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counters,
                      struct log_ring *log, struct traffic_core **out)
 {
@@ -370,9 +480,8 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
     tc->connections_max = share(t->limits.connections_max, t->limits.cores);
     wheel_timer_init(&tc->pause, on_pause_over);
     int e = core_init(&tc->core, l, counters, log, tc->connections_max);
-    if (e == 0) { // an exchange has one connection on either side; closed ones end with the turn
-        e = h1_core_init(&tc->h1, l, counters, &tc->core.handler,
-                         2 * tc->connections_max + LOOP_EVENTS_MAX);
+    if (e == 0) {
+        e = open_sessions(tc);
     }
     if (e < 0) {
         mem_free(tc);
@@ -383,7 +492,13 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
         log_line(LOG_WARN, "no resolver: origins given by name cannot be reached");
         tc->resolver = NULL;
     }
-    struct upstream_core what = {.h1 = &tc->h1, .resolver = tc->resolver};
+    struct upstream_core what = {
+        .loop = l,
+        .counters = counters,
+        .dialer = &tc->dialer,
+        .protocols = tc->protocols,
+        .resolver = tc->resolver,
+    };
     upstream_registry_attach(&t->registry, l->core, &what);
     t->places[l->core].loop = l;
     t->places[l->core].counters = counters;
@@ -402,10 +517,10 @@ void traffic_core_free(struct traffic_core *tc)
         loop_turn(tc->loop, 0); // another core is just handing one over
     }
     loop_timer_stop(tc->loop, &tc->pause);
-    h1_core_abort(&tc->h1);
+    down_core_abort(&tc->down);
     upstream_registry_close(&tc->traffic->registry, tc->loop->core);
     core_fini(&tc->core);
-    h1_core_fini(&tc->h1);
+    close_sessions(tc);
     if (tc->resolver != NULL) {
         resolver_free(tc->resolver);
     }
@@ -425,20 +540,32 @@ static void set_resolver(struct traffic_core *tc, const struct snapshot *s)
 void traffic_core_swap(struct traffic_core *tc, struct snapshot *s)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
-    tc->h1.settings = (struct h1_settings){
-        .limits = {.head_bytes = s->head_bytes,
-                   .target_bytes = s->target_bytes,
-                   .fields = s->head_fields},
+    tc->h1.limits = (struct h1_limits){
+        .head_bytes = s->head_bytes, .target_bytes = s->target_bytes, .fields = s->head_fields};
+    tc->down.settings = (struct http_settings){
+        .head_bytes = s->head_bytes,
+        .target_bytes = s->target_bytes,
+        .fields = s->head_fields,
         .header_ms = s->header_ms,
         .idle_ms = s->idle_ms,
+        .handshake_ms = HANDSHAKE_MS,
         .down = s->down_timeouts,
         .requests_per_connection = s->requests_per_connection,
+        .streams_max = STREAMS_MAX,
+        .connection_bytes = CONNECTION_BYTES,
     };
     set_resolver(tc, s);
     core_swap(&tc->core, s);
 }
 
-int traffic_core_listen(struct traffic_core *tc, int fd, uint32_t index, const struct os_addr *addr)
+void traffic_core_set_tls(struct traffic_core *tc, struct tls_store *s)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    tls_core_set_store(tc->tls, s);
+    tc->core.tls = s;
+}
+
+int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_listener *what)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
     for (unsigned i = 0; i < LISTENERS_MAX; i++) {
@@ -448,8 +575,9 @@ int traffic_core_listen(struct traffic_core *tc, int fd, uint32_t index, const s
         }
         *l = (struct listener){.io = {.fd = fd, .on_ready = on_acceptable},
                                .owner = tc,
-                               .addr = *addr,
-                               .index = index,
+                               .addr = what->addr,
+                               .index = what->index,
+                               .secure = what->secure,
                                .used = true};
         int e = loop_watch(tc->loop, &l->io, true);
         l->watched = e == 0;
@@ -491,12 +619,12 @@ void traffic_core_drain(struct traffic_core *tc)
         }
     }
     loop_timer_stop(tc->loop, &tc->pause);
-    trace(TRACE_drain, tc->loop->core, tc->h1.down_count);
-    h1_core_drain(&tc->h1);
+    trace(TRACE_drain, tc->loop->core, tc->down.count);
+    down_core_drain(&tc->down);
 }
 
 bool traffic_core_idle(const struct traffic_core *tc)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
-    return tc->h1.down_count == 0 && atomic_load(&tc->traffic->places[tc->loop->core].inbound) == 0;
+    return tc->down.count == 0 && atomic_load(&tc->traffic->places[tc->loop->core].inbound) == 0;
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/ensure.h"
+#include "base/slice.h"
 #include "os/addr.h"
 
 struct conf_doc;
@@ -21,6 +22,7 @@ struct log_ring;
 struct loop;
 struct snapshot;
 struct text;
+struct tls_store;
 
 struct traffic;
 struct traffic_core;
@@ -40,6 +42,8 @@ void traffic_free(struct traffic *t);
  * called, on any thread. */
 struct traffic_document {
     const struct conf_doc *doc;
+    struct tls_store *tls;    // made from both; NULL: no TLS to origins
+    struct slice credentials; // read during the call only
     uint32_t generation;
     void (*forget)(void *owner);
     void *owner;
@@ -62,9 +66,18 @@ void traffic_core_free(struct traffic_core *tc);
 
 /** New exchanges use `s` from now on; takes over the core's reference of it. */
 void traffic_core_swap(struct traffic_core *tc, struct snapshot *s);
-/** Takes connections from a listening socket, which all cores share and the shell owns. `index` names
- * it in traffic_core_unlisten(). Not before the first snapshot. 0, E_NO_MEMORY, E_NO_DESCRIPTORS. */
-int traffic_core_listen(struct traffic_core *tc, int fd, uint32_t index, const struct os_addr *addr)
+/** New handshakes use `s` from now on; the core takes its own reference. */
+void traffic_core_set_tls(struct traffic_core *tc, struct tls_store *s);
+
+struct traffic_listener {
+    uint32_t index; // its name in traffic_core_unlisten()
+    bool secure;    // TLS
+    struct os_addr addr;
+};
+
+/** Takes connections from a listening socket, which all cores share and the shell owns. Not before the
+ * first snapshot. 0, E_NO_MEMORY, E_NO_DESCRIPTORS. */
+int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_listener *what)
     must_check;
 /** Takes what waits in the accept queue now, then the socket out of the loop (it is closed when all
  * cores have done so). Connections live on. */

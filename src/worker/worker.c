@@ -39,8 +39,8 @@ enum { DRAIN_LOOK_MS = 20, EXIT_START = 1 };
 
 struct worker_listener {
     bool used;
-    bool open; // the cores listen on it
-    bool secure;
+    bool open;   // the cores listen on it
+    bool secure; // TLS
     int fd;
     struct os_addr addr;
 };
@@ -186,7 +186,7 @@ static int open_listener(struct worker *w, uint32_t index)
         .task = CORE_LISTEN,
         .fd = l->fd,
         .index = index,
-        .addr = l->addr,
+        .listener = {.index = index, .addr = l->addr, .secure = l->secure},
     };
     if (cores_ask(w->cores, &order) != 0) {
         order.task = CORE_UNLISTEN;

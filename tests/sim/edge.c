@@ -105,7 +105,7 @@ struct edge *edge_open(struct sim_case *c, struct sim *s, const struct os_addr *
     e->listener = sim_listen_fd(s, at);
     for (uint32_t i = 0; i < e->cores; i++) {
         traffic_core_swap(e->core[i], snapshot);
-        rc = traffic_core_listen(e->core[i], e->listener, 0, at);
+        rc = traffic_core_listen(e->core[i], e->listener, &(struct traffic_listener){.addr = *at});
         ensure(rc == 0);
     }
     return e;

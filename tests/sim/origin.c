@@ -368,6 +368,9 @@ static void receive(struct origin_conn *o)
             if (!o->gone && o->wire.state == WIRE_DONE) {
                 on_request_end(o);
             }
+            if (!o->gone && o->request_done && o->phase == PHASE_END && at < n) {
+                end_response(o); // answered early and whole: what follows is the next request
+            }
         }
         if (at < n && !o->gone) {
             sim_fail(o->w->c, "an origin got bytes behind its request");

@@ -48,7 +48,7 @@ static const char *const malformed[] = {
     "POST /never HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\nabc",
     "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
     "TRACE /never HTTP/1.1\r\nHost: a\r\n\r\n",
-    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "PRI * HTTP/2.0\r\nHost: a.test\r\n\r\n",
     "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "GET /never HTTP/1.1\r\nHost: a\r\nA:\r\nB:\r\nC:\r\nD:\r\nE:\r\nF:\r\nG:\r\nH:\r\nI:\r\nJ:\r\n"
     "K:\r\nL:\r\nM:\r\nN:\r\nO:\r\nP:\r\nQ:\r\nR:\r\nS:\r\nT:\r\nU:\r\nV:\r\nW:\r\n\r\n",

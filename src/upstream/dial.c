@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Connecting to origins (upstream/dial.h). The steps are events of one transport: connected, then
+// secured. Whatever ends a dial goes through finish(), which takes the timer and the list place away
+// before anybody is told.
+
+#include "upstream/dial.h"
+
+#include "base/error.h"
+#include "http/session.h"
+#include "tls/tls.h"
+
+enum { DIALER_MAGIC = 0x6469616c, DIAL_MAGIC = 0x64696131 };
+
+struct dial {
+    uint32_t magic;
+    bool connected;
+    bool over;
+    struct dialer *dialer;
+    struct transport *t;
+    struct tls_origin *tls;
+    struct list link; // the caller's, then dialer.dead
+    struct wheel_timer timer;
+    struct os_addr to;
+    uint64_t started_ns;
+    void (*done)(struct dial *dial, const struct dial_result *r, void *arg);
+    void *arg;
+};
+
+static void reap(struct task *task)
+{
+    struct dialer *d = container_of(task, struct dialer, reap);
+    ensure_magic(d, DIALER_MAGIC);
+    struct list *node;
+    while ((node = list_first(&d->dead)) != NULL) {
+        struct dial *dial = list_entry(node, struct dial, link);
+        list_remove(node);
+        dial->magic = 0;
+        slab_give(&d->slab, dial);
+    }
+}
+
+void dialer_init(struct dialer *d, uint32_t dials_max)
+{
+    d->magic = DIALER_MAGIC;
+    slab_init(&d->slab, "dials", sizeof(struct dial), dials_max);
+    list_init(&d->dead);
+    task_init(&d->reap, reap);
+}
+
+void dialer_fini(struct dialer *d)
+{
+    ensure_magic(d, DIALER_MAGIC);
+    reap(&d->reap);
+    loop_cancel(d->loop, &d->reap);
+    slab_fini(&d->slab);
+    d->magic = 0;
+}
+
+static void end(struct dial *dial)
+{
+    struct dialer *d = dial->dialer;
+    ensure(!dial->over);
+    dial->over = true;
+    loop_timer_stop(d->loop, &dial->timer);
+    list_remove(&dial->link);
+    list_push_back(&d->dead, &dial->link);
+    loop_defer(d->loop, &d->reap);
+}
+
+static void release(struct dial *dial)
+{
+    if (dial->tls != NULL) {
+        tls_origin_unref(dial->tls);
+        dial->tls = NULL;
+    }
+}
+
+static void finish(struct dial *dial, int error, struct slice alpn)
+{
+    struct dialer *d = dial->dialer;
+    struct transport *t = dial->t;
+    struct dial_result r = {.error = error, .alpn = alpn, .t = error == 0 ? t : NULL};
+    end(dial);
+    r.took_ns = loop_clock_ns(d->loop) - dial->started_ns;
+    if (error == 0) {
+        r.peer.addr = dial->to;
+        r.peer.connection_id = http_connection_id(d->loop, d->next_id);
+        r.peer.secure = dial->tls != NULL;
+        r.peer.security = dial->tls != NULL ? tls_security(t) : NULL;
+    } else if (dial->tls != NULL && dial->connected) {
+        r.reason = tls_verify_reason(t);
+    }
+    dial->done(dial, &r, dial->arg);
+    if (error != 0) {
+        transport_close(t, false);
+    }
+    release(dial);
+}
+
+static void on_secured(struct transport *t, const struct tls_done *done, void *arg)
+{
+    struct dial *dial = arg;
+    ensure_magic(dial, DIAL_MAGIC);
+    ensure(dial->t == t);
+    finish(dial, done->error, done->alpn);
+}
+
+static void on_ready(struct transport *t, unsigned events)
+{
+    struct dial *dial = t->owner;
+    ensure_magic(dial, DIAL_MAGIC);
+    if ((events & (SYS_WRITE | SYS_ERROR | SYS_HANGUP)) == 0) {
+        return;
+    }
+    int e = transport_connected(t);
+    if (e == E_AGAIN) {
+        return;
+    }
+    if (e == 0 && dial->tls != NULL) {
+        dial->connected = true;
+        e = tls_connect(dial->dialer->tls, t, dial->tls, on_secured, dial);
+        if (e == 0) {
+            return;
+        }
+    }
+    finish(dial, e, SLICE(""));
+}
+
+static void on_timeout(struct wheel_timer *timer)
+{
+    struct dial *dial = container_of(timer, struct dial, timer);
+    ensure_magic(dial, DIAL_MAGIC);
+    counter_add(dial->dialer->counters, COUNTER_timeouts, 1);
+    finish(dial, dial->connected ? E_TLS_TIMEOUT : E_CONNECT_TIMEOUT, SLICE(""));
+}
+
+struct dial *dial_begin(struct dialer *d, const struct dial_order *order,
+                        void (*done)(struct dial *dial, const struct dial_result *r, void *arg),
+                        void *arg, int *error)
+{
+    ensure_magic(d, DIALER_MAGIC);
+    ensure(order->tls == NULL || d->tls != NULL);
+    struct dial *dial = slab_take(&d->slab);
+    if (dial == NULL) {
+        *error = E_NO_MEMORY;
+        return NULL;
+    }
+    struct transport *t = transport_connect(d->transports, &order->to, error);
+    if (t == NULL) {
+        slab_give(&d->slab, dial);
+        return NULL;
+    }
+    *dial = (struct dial){
+        .magic = DIAL_MAGIC,
+        .dialer = d,
+        .t = t,
+        .tls = order->tls == NULL ? NULL : tls_origin_ref(order->tls),
+        .to = order->to.to,
+        .started_ns = loop_clock_ns(d->loop),
+        .done = done,
+        .arg = arg,
+    };
+    list_init(&dial->link);
+    wheel_timer_init(&dial->timer, on_timeout);
+    transport_set_owner(t, dial, on_ready);
+    if (order->limit_ms != 0) {
+        loop_timer_set(d->loop, &dial->timer, order->limit_ms);
+    }
+    counter_add(d->counters, COUNTER_upstream_connects, 1);
+    return dial;
+}
+
+void dial_cancel(struct dial *dial)
+{
+    ensure_magic(dial, DIAL_MAGIC);
+    end(dial);
+    transport_close(dial->t, false);
+    release(dial);
+}
+
+struct list *dial_link(struct dial *dial)
+{
+    return &dial->link;
+}
+
+struct dial *dial_of_link(struct list *link)
+{
+    struct dial *dial = list_entry(link, struct dial, link);
+    ensure_magic(dial, DIAL_MAGIC);
+    return dial;
+}

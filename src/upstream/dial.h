@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A dial: from an address to a transport that a session can be opened on. It connects, runs the TLS
+// handshake where the origin has one, and says which protocol was agreed on. One time limit bounds all
+// of it. Knows no pool and no session.
+
+#pragma once
+
+#include <stdint.h>
+
+#include "base/slab.h"
+#include "http/stream.h"
+#include "loop/transport.h"
+#include "obs/counters.h"
+
+struct tls_core;
+struct tls_origin;
+struct dial;
+
+/** One per core. */
+struct dialer {
+    uint32_t magic;
+    struct loop *loop;
+    struct counters *counters;
+    struct transport_core *transports;
+    struct tls_core *tls; // NULL: none, origins in clear only
+    struct slab slab;
+    struct list dead; // over in this turn
+    struct task reap;
+    uint64_t *next_id; // of connections
+};
+
+struct dial_order {
+    struct sys_connect to;
+    uint32_t limit_ms;      // connect and handshake together; 0: none
+    struct tls_origin *tls; // NULL: in clear; held until the dial is over
+};
+
+struct dial_result {
+    int error;             // 0, or why there is no transport
+    struct slice reason;   // why a certificate was refused; empty: nothing to add to the error
+    struct transport *t;   // ours no more; its owner is to be set
+    struct slice alpn;     // agreed protocol; empty: none
+    struct http_peer peer; // the origin
+    uint64_t took_ns;
+};
+
+void dialer_init(struct dialer *d, uint32_t dials_max);
+/** Every dial must be over. */
+void dialer_fini(struct dialer *d);
+
+/** Begins; `done` is called once, never from inside this call, and the dial is over when it returns.
+ * NULL with *error when it cannot begin. */
+struct dial *dial_begin(struct dialer *d, const struct dial_order *order,
+                        void (*done)(struct dial *dial, const struct dial_result *r, void *arg),
+                        void *arg, int *error) must_check;
+/** Ends it without a call. */
+void dial_cancel(struct dial *dial);
+/** For the caller's lists. */
+struct list *dial_link(struct dial *dial);
+struct dial *dial_of_link(struct list *link);

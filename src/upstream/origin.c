@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From `https://`, `h2c://`, `protocol:` and `tls:` to the settings of a server (upstream/origin.h).
+
+#include "upstream/origin.h"
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "tls/credentials.h"
+#include "tls/tls.h"
+
+enum { ID_MAX = 2 * 4096 + 8 };
+
+// Equal settings must hash alike in every snapshot of the process; nobody hostile chooses them.
+static const struct hash_key hash_key = {{0x61646974, 0x6f726967}};
+
+struct hashing {
+    uint64_t value;
+};
+
+static void hash_more(struct hashing *h, struct slice text)
+{
+    h->value = h->value * UINT64_C(0x9e3779b97f4a7c15) + hash_bytes(&hash_key, text) + text.len;
+}
+
+/** The contents behind an id: a renewed certificate makes another server. */
+static void hash_credential(struct hashing *h, struct slice credentials, struct slice id)
+{
+    struct credential_reader r;
+    struct credential c;
+    if (id.len == 0 || credentials_open(credentials, &r) < 0) {
+        return;
+    }
+    while (credentials_next(&r, &c)) {
+        if (slice_eq(c.id, id)) {
+            hash_more(h, c.chain);
+            hash_more(h, c.key);
+        }
+    }
+}
+
+static struct slice host_of(struct slice address)
+{
+    size_t end = address.len;
+    while (end > 0 && address.ptr[end - 1] != ':') {
+        end--;
+    }
+    struct slice host = slice_of(address.ptr, end > 0 ? end - 1 : address.len);
+    if (host.len >= 2 && host.ptr[0] == '[') {
+        host = slice_of(host.ptr + 1, host.len - 2);
+    }
+    return host;
+}
+
+static struct slice alpn_of(uint32_t protocol)
+{
+    switch ((enum server_protocol)protocol) {
+    case SERVER_AUTO:
+        return SLICE("h2,http/1.1");
+    case SERVER_H1:
+        return SLICE("http/1.1");
+    case SERVER_H2:
+        return SLICE("h2");
+    }
+    unreachable();
+}
+
+static int compile_tls(const struct origin_sources *from, struct conf_node n, struct slice address,
+                       struct server_settings *settings)
+{
+    if (from->tls == NULL) {
+        return E_UNSUPPORTED;
+    }
+    char ca_id[ID_MAX];
+    char certificate_id[ID_MAX];
+    struct text ca = text_on(ca_id, sizeof(ca_id));
+    struct text certificate = text_on(certificate_id, sizeof(certificate_id));
+    struct conf_node tls = conf_get(n, "tls");
+    struct slice ca_path = conf_string(conf_get(tls, "ca"), "");
+    struct slice cert_path = conf_string(conf_get(tls, "cert"), "");
+    if (ca_path.len > 0) {
+        text_str(&ca, "ca:");
+        text_put(&ca, ca_path);
+    }
+    if (cert_path.len > 0) {
+        text_str(&certificate, "file:");
+        text_put(&certificate, cert_path);
+        text_str(&certificate, "|");
+        text_put(&certificate, conf_string(conf_get(tls, "key"), ""));
+    }
+    if (ca.overflow || certificate.overflow) {
+        return E_TOO_LARGE;
+    }
+    struct tls_origin_settings t = {
+        .verify = conf_bool(conf_get(tls, "verify"), true),
+        .server_name = conf_string(conf_get(tls, "name"), ""),
+        .ca = text_slice(&ca),
+        .certificate = text_slice(&certificate),
+        .alpn = alpn_of(settings->protocol),
+        .min_version = conf_string(conf_get(tls, "min_version"), "1.2"),
+    };
+    if (t.server_name.len == 0) {
+        t.server_name = host_of(address);
+    }
+    struct hashing h = {.value = t.verify};
+    hash_more(&h, t.server_name);
+    hash_more(&h, t.ca);
+    hash_more(&h, t.certificate);
+    hash_more(&h, t.alpn);
+    hash_more(&h, t.min_version);
+    hash_credential(&h, from->credentials, t.ca);
+    hash_credential(&h, from->credentials, t.certificate);
+    settings->tls_hash = h.value | 1; // 0 says: in clear
+    int e = tls_origin_new(&t, from->tls, from->cores, &settings->tls);
+    if (e == 0 && settings->protocol == SERVER_AUTO) {
+        t.alpn = SLICE("http/1.1");
+        e = tls_origin_new(&t, from->tls, from->cores, &settings->tls_h1);
+    }
+    return e;
+}
+
+int origin_compile(const struct origin_sources *from, struct conf_node n, struct slice at,
+                   struct server_settings *settings, struct slice *address)
+{
+    struct slice protocol = conf_string(conf_get(n, "protocol"), "auto");
+    settings->protocol = slice_eq(protocol, SLICE("h2"))         ? SERVER_H2
+                         : slice_eq(protocol, SLICE("http/1.1")) ? SERVER_H1
+                                                                 : SERVER_AUTO;
+    settings->streams_max = (uint32_t)conf_int(conf_get(n, "streams"), 128);
+    settings->tls_hash = 0;
+    settings->tls = NULL;
+    settings->tls_h1 = NULL;
+    bool secure = slice_starts(at, SLICE("https://"));
+    if (secure) {
+        *address = slice_from(at, 8);
+        int e = compile_tls(from, n, *address, settings);
+        if (e < 0) {
+            origin_release(settings);
+        }
+        return e;
+    }
+    *address = at;
+    if (slice_starts(at, SLICE("h2c://"))) {
+        *address = slice_from(at, 6);
+        settings->protocol = SERVER_H2;
+    }
+    return 0;
+}
+
+void origin_release(struct server_settings *settings)
+{
+    if (settings->tls != NULL) {
+        tls_origin_unref(settings->tls);
+    }
+    if (settings->tls_h1 != NULL) {
+        tls_origin_unref(settings->tls_h1);
+    }
+    settings->tls = NULL;
+    settings->tls_h1 = NULL;
+}
