@@ -124,7 +124,7 @@ LINES = {
     "upgrade to h2c": field(b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
                             b"HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"),
     "upgrade to a list with h2c": field(b"Connection: Upgrade\r\nUpgrade: websocket, H2C"),
-    "h2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "h2 preface with a field": b"PRI * HTTP/2.0\r\nHost: a.test\r\n\r\nSM\r\n\r\n",
     "TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x07" * 100,
     "SSH": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
     "random words": b"hello there\r\n\r\n",
@@ -195,7 +195,7 @@ TABLE = {**FRAMING, **CHUNKS, **LINES, **STARTS, **HOSTS, **SIZES}
 # What may be answered otherwise than with 400 in the tables above.
 OTHERS = {"gzip then chunked": 501, "coding alike": 501, "identity coding": 501,
           "coding with parameter": 501, "coding in quotes": 501, "version 2": 505,
-          "version 0.9": 505, "version 1.2 and more": 505, "h2 preface": 505, "no version": 505,
+          "version 0.9": 505, "version 1.2 and more": 505, "h2 preface with a field": 505, "no version": 505,
           "coding not final": 501, "upgrade to h2c": 426,
           "trailers without end": 431, "host too long": 431, "RTSP": 505,
           "version of another protocol": 505}

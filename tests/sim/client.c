@@ -273,7 +273,7 @@ static void inflate_some(struct client *x, struct slice bytes)
             }
             x->inflated += got;
             x->inflate_ended = rc == Z_STREAM_END;
-        } while (x->inflate.avail_out == 0 || (x->inflate.avail_in > 0 && !x->inflate_ended));
+        } while (!x->inflate_ended && (x->inflate.avail_out == 0 || x->inflate.avail_in > 0));
     }
 }
 
