@@ -12,6 +12,8 @@
 //   load PORT PATH SIZE CONNECTIONS SECONDS RATE      rate 0: closed loop
 //   hold PORT PATH SIZE CONNECTIONS
 //   release
+//   tls-load, tls-hold                                the same over TLS 1.3
+//   handshakes PORT CONNECTIONS SECONDS VERSION RESUME
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -22,6 +24,7 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "handshake.h"
 #include "load.h"
 #include "origin.h"
 #include "source.h"
@@ -50,6 +53,24 @@ static void on_input(struct source *source, uint32_t events)
     input.bytes += (size_t)n;
 }
 
+static void run_handshakes(int epoll, const char *line)
+{
+    struct handshake_plan plan = {0};
+    unsigned port = 0;
+    int resume = 0;
+    if (sscanf(line, "handshakes %u %u %lf %d %d", &port, &plan.connections, &plan.seconds,
+               &plan.version, &resume) != 5 ||
+        port == 0 || port > UINT16_MAX || plan.connections == 0 ||
+        plan.connections > HANDSHAKE_CONNECTIONS_MAX || plan.seconds > 600) {
+        errno = 0;
+        bench_die("cannot read '%s'", line);
+    }
+    plan.to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    plan.to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    plan.resume = resume != 0;
+    handshake_run(epoll, &plan);
+}
+
 static void run_command(int epoll, const char *line)
 {
     struct load_plan plan = {0};
@@ -61,6 +82,12 @@ static void run_command(int epoll, const char *line)
         load_release();
         return;
     }
+    if (strcmp(verb, "handshakes") == 0) {
+        run_handshakes(epoll, line);
+        return;
+    }
+    plan.tls = strncmp(verb, "tls-", 4) == 0;
+    const char *plain_verb = plan.tls ? verb + 4 : verb;
     char address[32];
     snprintf(address, sizeof address, "127.0.0.1:%u", port);
     plan.to = bench_address(address);
@@ -69,9 +96,9 @@ static void run_command(int epoll, const char *line)
         plan.connections > LOAD_CONNECTIONS_MAX || plan.seconds > 600) {
         bench_die("cannot read '%s'", line);
     }
-    if (count == 7 && strcmp(verb, "load") == 0) {
+    if (count == 7 && strcmp(plain_verb, "load") == 0) {
         load_run(epoll, &plan);
-    } else if (count == 5 && strcmp(verb, "hold") == 0) {
+    } else if (count == 5 && strcmp(plain_verb, "hold") == 0) {
         load_hold(epoll, &plan);
     } else {
         bench_die("cannot read '%s'", line);

@@ -9,6 +9,8 @@
 //            coordinated omission)
 //   held     each connection asks once, then all stay open until they are released
 //
+// Each of them in clear or over TLS 1.3, whose handshakes are done before the clock starts.
+//
 // A wrong status, length or byte, a connection closed by the other side or a stall of several
 // seconds is an error; the first one is described on standard error.
 #include "load.h"
@@ -27,6 +29,7 @@
 #include "common.h"
 #include "histogram.h"
 #include "source.h"
+#include "tls.h"
 
 enum {
     HEAD_BYTES_MAX = 2048,
@@ -38,11 +41,12 @@ enum {
 struct conn {
     struct source source;
     int fd;
-    bool waiting;      // an answer is due
-    bool in_body;      // its head is whole
-    size_t head_bytes; // in head, while the head is not whole
-    size_t body_bytes; // received so far
-    uint64_t begun_ns; // when the request was sent, or due
+    struct tls_link tls; // used when the plan says so
+    bool waiting;        // an answer is due
+    bool in_body;        // its head is whole
+    size_t head_bytes;   // in head, while the head is not whole
+    size_t body_bytes;   // received so far
+    uint64_t begun_ns;   // when the request was sent, or due
     struct conn *next_free;
     char head[HEAD_BYTES_MAX];
 };
@@ -50,6 +54,7 @@ struct conn {
 // What is going on. One at a time.
 static struct {
     struct load_plan plan;
+    SSL_CTX *tls; // NULL: in clear
     int epoll;
     struct conn *conns;
     struct conn *free;
@@ -77,6 +82,7 @@ static void fail(struct conn *conn, const char *what)
         conn->waiting = false;
         load.waiting--;
     }
+    tls_close(&conn->tls);
     close(conn->fd);
     conn->fd = -1;
 }
@@ -89,7 +95,8 @@ static void ask(struct conn *conn, uint64_t begun_ns)
     conn->body_bytes = 0;
     conn->begun_ns = begun_ns;
     load.waiting++;
-    ssize_t n = send(conn->fd, load.request, load.request_bytes, 0);
+    ssize_t n = load.tls != NULL ? tls_write(&conn->tls, load.request, load.request_bytes)
+                                 : send(conn->fd, load.request, load.request_bytes, 0);
     if (n != (ssize_t)load.request_bytes) {
         fail(conn, "a request could not be sent");
     }
@@ -159,12 +166,19 @@ static bool take(struct conn *conn, const unsigned char *data, size_t bytes)
     return conn->body_bytes == load.plan.size;
 }
 
+// Whether the socket may hold more after a read of n bytes; if not, more will be a new edge.
+static bool may_hold_more(const struct conn *conn, ssize_t n)
+{
+    return load.tls != NULL ? tls_may_read(&conn->tls) : n == READ_BYTES;
+}
+
 // Reads all there is. Returns true when an answer was completed.
 static bool receive(struct conn *conn)
 {
     bool done = false;
     for (;;) {
-        ssize_t n = recv(conn->fd, load.buffer, READ_BYTES, 0);
+        ssize_t n = load.tls != NULL ? tls_read(&conn->tls, load.buffer, READ_BYTES)
+                                     : recv(conn->fd, load.buffer, READ_BYTES, 0);
         if (n < 0 && errno == EAGAIN) {
             return done;
         }
@@ -176,8 +190,8 @@ static bool receive(struct conn *conn)
         if (conn->fd < 0) {
             return false;
         }
-        if (n < READ_BYTES) {
-            return done; // a short read has drained it; more will be a new edge
+        if (!may_hold_more(conn, n)) {
+            return done;
         }
     }
 }
@@ -199,7 +213,7 @@ static void finish(struct conn *conn, uint64_t now_ns)
 static void on_conn(struct source *source, uint32_t events)
 {
     struct conn *conn = (struct conn *)source; // the source is its first member
-    (void)events;
+    tls_wake(&conn->tls, (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
     if (conn->fd >= 0 && receive(conn)) {
         finish(conn, bench_now_ns());
     }
@@ -235,8 +249,14 @@ static void connect_one(struct conn *conn)
     }
     setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(conn->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    setsockopt(conn->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     if (connect(conn->fd, (const struct sockaddr *)&load.plan.to, sizeof load.plan.to) != 0) {
         bench_die("connect to port %u", ntohs(load.plan.to.sin_port));
+    }
+    if (load.tls != NULL &&
+        !(tls_open(&conn->tls, load.tls, conn->fd, false) && tls_handshake_wait(&conn->tls))) {
+        fail(conn, "a TLS handshake failed");
+        return;
     }
     fcntl(conn->fd, F_SETFL, O_NONBLOCK);
     source_open(&conn->source, load.epoll, conn->fd, EPOLLIN | EPOLLRDHUP | EPOLLET, on_conn);
@@ -244,7 +264,7 @@ static void connect_one(struct conn *conn)
 
 static void connect_all(void)
 {
-    for (unsigned i = 0; i < load.plan.connections; i++) {
+    for (unsigned i = 0; i < load.plan.connections && load.errors == 0; i++) {
         struct conn *conn = &load.conns[i];
         connect_one(conn);
         conn->next_free = load.free;
@@ -255,7 +275,7 @@ static void connect_all(void)
 static void run_closed(uint64_t start_ns, uint64_t end_ns)
 {
     load.ask_until_ns = end_ns;
-    for (struct conn *conn = take_free(); conn != NULL; conn = take_free()) {
+    for (struct conn *conn = take_free(); conn != NULL && load.errors == 0; conn = take_free()) {
         ask(conn, start_ns);
     }
     while (load.waiting > 0 && turn_or_stall()) {
@@ -312,6 +332,10 @@ static void begin(int epoll, const struct load_plan *plan)
 {
     unsigned char *body = load.body;
     unsigned char *buffer = load.buffer;
+    static SSL_CTX *tls;
+    if (plan->tls && tls == NULL) {
+        tls = tls_client_context(13);
+    }
     if (body == NULL) {
         body = malloc(BENCH_BODY_BYTES_MAX);
         buffer = malloc(READ_BYTES);
@@ -322,6 +346,7 @@ static void begin(int epoll, const struct load_plan *plan)
     }
     memset(&load, 0, sizeof load);
     load.plan = *plan;
+    load.tls = plan->tls ? tls : NULL;
     load.epoll = epoll;
     load.body = body;
     load.buffer = buffer;
@@ -343,6 +368,7 @@ static void end(void)
 {
     for (unsigned i = 0; i < load.plan.connections; i++) {
         if (load.conns[i].fd >= 0) {
+            tls_close(&load.conns[i].tls);
             close(load.conns[i].fd);
         }
     }
@@ -371,7 +397,9 @@ void load_hold(int epoll, const struct load_plan *plan)
     uint64_t start_ns = bench_now_ns();
     for (unsigned i = 0; i < plan->connections && load.errors == 0; i++) {
         connect_one(&load.conns[i]);
-        ask(&load.conns[i], bench_now_ns());
+        if (load.conns[i].fd >= 0) {
+            ask(&load.conns[i], bench_now_ns());
+        }
         while (load.waiting >= HELD_IN_FLIGHT_MAX && turn_or_stall()) {
         }
     }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { LOAD_PATH_BYTES_MAX = 64, LOAD_CONNECTIONS_MAX = 60000 };
@@ -16,6 +17,7 @@ struct load_plan {
     unsigned connections;
     double seconds;
     double rate; // requests per second, 0: as many as there can be
+    bool tls;
 };
 
 // Runs a closed (rate 0) or open loop to its end; other sources of epoll are served meanwhile.

@@ -3,21 +3,22 @@
 
 import json
 import os
+import re
 import select
+import shutil
 import signal
 import subprocess
 import time
 
-from systems import DESCRIPTORS, Invalid, answers, free_port, spawn, stop_group
+from systems import DESCRIPTORS, SEARCH, Invalid, answers, free_port, spawn, stop_group
 
-# name: (path, bytes, connections, heading)
-BODIES = {
-    "128": ("/128", 128, 64, "128 B answers, keep-alive, 64 connections"),
-    "10k": ("/10k", 10240, 64, "10 KiB answers, keep-alive, 64 connections"),
-    "1m": ("/1m", 1024 * 1024, 16, "1 MiB answers, keep-alive, 16 connections"),
-}
+# name: (path, bytes, connections)
+BODIES = {"128": ("/128", 128, 64), "10k": ("/10k", 10240, 64), "1m": ("/1m", 1024 * 1024, 16)}
 IDLE_CONNECTIONS = 10000
+HANDSHAKES_AT_ONCE = 32
+H2_CONNECTIONS, H2_STREAMS = 16, 32
 RESTART_SECONDS_MAX = 20
+MESSAGE_BYTES = 128
 
 
 class Ends:
@@ -56,20 +57,48 @@ class Ends:
 
     def load(self, system, body, seconds, rate=0.0):
         """Closed loop, or open loop at a rate, of one of BODIES."""
-        path, size, connections, _ = BODIES[body]
-        return self.command(f"load {system.port} {path} {size} {connections} {seconds} {rate:.1f}",
+        path, size, connections = BODIES[body]
+        verb = "tls-load" if system.tls else "load"
+        return self.command(f"{verb} {system.port} {path} {size} {connections} {seconds} {rate:.1f}",
                             seconds + 30)
+
+    def handshakes(self, system, seconds, version, resume):
+        """TLS handshakes, nothing else."""
+        return self.command(f"handshakes {system.port} {HANDSHAKES_AT_ONCE} {seconds} {version} "
+                            f"{int(resume)}", seconds + 30)
 
     def hold(self, system, connections):
         """Opens connections that each get one answer, and keeps them."""
-        result = self.command(f"hold {system.port} /128 128 {connections}", 60)
+        verb = "tls-hold" if system.tls else "hold"
+        result = self.command(f"{verb} {system.port} /128 128 {connections}", 120)
         if result["requests"] != connections:
             raise Invalid(f"{system.name}: not all idle connections had their answer")
 
     def release(self, system, connections):
         """Closes the connections that were kept; all must still have been open."""
-        if self.command("release", 30)["open"] != connections:
+        if self.command("release", 60)["open"] != connections:
             raise Invalid(f"{system.name}: idle connections were closed")
+
+    def stop(self):
+        """Ends the program."""
+        stop_group(self.process, signal.SIGKILL)
+
+
+class H2Origin:
+    """nghttpd: an origin that speaks HTTP/2 in clear and echoes what it is sent, with trailers."""
+
+    def __init__(self, bench):
+        self.port = free_port()
+        path = shutil.which("nghttpd", path=SEARCH)
+        if not path:
+            raise Invalid("nghttpd is not installed")
+        with open(os.path.join(bench.directory, "nghttpd.log"), "wb") as log:
+            self.process = spawn([path, "--no-tls", "--echo-upload", "-m", "1000", "--address",
+                                  "127.0.0.1", "--trailer", "grpc-status: 0", str(self.port)],
+                                 bench.cpu_load, log, bench.nice)
+        time.sleep(0.3)
+        if self.process.poll() is not None:
+            raise Invalid("nghttpd did not start")
 
     def stop(self):
         """Ends the program."""
@@ -88,26 +117,81 @@ def busy_seconds(cpu):
     return 0.0
 
 
-def sample_load(bench, system, body, rate=0.0):
-    """One period of load: CPU per request, rate and latency."""
-    bench.ends.load(system, body, bench.warm_seconds, rate)
+def sample(bench, system, warm_up, work):
+    """One period of work: CPU per unit, rate and latency, where the client knows it."""
+    warm = warm_up()
     busy_before, cpu_before = busy_seconds(bench.cpu_proxy), system.cpu_ns()
-    result = bench.ends.load(system, body, bench.seconds, rate)
+    result = work(warm)
     cpu, busy = system.cpu_ns() - cpu_before, busy_seconds(bench.cpu_proxy) - busy_before
     if result["requests"] == 0 or cpu <= 0:
         raise Invalid(f"{system.name}: nothing was measured")
+    latencies = ("p50_us", "p99_us", "p999_us", "late_p99_us")
     return {
         "cpu_us": cpu / 1e3 / result["requests"],
         "rate": result["rate"],
-        "p50_us": result["p50_us"],
-        "p99_us": result["p99_us"],
-        "p999_us": result["p999_us"],
-        "late_p99_us": result["late_p99_us"],
         "busy": cpu / 1e9 / result["seconds"],
         # What else ran on the proxy's CPU: above a few percent, the sample is a noisy one.
         "foreign": max(0.0, busy - cpu / 1e9) / result["seconds"],
         "requests": result["requests"],
+        **{name: result[name] for name in latencies if name in result},
     }
+
+
+def sample_load(bench, system, body, rate=0.0):
+    """One period of requests over HTTP/1.1."""
+    return sample(bench, system, lambda: bench.ends.load(system, body, bench.warm_seconds, rate),
+                  lambda _: bench.ends.load(system, body, bench.seconds, rate))
+
+
+def sample_handshakes(bench, system, version, resume):
+    """One period of handshakes, full or resumed."""
+    return sample(bench, system,
+                  lambda: bench.ends.handshakes(system, bench.warm_seconds, version, resume),
+                  lambda _: bench.ends.handshakes(system, bench.seconds, version, resume))
+
+
+def run_h2load(bench, system, count, path, options):
+    """Runs h2load for so many requests; every one must be answered rightly and in full size."""
+    program = shutil.which("h2load", path=SEARCH)
+    if not program:
+        raise Invalid("h2load is not installed")
+    command = [program, "-n", str(count), "-c", str(H2_CONNECTIONS), "-m", str(H2_STREAMS),
+               "--tls13-ciphers=TLS_AES_128_GCM_SHA256", *options,
+               f"https://127.0.0.1:{system.port}{path}"]
+    log_path = os.path.join(bench.directory, "h2load.log")
+    with open(log_path, "wb") as log:
+        process = spawn(command, bench.cpu_load, log, bench.nice)
+        try:
+            process.wait(bench.seconds + 60)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            stop_group(process, signal.SIGKILL)
+    with open(log_path, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    took = re.search(r"finished in ([0-9.]+)(us|ms|s), ([0-9.]+) req/s", text)
+    good = re.search(r"status codes: (\d+) 2xx", text)
+    data = re.search(r"\((\d+)\) data", text)
+    protocol = "Application protocol: h2\n" in text
+    if (not took or not good or not data or int(good[1]) != count or not protocol
+            or int(data[1]) != count * MESSAGE_BYTES):
+        raise Invalid(f"{system.name}: h2load had errors: {' / '.join(text.splitlines()[-12:])}")
+    seconds = float(took[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1}[took[2]]
+    return {"requests": count, "seconds": seconds, "rate": count / seconds}
+
+
+def sample_h2(bench, system, path, options=()):
+    """One period of h2load over TLS, as long as a sample is by the rate of its warm-up."""
+    return sample(bench, system, lambda: run_h2load(bench, system, 8192, path, options),
+                  lambda warm: run_h2load(bench, system,
+                                          max(8192, int(warm["rate"] * bench.seconds)), path, options))
+
+
+def sample_grpc(bench, system):
+    """As sample_h2, with small messages both ways as gRPC sends them; the origin speaks HTTP/2."""
+    return sample_h2(bench, system, "/bench.Echo/Unary",
+                     ["-d", bench.message, "-H", "content-type: application/grpc",
+                      "-H", "te: trailers"])
 
 
 def idle_count(system):

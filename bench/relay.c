@@ -8,7 +8,12 @@
 // descriptor in its life, a read shorter than its buffer counts as drained, small data goes
 // through one shared buffer, and a direction that once filled that buffer is spliced from then on.
 //
-//   relay IPv4:PORT ORIGIN-IPv4:PORT
+// With --tls it is the floor of a proxy that speaks TLS with its clients: the same loop, with
+// SSL_read and SSL_write in the place of recv and send on the client's side, nothing spliced, and the
+// origin connected to when the first byte for it is there. --release gives OpenSSL's buffers back
+// whenever a connection is idle, which is how idle connections are to be measured.
+//
+//   relay [--release] [--tls CERTIFICATE KEY] IPv4:PORT ORIGIN-IPv4:PORT
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -21,6 +26,7 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "tls.h"
 
 enum {
     EVENTS_MAX = 256,
@@ -46,6 +52,7 @@ struct side {
     unsigned char *rest; // what the other side did not take of a copied block
     size_t rest_at;
     size_t rest_bytes;
+    struct tls_link *tls; // NULL: in clear
 };
 
 struct pair {
@@ -53,7 +60,15 @@ struct pair {
     bool broken;
     struct side side[2]; // client, origin
     struct pair *next_broken;
+    struct tls_link tls[]; // the client's, when there is TLS
 };
+
+// What the command line says.
+static struct {
+    int epoll;
+    struct sockaddr_in origin;
+    SSL_CTX *tls; // NULL: in clear
+} relay;
 
 static unsigned char copy_buffer[COPY_BYTES];
 static struct pair *broken_pairs; // freed after the batch of events that may still name them
@@ -80,7 +95,12 @@ static void free_broken(void)
         broken_pairs = pair->next_broken;
         for (int i = 0; i < 2; i++) {
             struct side *side = &pair->side[i];
-            close(side->fd);
+            if (side->tls != NULL) {
+                tls_close(side->tls);
+            }
+            if (side->fd >= 0) {
+                close(side->fd);
+            }
             if (side->bulk) {
                 close(side->pipe[0]);
                 close(side->pipe[1]);
@@ -96,8 +116,10 @@ static void side_end(struct side *from, struct side *to)
 {
     from->readable = false;
     from->ended = true;
-    shutdown(to->fd, SHUT_WR);
-    if (to->ended) {
+    if (to->fd >= 0) {
+        shutdown(to->fd, SHUT_WR);
+    }
+    if (to->ended || to->fd < 0) {
         pair_break(from->pair);
     }
 }
@@ -125,16 +147,49 @@ static void keep_rest(struct side *from, const unsigned char *data, size_t bytes
     from->rest_bytes = bytes;
 }
 
+// Begins to connect the origin's side.
+static void open_origin(struct side *side)
+{
+    const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    const int one = 1;
+    side->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (side->fd < 0) {
+        bench_die("cannot open an origin connection");
+    }
+    setsockopt(side->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (connect(side->fd, (const struct sockaddr *)&relay.origin, sizeof relay.origin) != 0 &&
+        errno != EINPROGRESS) {
+        bench_die("connect");
+    }
+    side->writable = false;
+    bench_watch(relay.epoll, side->fd, events, side);
+}
+
+static ssize_t side_read(struct side *side, void *data, size_t bytes)
+{
+    return side->tls != NULL ? tls_read(side->tls, data, bytes) : recv(side->fd, data, bytes, 0);
+}
+
+static ssize_t side_write(struct side *side, const void *data, size_t bytes)
+{
+    if (side->fd < 0) {
+        open_origin(side);
+        errno = EAGAIN;
+        return -1;
+    }
+    return side->tls != NULL ? tls_write(side->tls, data, bytes) : send(side->fd, data, bytes, 0);
+}
+
 static void flush_rest(struct side *from, struct side *to)
 {
-    ssize_t n = send(to->fd, from->rest + from->rest_at, from->rest_bytes - from->rest_at, 0);
+    ssize_t n = side_write(to, from->rest + from->rest_at, from->rest_bytes - from->rest_at);
     if (n < 0) {
         stall(to, &to->writable);
         return;
     }
     from->rest_at += (size_t)n;
     if (from->rest_at < from->rest_bytes) {
-        to->writable = false;
+        to->writable = to->tls != NULL; // TLS wrote a record, and says itself when it is enough
         return;
     }
     free(from->rest);
@@ -175,9 +230,30 @@ static void move_spliced(struct side *from, struct side *to)
     from->piped_bytes -= (size_t)n;
 }
 
+// Writes what stands in the buffer; the rest of it, if any, is kept.
+static void pass_on(struct side *from, struct side *to, size_t bytes)
+{
+    size_t sent = 0;
+    while (sent < bytes) {
+        ssize_t n = side_write(to, copy_buffer + sent, bytes - sent);
+        if (n < 0) {
+            stall(to, &to->writable);
+            break;
+        }
+        sent += (size_t)n;
+        if (to->tls == NULL && sent < bytes) {
+            to->writable = false;
+            break;
+        }
+    }
+    if (sent < bytes && !from->pair->broken) {
+        keep_rest(from, copy_buffer + sent, bytes - sent);
+    }
+}
+
 static void move_copied(struct side *from, struct side *to)
 {
-    ssize_t n = recv(from->fd, copy_buffer, sizeof copy_buffer, 0);
+    ssize_t n = side_read(from, copy_buffer, sizeof copy_buffer);
     if (n < 0) {
         stall(from, &from->readable);
         return;
@@ -186,20 +262,14 @@ static void move_copied(struct side *from, struct side *to)
         side_end(from, to);
         return;
     }
-    if ((size_t)n == sizeof copy_buffer) {
+    if (from->tls != NULL) {
+        from->readable = tls_may_read(from->tls);
+    } else if ((size_t)n < sizeof copy_buffer) {
+        from->readable = from->hung_up;
+    } else if (to->tls == NULL) {
         go_bulk(from);
-    } else if (!from->hung_up) {
-        from->readable = false;
     }
-    ssize_t sent = send(to->fd, copy_buffer, (size_t)n, 0);
-    if (sent < 0) {
-        stall(to, &to->writable);
-        sent = 0;
-    }
-    if (sent < n && !from->pair->broken) {
-        to->writable = false;
-        keep_rest(from, copy_buffer + sent, (size_t)(n - sent));
-    }
+    pass_on(from, to, (size_t)n);
 }
 
 static void move(struct side *from, struct side *to)
@@ -228,6 +298,9 @@ static void on_event(struct side *side, uint32_t events)
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
         side->readable = !side->ended;
         side->hung_up = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+        if (side->tls != NULL) {
+            tls_wake(side->tls, side->hung_up);
+        }
         move(side, other(side));
     }
     if ((events & (EPOLLOUT | EPOLLERR)) != 0 && !side->writable) {
@@ -236,52 +309,77 @@ static void on_event(struct side *side, uint32_t events)
     }
 }
 
-static void pair_open(int epoll, int client, const struct sockaddr_in *address)
+static void pair_open(int client)
 {
     const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-    const int one = 1;
-    int origin = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct pair *pair = calloc(1, sizeof *pair);
-    if (origin < 0 || pair == NULL) {
-        bench_die("cannot open an origin connection");
-    }
-    setsockopt(origin, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(origin, (const struct sockaddr *)address, sizeof *address) != 0 &&
-        errno != EINPROGRESS) {
-        bench_die("connect");
+    const bool tls = relay.tls != NULL;
+    struct pair *pair = calloc(1, sizeof *pair + (tls ? sizeof pair->tls[0] : 0));
+    if (pair == NULL) {
+        bench_die("out of memory");
     }
     pair->magic = PAIR_MAGIC;
     pair->side[0] = (struct side){.pair = pair, .fd = client};
-    pair->side[1] = (struct side){.pair = pair, .fd = origin};
-    bench_watch(epoll, client, events, &pair->side[0]);
-    bench_watch(epoll, origin, events, &pair->side[1]);
+    pair->side[1] = (struct side){.pair = pair, .fd = -1};
+    if (tls) {
+        pair->side[0].tls = &pair->tls[0];
+        pair->side[1].writable = true; // by connecting
+        if (!tls_open(&pair->tls[0], relay.tls, client, true)) {
+            bench_die("out of memory");
+        }
+    } else {
+        open_origin(&pair->side[1]);
+    }
+    bench_watch(relay.epoll, client, events, &pair->side[0]);
+}
+
+static void accept_all(int listener)
+{
+    int client = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    while (client >= 0) {
+        pair_open(client);
+        client = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    }
+}
+
+// Reads the command line; returns the index of its two addresses, 0 when it cannot be read.
+static int read_options(int argc, char **argv)
+{
+    int at = 1;
+    bool release = false;
+    if (at < argc && strcmp(argv[at], "--release") == 0) {
+        release = true;
+        at++;
+    }
+    if (at + 2 < argc && strcmp(argv[at], "--tls") == 0) {
+        relay.tls = tls_server_context(argv[at + 1], argv[at + 2], release);
+        at += 3;
+    }
+    return argc - at == 2 ? at : 0;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fprintf(stderr, "usage: relay IPv4:PORT ORIGIN-IPv4:PORT\n");
+    int at = read_options(argc, argv);
+    if (at == 0) {
+        fprintf(stderr, "usage: relay [--release] [--tls CERTIFICATE KEY] IPv4:PORT "
+                        "ORIGIN-IPv4:PORT\n");
         return 2;
     }
-    struct sockaddr_in listen_address = bench_address(argv[1]);
-    struct sockaddr_in origin_address = bench_address(argv[2]);
+    struct sockaddr_in listen_address = bench_address(argv[at]);
     struct epoll_event events[EVENTS_MAX];
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    relay.origin = bench_address(argv[at + 1]);
+    relay.epoll = epoll_create1(EPOLL_CLOEXEC);
     bench_follow_parent();
     bench_raise_descriptors(DESCRIPTORS_MAX);
     int listener = bench_listen(&listen_address);
-    bench_watch(epoll, listener, EPOLLIN, NULL);
+    bench_watch(relay.epoll, listener, EPOLLIN, NULL);
     for (;;) {
-        int count = epoll_wait(epoll, events, EVENTS_MAX, -1);
+        int count = epoll_wait(relay.epoll, events, EVENTS_MAX, -1);
         for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr != NULL) {
+            if (events[i].data.ptr == NULL) {
+                accept_all(listener);
+            } else {
                 on_event(events[i].data.ptr, events[i].events);
-                continue;
-            }
-            int client = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-            while (client >= 0) {
-                pair_open(epoll, client, &origin_address);
-                client = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
             }
         }
         free_broken();

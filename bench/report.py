@@ -1,24 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns samples into medians, ratios, a table in Markdown and a verdict on each target."""
+"""Turns samples into medians, ratios, tables in Markdown and a verdict on each target."""
 
+import re
 from statistics import median
 
-from measure import BODIES
-
-# scenario, column, reference (None: the value itself), limit, what it says
-TARGETS = [
-    ("128", "cpu_us", "floor", 1.12, "128 B: CPU per request / floor"),
-    ("128", "cpu_us", "nginx", 0.85, "128 B: CPU per request / nginx"),
-    ("10k", "cpu_us", "floor", 1.12, "10 KiB: CPU per request / floor"),
-    ("10k", "cpu_us", "nginx", 0.85, "10 KiB: CPU per request / nginx"),
-    ("1m", "cpu_us", "nginx", 0.70, "1 MiB: CPU per request / nginx"),
-    ("idle", "private_bytes", None, 1024, "idle connection: bytes of user memory"),
-    ("half", "p99_us", "floor", 1.30, "half load: p99 / floor"),
-]
-
+from scenarios import SCENARIOS, TARGETS
 
 # Share of the proxy's CPU that other work may have had for latencies to mean something.
 NOISE_MAX = 0.05
+PEERS = ("nginx", "nginx-stream", "haproxy", "h2o", "nghttpx")
 
 
 def middle(samples, column):
@@ -27,10 +17,19 @@ def middle(samples, column):
     return median(values) if values else None
 
 
+def best_peer(results):
+    """The peer that needs least CPU time, None when none was measured."""
+    peers = [name for name in PEERS if middle(results.get(name), "cpu_us") is not None]
+    return min(peers, key=lambda name: middle(results[name], "cpu_us"), default=None)
+
+
 def ratio(results, name, other, column):
     """Median over the rounds of the ratio within the round, so that slow drift cancels out."""
+    if other == "best":
+        other = best_peer(results)
     pairs = zip(results.get(name, []), results.get(other, []))
-    values = [mine[column] / theirs[column] for mine, theirs in pairs if theirs[column] > 0]
+    values = [mine[column] / theirs[column] for mine, theirs in pairs
+              if column in mine and theirs.get(column, 0) > 0]
     return median(values) if values else None
 
 
@@ -52,79 +51,148 @@ def table(header, rows):
     return "\n".join([line(header), line(rule), *[line(row) for row in rows]])
 
 
-def load_table(results):
-    """Rows of a scenario with load."""
-    header = ["system", "CPU us/request", "x floor", "x nginx", "spread", "requests/s", "p50 us",
-              "p99 us", "p999 us", "busy", "others"]
-    rows = []
-    for name, samples in results.items():
-        costs = [sample["cpu_us"] for sample in samples]
-        spread = (max(costs) - min(costs)) / median(costs)
-        rows.append([
-            name, show(middle(samples, "cpu_us"), 2),
-            show(ratio(results, name, "floor", "cpu_us"), 2),
-            show(ratio(results, name, "nginx", "cpu_us"), 2), f"{spread:.0%}",
-            show(middle(samples, "rate"), 0), show(middle(samples, "p50_us"), 0),
-            show(middle(samples, "p99_us"), 0), show(middle(samples, "p999_us"), 0),
-            f"{middle(samples, 'busy'):.0%}", f"{middle(samples, 'foreign'):.0%}"])
-    return table(header, rows)
+def load_table(results, scenario):
+    """Rows of a scenario with load. In clear, nginx is what is compared with; else the best."""
+    rival = "nginx" if scenario.mode == "clear" else "best"
+    # Name, how a row's cell is made; a column that has nothing in any row is left out.
+    columns = [
+        (f"CPU us/{scenario.unit}", lambda name, of: show(middle(of, "cpu_us"), 2)),
+        ("x floor", lambda name, of: show(ratio(results, name, "floor", "cpu_us"), 2)),
+        (f"x {rival}", lambda name, of: show(ratio(results, name, rival, "cpu_us"), 2)),
+        ("spread", lambda name, of: f"{spread(of):.0%}"),
+        (f"{scenario.unit}s/s", lambda name, of: show(middle(of, "rate"), 0)),
+        ("p50 us", lambda name, of: show(middle(of, "p50_us"), 0)),
+        ("p99 us", lambda name, of: show(middle(of, "p99_us"), 0)),
+        ("p999 us", lambda name, of: show(middle(of, "p999_us"), 0)),
+        ("busy", lambda name, of: f"{middle(of, 'busy'):.0%}"),
+        ("others", lambda name, of: f"{middle(of, 'foreign'):.0%}"),
+    ]
+    cells = [[make(name, of) for name, of in results.items()] for _, make in columns]
+    kept = [i for i, column in enumerate(cells) if any(cell != "-" for cell in column)]
+    return table(["system", *[columns[i][0] for i in kept]],
+                 [[name, *[cells[i][row] for i in kept]] for row, name in enumerate(results)])
 
 
-def idle_table(results):
-    """Rows of the idle scenario."""
+def spread(samples):
+    """The range of the costs over their median."""
+    costs = [sample["cpu_us"] for sample in samples]
+    return (max(costs) - min(costs)) / median(costs)
+
+
+def idle_table(results, scenario):
+    """Rows of an idle scenario."""
     header = ["system", "connections", "private bytes each", "RSS bytes each", "all processes MiB"]
-    return table(header, [
-        [name, show(middle(samples, "connections"), 0), show(middle(samples, "private_bytes"), 0),
-         show(middle(samples, "rss_bytes"), 0),
-         show(middle(samples, "total_private_bytes") / 2**20, 1)]
-        for name, samples in results.items()])
+    rows = [[name, show(middle(of, "connections"), 0), show(middle(of, "private_bytes"), 0),
+             show(middle(of, "rss_bytes"), 0), show(middle(of, "total_private_bytes") / 2**20, 1)]
+            for name, of in results.items()]
+    if scenario.mode == "tls":
+        header.append("without OpenSSL's")
+        for row in rows:
+            row.append(show(middle(results[row[0]], "own_bytes"), 0))
+    return table(header, rows)
 
 
 def kill_table(results):
     """Rows of the kill scenario."""
     header = ["system", "median ms", "worst ms"]
     return table(header, [
-        [name, show(middle(samples, "service_ms"), 1),
-         show(max(sample["service_ms"] for sample in samples), 1)]
-        for name, samples in results.items()])
+        [name, show(middle(of, "service_ms"), 1),
+         show(max(sample["service_ms"] for sample in of), 1)] for name, of in results.items()])
 
 
 def verdicts(data):
     """One entry per target that this run can judge."""
     found = []
-    for scenario, column, reference, limit, text in TARGETS:
-        results = data["scenarios"].get(scenario, {})
-        value = (ratio(results, "adit", reference, column) if reference
-                 else middle(results.get("adit"), column))
-        if value is not None:
-            # Latency is only the proxy's own where nothing else wanted its CPU.
-            noise = middle(results["adit"], "foreign") if column == "p99_us" else 0
-            found.append({"target": text, "limit": limit, "value": value, "met": value <= limit,
-                          "noisy": noise > NOISE_MAX})
+    for target in TARGETS:
+        results = data["scenarios"].get(target.scenario, {})
+        value = (ratio(results, "adit", target.reference, target.column) if target.reference
+                 else middle(results.get("adit"), target.column))
+        if value is None:
+            continue
+        if target.at_least:
+            value = 1 / value
+        # Latency is only the proxy's own where nothing else wanted its CPU.
+        noise = middle(results["adit"], "foreign") if target.column == "p99_us" else 0
+        text = target.text
+        if target.reference == "best":
+            text += f" ({best_peer(results)})"
+        met = value >= target.limit if target.at_least else value <= target.limit
+        found.append({"target": text, "limit": target.limit, "value": value, "met": met,
+                      "at_least": target.at_least, "noisy": noise > NOISE_MAX})
     return found
+
+
+def sections(data):
+    """The report's parts by their headings, in order."""
+    parts = {}
+    for name, results in data["scenarios"].items():
+        scenario = SCENARIOS[name]
+        if scenario.kind == "idle":
+            text = idle_table(results, scenario)
+        elif scenario.kind == "kill":
+            text = kill_table(results)
+        else:
+            text = load_table(results, scenario)
+        rounds = min(data["rounds"], scenario.rounds_max)
+        note = f"{data['date'][:10]}, {rounds} rounds"
+        note += f" of {data['seconds']:g} s" if scenario.kind in ("load", "half") else ""
+        if name in data.get("rates", {}):
+            note += f", at {data['rates'][name]:.0f} requests/s"
+        parts[scenario.title] = text + f"\n\n{note}."
+    if data["verdicts"]:
+        parts["Targets"] = targets_table([
+            [item["target"], f"{'>=' if item['at_least'] else '<='} {item['limit']:g}",
+             show(item["value"], 0 if item["limit"] > 10 else 3),
+             ("met" if item["met"] else "missed") + (", noisy" if item["noisy"] else "")]
+            for item in data["verdicts"]])
+    parts["Systems"] = "\n".join(f"- {name}: {text}" for name, text in data["systems"].items())
+    return parts
+
+
+def targets_table(rows):
+    """The table of verdicts."""
+    return table(["target", "wanted", "measured", "verdict"], rows)
 
 
 def render(data):
     """The whole report as text."""
-    parts = []
-    for scenario, results in data["scenarios"].items():
-        if scenario == "idle":
-            parts.append("### Idle keep-alive connections, each after one answer\n\n"
-                         + idle_table(results))
-        elif scenario == "kill":
-            parts.append("### Time to service after `kill -9` of the worker\n\n"
-                         + kill_table(results))
-        elif scenario == "half":
-            parts.append(f"### 128 B answers at {data['half_rate']:.0f} requests/s for all, "
-                         "half of what the floor can do\n\n" + load_table(results))
-        else:
-            parts.append(f"### {BODIES[scenario][3]}\n\n" + load_table(results))
-    if data["verdicts"]:
-        rows = [[item["target"], f"<= {item['limit']:g}",
-                 show(item["value"], 0 if item["limit"] > 10 else 3),
-                 ("met" if item["met"] else "missed") + (", noisy" if item["noisy"] else "")]
-                for item in data["verdicts"]]
-        parts.append("### Targets\n\n" + table(["target", "wanted", "measured", ""], rows))
-    parts.append("### Systems\n\n" + "\n".join(
-        f"- {name}: {text}" for name, text in data["systems"].items()))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(f"### {title}\n\n{text}" for title, text in sections(data).items()) + "\n"
+
+
+def target_key(row):
+    """What a verdict is about, whichever peer was the best."""
+    return re.sub(r" \(.*\)$", "", row[0])
+
+
+def merged(title, old, new):
+    """A section of an earlier report with what a later run knows; tables of one run are replaced."""
+    if title == "Targets":
+        rows = {}
+        for line in [*old.splitlines(), *new.splitlines()]:
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            if len(cells) == 4 and cells[0] != "target" and not cells[0].startswith("-"):
+                rows[target_key(cells)] = cells
+        order = [target.text for target in TARGETS]
+        return targets_table(sorted((row for key, row in rows.items() if key in order),
+                                    key=lambda row: order.index(target_key(row))))
+    if title == "Systems":
+        lines = {line.partition(":")[0]: line for line in [*old.splitlines(), *new.splitlines()]}
+        return "\n".join(lines.values())
+    return new
+
+
+def update(text, data):
+    """RESULTS.md with this run's tables in the place of older ones, its prose as it was."""
+    start, stop = text.find("### "), text.find("\n## ")
+    stop = len(text) if stop < 0 else stop + 1
+    start = stop if start < 0 or start > stop else start
+    old = {}
+    for part in re.split(r"^### ", text[start:stop], flags=re.M)[1:]:
+        title, _, body = part.partition("\n")
+        old[title.strip()] = body.strip()
+    new = sections(data)
+    order = [*[scenario.title for scenario in SCENARIOS.values()], "Targets", "Systems"]
+    parts = [f"### {title}\n\n" + (merged(title, old.get(title, ""), new[title])
+                                   if title in new else old[title])
+             for title in order if title in new or title in old]
+    return text[:start] + "\n\n".join(parts) + "\n" + ("\n" if stop < len(text) else "") + text[stop:]

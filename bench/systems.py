@@ -4,6 +4,10 @@
 Every system is a reverse proxy with one thread of traffic in front of the same origin. The peers'
 configurations are what a careful operator would write for this case: keep-alive to the origin,
 no access log, no disk, buffers large enough. A change here that makes a peer faster is welcome.
+
+A system is started in one of three modes: "clear" and "tls" say how clients reach it, with an
+HTTP/1.1 origin behind it; "grpc" is TLS in front and an HTTP/2 origin in clear (h2c) behind. With
+TLS, all use one ECDSA P-256 certificate and offer HTTP/2 beside HTTP/1.1 by ALPN.
 """
 
 import ctypes
@@ -12,6 +16,7 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 
@@ -106,10 +111,13 @@ class System:
     name = "?"
     program = "?"
     workers_restart = False  # a killed worker comes back by itself
-    bodies_only = False  # measured under full load only
+    bodies_only = False  # measured with bodies worth streaming only
+    modes = ("clear", "tls", "grpc")  # it can be started in
 
-    def __init__(self, bench):
+    def __init__(self, bench, mode="clear"):
         self.bench = bench  # what the run knows: directory, CPUs, programs, origin's port
+        self.mode = mode
+        self.tls = mode != "clear"
         self.process = None
         self.port = 0
         self.directory = ""
@@ -122,6 +130,11 @@ class System:
         """One line that says which program this is."""
         return ""
 
+    @property
+    def origin_port(self):
+        """Port of the origin that this mode has."""
+        return self.bench.h2_origin.port if self.mode == "grpc" else self.bench.ends.port
+
     def config(self):
         """Text of the configuration file, if it takes one."""
         return ""
@@ -133,7 +146,7 @@ class System:
     def start(self):
         """Starts the system and waits until it answers."""
         self.port = free_port()
-        self.directory = os.path.join(self.bench.directory, f"{self.name}-{self.port}")
+        self.directory = os.path.join(self.bench.directory, f"{self.name}-{self.mode}-{self.port}")
         os.mkdir(self.directory)
         os.chmod(self.directory, 0o755)
         path = os.path.join(self.directory, "config")
@@ -143,10 +156,16 @@ class System:
             self.process = spawn(self.command(path), self.bench.cpu_proxy, log, self.bench.nice)
         self.bench.started.append(self)
         deadline = time.monotonic() + 10
-        while not answers(self.port):
+        while not self.ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise Invalid(f"{self.name} did not start: {self.log_tail()}")
+                raise Invalid(f"{self.name} ({self.mode}) did not start: {self.log_tail()}")
             time.sleep(0.02)
+
+    def ready(self):
+        """Whether it serves."""
+        if self.mode == "grpc":  # its origin speaks no HTTP/1.1 to ask for; a handshake will do
+            return shakes_hands(self.port)
+        return answers(self.port, tls=self.tls)
 
     def log_tail(self):
         """The last lines the system wrote."""
@@ -198,11 +217,30 @@ def stop_group(process, first):
             pass
 
 
-def answers(port, timeout=5.0):
+def client_tls():
+    """What a client needs that trusts anyone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def shakes_hands(port):
+    """Whether a TLS handshake is answered."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as sock:
+            with client_tls().wrap_socket(sock, server_hostname="bench.test"):
+                return True
+    except OSError:
+        return False
+
+
+def answers(port, timeout=5.0, tls=False):
     """Whether one small request gets its whole, right answer."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout) as sock:
-            sock.settimeout(timeout)
+        with socket.create_connection(("127.0.0.1", port), timeout) as plain:
+            plain.settimeout(timeout)
+            sock = client_tls().wrap_socket(plain, server_hostname="bench.test") if tls else plain
             sock.sendall(b"GET /128 HTTP/1.1\r\nHost: bench.test\r\nConnection: close\r\n\r\n")
             data = b""
             while True:
@@ -226,9 +264,11 @@ def first_line(argv):
 
 
 class Floor(System):
-    """The bare relay: it only moves bytes."""
+    """The bare relay: it only moves bytes, between TLS and clear where there is TLS."""
 
     name = "floor"
+    modes = ("clear", "tls")
+    release = False  # give OpenSSL's buffers back when idle
 
     def find(self):
         return self.bench.tool("bench-relay")
@@ -237,7 +277,15 @@ class Floor(System):
         return "bench/relay.c, one origin connection per client connection"
 
     def command(self, path):
-        return [self.find(), f"127.0.0.1:{self.port}", f"127.0.0.1:{self.bench.ends.port}"]
+        tls = ["--tls", self.bench.certificate, self.bench.key] if self.tls else []
+        return [self.find(), *(["--release"] if self.release else []), *tls,
+                f"127.0.0.1:{self.port}", f"127.0.0.1:{self.origin_port}"]
+
+
+class FloorIdle(Floor):
+    """The relay that keeps no buffers while idle: how OpenSSL's share of memory is measured."""
+
+    release = True
 
 
 class Adit(System):
@@ -253,23 +301,28 @@ class Adit(System):
         return first_line([self.find(), "--version"])
 
     def config(self):
+        listen, site = f'"127.0.0.1:{self.port}"', "proxy: origin"
+        if self.tls:
+            listen = f"[{{at: {listen}, tls: on}}]"
+            site += f", tls: {{cert: {self.bench.certificate}, key: {self.bench.key}}}"
+        scheme = "h2c://" if self.mode == "grpc" else ""
         return f"""\
-listen: "127.0.0.1:{self.port}"
+listen: {listen}
 workers: 1
 control: off
 access_log: off
 timeouts: {{idle: 600s, upstream_idle: 600s}}
 upstreams:
   origin:
-    servers: ["127.0.0.1:{self.bench.ends.port}"]
+    servers: ["{scheme}127.0.0.1:{self.origin_port}"]
     idle_connections: 256
 sites:
-  default:
-    proxy: origin
+  default: {{{site}}}
 """
 
     def command(self, path):
-        return [self.find(), "serve", "-c", path]
+        state = ["--state", os.path.join(self.directory, "state")] if self.tls else []
+        return [self.find(), "serve", "-c", path, *state]
 
 
 class Nginx(System):
@@ -287,6 +340,17 @@ class Nginx(System):
         return first_line([self.find(), "-v"]).replace("nginx version: ", "")
 
     def config(self):
+        tls = (f"""ssl http2;
+    ssl_certificate {self.bench.certificate};
+    ssl_certificate_key {self.bench.key};
+    ssl_protocols TLSv1.2 TLSv1.3""" if self.tls else "")
+        forward = """grpc_pass grpc://origin""" if self.mode == "grpc" else f"""\
+proxy_pass http://origin;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      proxy_max_temp_file_size 0;
+      {self.buffering.rstrip(";")}"""
         paths = "\n".join(f"  {kind}_temp_path {self.directory}/{kind};"
                           for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         return f"""\
@@ -303,20 +367,15 @@ http {{
   keepalive_timeout 600s;
   keepalive_requests 1000000000;
   upstream origin {{
-    server 127.0.0.1:{self.bench.ends.port};
-    keepalive 256;
+    server 127.0.0.1:{self.origin_port};
+    keepalive {600 if self.mode == "grpc" else 256};
     keepalive_requests 1000000000;
     keepalive_timeout 600s;
   }}
   server {{
-    listen 127.0.0.1:{self.port} backlog=4096;
+    listen 127.0.0.1:{self.port} backlog=4096 {tls};
     location / {{
-      proxy_pass http://origin;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $host;
-      proxy_max_temp_file_size 0;
-      {self.buffering}
+      {forward};
     }}
   }}
 }}
@@ -335,6 +394,7 @@ class NginxStream(Nginx):
     name = "nginx-stream"
     workers_restart = False
     bodies_only = True
+    modes = ("clear", "tls")
     buffering = "proxy_buffering off; proxy_buffer_size 32k; proxy_buffers 8 32k;"
 
 
@@ -348,6 +408,9 @@ class Haproxy(System):
         return first_line([self.find(), "-v"]).partition(" - ")[0]
 
     def config(self):
+        tls = (f"ssl crt {self.bench.pair} alpn h2,http/1.1 ssl-min-ver TLSv1.2"
+               if self.tls else "")
+        h2 = self.mode == "grpc"
         return f"""\
 global
     nbthread 1
@@ -359,15 +422,16 @@ defaults
     http-reuse always
     option splice-response
     option http-keep-alive
+    option http-ignore-probes
     timeout connect 5s
     timeout client 600s
     timeout server 600s
     timeout http-keep-alive 600s
 frontend edge
-    bind 127.0.0.1:{self.port} backlog 4096
+    bind 127.0.0.1:{self.port} backlog 4096 {tls}
     default_backend origin
 backend origin
-    server one 127.0.0.1:{self.bench.ends.port} pool-purge-delay 600s
+    server one 127.0.0.1:{self.origin_port} pool-purge-delay 600s {"proto h2" if h2 else ""}
 """
 
     def command(self, path):
@@ -379,22 +443,26 @@ class H2o(System):
 
     name = "h2o"
     program = "h2o"
+    modes = ("clear", "tls")
 
     def version(self):
         return first_line([self.find(), "-v"])
 
     def config(self):
+        tls = (f", ssl: {{certificate-file: {self.bench.certificate}, "
+               f"key-file: {self.bench.key}, minimum-version: TLSv1.2}}" if self.tls else "")
         return f"""\
 num-threads: 1
 max-connections: 30000
 http1-request-timeout: 600
 user: {"root" if os.geteuid() == 0 else "''"}
-listen: {{host: 127.0.0.1, port: {self.port}}}
+http2-idle-timeout: 600
+listen: {{host: 127.0.0.1, port: {self.port}{tls}}}
 hosts:
   default:
     paths:
       "/":
-        proxy.reverse.url: "http://127.0.0.1:{self.bench.ends.port}/"
+        proxy.reverse.url: "http://127.0.0.1:{self.origin_port}/"
         proxy.preserve-host: ON
         proxy.timeout.keepalive: 600000
 """
@@ -403,4 +471,35 @@ hosts:
         return [self.find(), "-m", "worker", "-c", path]
 
 
-SYSTEMS = {system.name: system for system in (Floor, Adit, Nginx, NginxStream, Haproxy, H2o)}
+class Nghttpx(System):
+    """nghttpx with one worker in one process, connections to the origin kept."""
+
+    name = "nghttpx"
+    program = "nghttpx"
+
+    def version(self):
+        return first_line([self.find(), "--version"])
+
+    def config(self):
+        files = (f"private-key-file={self.bench.key}\ncertificate-file={self.bench.certificate}\n"
+                 if self.tls else "")
+        return f"""\
+frontend=127.0.0.1,{self.port}{"" if self.tls else ";no-tls"}
+backend=127.0.0.1,{self.origin_port};;proto={"h2" if self.mode == "grpc" else "http/1.1"}
+workers=1
+single-process=yes
+no-ocsp=yes
+backlog=4096
+errorlog-file={self.directory}/error.log
+frontend-http2-read-timeout=600s
+frontend-read-timeout=600s
+frontend-keep-alive-timeout=600s
+backend-keep-alive-timeout=600s
+{files}"""
+
+    def command(self, path):
+        return [self.find(), f"--conf={path}"]
+
+
+SYSTEMS = {system.name: system
+           for system in (Floor, Adit, Nginx, NginxStream, Haproxy, H2o, Nghttpx)}

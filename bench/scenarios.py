@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured: the rows of the benchmark, in the order of the report, and their targets."""
+
+from dataclasses import dataclass
+
+from measure import sample_grpc, sample_h2, sample_handshakes, sample_load
+
+
+@dataclass
+class Scenario:
+    """One table. `take` takes a sample; the kinds without it have their own course in `run`."""
+
+    title: str
+    mode: str = "clear"  # of systems.py
+    kind: str = "load"  # load, half, idle or kill
+    unit: str = "request"
+    take: object = None
+    bodies: bool = False  # streaming is worth the while: systems that differ in it take part
+    floor: bool = True  # the relay can do it
+    rounds_max: int = 1000
+
+
+def load(body):
+    """Samples of answers of one size over HTTP/1.1."""
+    return lambda bench, system: sample_load(bench, system, body)
+
+
+def handshakes(version, resume):
+    """Samples of handshakes."""
+    return lambda bench, system: sample_handshakes(bench, system, version, resume)
+
+
+SCENARIOS = {
+    "128": Scenario("128 B answers, keep-alive, 64 connections", take=load("128"), bodies=True),
+    "10k": Scenario("10 KiB answers, keep-alive, 64 connections", take=load("10k"), bodies=True),
+    "1m": Scenario("1 MiB answers, keep-alive, 16 connections", take=load("1m"), bodies=True),
+    "half": Scenario("128 B answers at half of what the floor can do", kind="half"),
+    "idle": Scenario("Idle keep-alive connections, each after one answer", kind="idle",
+                     rounds_max=2),
+    "kill": Scenario("Time to service after `kill -9` of the worker", kind="kill"),
+    "tls-128": Scenario("TLS, 128 B answers, keep-alive, 64 connections", "tls", take=load("128")),
+    "tls-10k": Scenario("TLS, 10 KiB answers, keep-alive, 64 connections", "tls",
+                        take=load("10k")),
+    "tls-1m": Scenario("TLS, 1 MiB answers, keep-alive, 16 connections", "tls", take=load("1m"),
+                       bodies=True),
+    "tls-half": Scenario("TLS, 128 B answers at half of what the floor can do", "tls", "half"),
+    "h2-128": Scenario("HTTP/2 over TLS, 128 B answers, 16 connections x 32 streams", "tls",
+                       take=lambda bench, system: sample_h2(bench, system, "/128"), floor=False),
+    "grpc": Scenario("HTTP/2 over TLS to an HTTP/2 origin, 128 B messages, 16 x 32 streams", "grpc",
+                     take=sample_grpc, floor=False),
+    "full": Scenario("Full handshakes, TLS 1.3, ECDSA P-256", "tls", unit="handshake",
+                     take=handshakes(13, False)),
+    "resume": Scenario("Resumed handshakes, TLS 1.3", "tls", unit="handshake",
+                       take=handshakes(13, True)),
+    "full12": Scenario("Full handshakes, TLS 1.2, ECDSA P-256", "tls", unit="handshake",
+                       take=handshakes(12, False), rounds_max=3),
+    "resume12": Scenario("Resumed handshakes, TLS 1.2", "tls", unit="handshake",
+                         take=handshakes(12, True), rounds_max=3),
+    "tls-idle": Scenario("Idle TLS connections, each after one answer", "tls", "idle",
+                         rounds_max=2),
+}
+
+# Names that stand for several.
+GROUPS = {
+    "clear": [name for name, scenario in SCENARIOS.items() if scenario.mode == "clear"],
+    "tls": [name for name, scenario in SCENARIOS.items() if scenario.mode != "clear"],
+}
+
+
+@dataclass
+class Target:
+    """A figure of adit's that is wanted, relative to another system or as it is."""
+
+    scenario: str
+    column: str
+    reference: str  # a system, "best" peer, or "" for the value itself
+    limit: float
+    text: str
+    at_least: bool = False  # reference / adit is to be that much; else adit / reference at most
+
+
+TARGETS = [
+    Target("128", "cpu_us", "floor", 1.12, "128 B: CPU per request / floor"),
+    Target("128", "cpu_us", "nginx", 0.85, "128 B: CPU per request / nginx"),
+    Target("10k", "cpu_us", "floor", 1.12, "10 KiB: CPU per request / floor"),
+    Target("10k", "cpu_us", "nginx", 0.85, "10 KiB: CPU per request / nginx"),
+    Target("1m", "cpu_us", "nginx", 0.70, "1 MiB: CPU per request / nginx"),
+    Target("idle", "private_bytes", "", 1024, "idle connection: bytes of user memory"),
+    Target("half", "p99_us", "floor", 1.30, "half load: p99 / floor"),
+    Target("tls-128", "cpu_us", "floor", 1.15, "TLS 128 B: CPU per request / floor"),
+    Target("tls-128", "cpu_us", "best", 0.85, "TLS 128 B: CPU per request / best peer"),
+    Target("h2-128", "cpu_us", "best", 0.85, "HTTP/2 128 B: CPU per request / best peer"),
+    Target("full", "cpu_us", "best", 0.97, "full handshakes per CPU second / best peer", True),
+    Target("resume", "cpu_us", "best", 0.97, "resumptions per CPU second / best peer", True),
+    Target("tls-idle", "own_bytes", "", 2048, "idle TLS connection: bytes beside OpenSSL's"),
+    Target("tls-idle", "private_bytes", "nginx", 0.9, "idle TLS connection: bytes / nginx"),
+]
