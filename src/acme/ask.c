@@ -2,10 +2,9 @@
 //
 // acme_ask(): whether a name may get a certificate on demand, asked of a service that the user runs.
 
-#include "acme/acme.h"
-
 #include "base/error.h"
 
+#include "acme/acme.h"
 #include "acme/http.h"
 
 enum { ASK_ARENA_MAX = 1 << 20, ASK_TIME_MS = 5000, ASK_NAME_MAX = 253 };

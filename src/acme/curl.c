@@ -2,12 +2,12 @@
 //
 // See curl.h.
 
+#include "acme/curl.h"
+
 #include <dlfcn.h>
 #include <pthread.h>
 
 #include "base/error.h"
-
-#include "acme/curl.h"
 
 #define CURL_LIBRARY "libcurl.so.4"
 

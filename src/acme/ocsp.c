@@ -3,12 +3,11 @@
 // acme_ocsp(): carries the question to the responder that the certificate names, over clear HTTP as is
 // usual: the answer is signed.
 
-#include "acme/acme.h"
-
+#include "tls/ocsp.h"
 #include "base/error.h"
 #include "os/clock.h"
-#include "tls/ocsp.h"
 
+#include "acme/acme.h"
 #include "acme/http.h"
 
 enum { OCSP_ARENA_MAX = 1 << 20, OCSP_TIME_MS = 15000 };

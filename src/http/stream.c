@@ -9,7 +9,7 @@
 
 void http_peer_set(struct http_peer *p, const struct os_addr *addr)
 {
-    p->addr = *addr;
+    p->addr = os_peer_of(addr);
     p->ip_text_len = 0;
     if (addr->kind == OS_ADDR_UNIX || addr->kind == OS_ADDR_NONE) {
         return;

@@ -108,7 +108,7 @@ struct http_security {
 };
 
 struct http_peer {
-    struct os_addr addr;            // the other end of the connection; http_peer_set()
+    struct os_peer addr;            // the other end of the connection; http_peer_set()
     char ip_text[HTTP_IP_TEXT_MAX]; // its address as text, made once per connection
     uint8_t ip_text_len;            // 0: a Unix socket, which has none
     bool secure;                    // TLS; then `security` is set

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <string.h>
 
 #include "base/ensure.h"
 #include "base/slice.h"
@@ -27,6 +28,31 @@ struct os_addr {
         char path[OS_ADDR_PATH_MAX];
     } u;
 };
+
+/** Who a peer is, in a quarter of the bytes: for what lives as long as a connection does. A Unix
+ * socket's path is left out, which says nothing of a client. */
+struct os_peer {
+    uint8_t kind; // enum os_addr_kind
+    uint16_t port;
+    uint32_t scope;
+    uint8_t ip[16];
+};
+
+static inline struct os_peer os_peer_of(const struct os_addr *a)
+{
+    struct os_peer p = {.kind = a->kind, .port = a->port, .scope = a->scope};
+    if (a->kind != OS_ADDR_UNIX) {
+        memcpy(p.ip, a->u.ip, sizeof(p.ip));
+    }
+    return p;
+}
+
+static inline struct os_addr os_peer_addr(const struct os_peer *p)
+{
+    struct os_addr a = {.kind = p->kind, .port = p->port, .scope = p->scope};
+    memcpy(a.u.ip, p->ip, sizeof(p->ip));
+    return a;
+}
 
 /** "1.2.3.4:80", "[::1]:80", "unix:/path", "unix:@abstract". A port is required for IP. 0, E_INVALID, E_TOO_LARGE. */
 int os_addr_parse(struct slice s, struct os_addr *out) must_check;

@@ -202,7 +202,7 @@ static void down_on_bad_message(struct http_stream *s, int error)
     }
     if (x->state == EXCHANGE_RECEIVING) {
         x->original_target = x->request.target;
-        x->client = s->peer->addr;
+        x->client = os_peer_addr(&s->peer->addr);
         x->client_secure = s->peer->secure;
     }
     exchange_fail(x, error, HTTP_DOWN);

@@ -261,9 +261,9 @@ void forwarded_client(struct exchange *x)
     const struct http_peer *peer = x->down->peer;
     const struct snapshot *s = x->snapshot;
     struct fields *f = &x->request.fields;
-    x->client = peer->addr;
+    x->client = os_peer_addr(&peer->addr);
     x->client_secure = peer->secure;
-    if (s->trusted_count == 0 || !is_trusted(s, &peer->addr)) {
+    if (s->trusted_count == 0 || !is_trusted(s, &x->client)) {
         drop_untrusted(f);
         return;
     }
@@ -353,8 +353,9 @@ static int write_rfc7239(struct exchange *x)
         return E_NO_MEMORY;
     }
     struct text t = text_on(bytes, room);
+    const struct os_addr client = os_peer_addr(&peer->addr);
     text_put(&t, SLICE("for="));
-    put_node(&t, &peer->addr);
+    put_node(&t, &client);
     if (host.len > 0) {
         bool quoted = !http_is_token(host);
         text_put(&t, quoted ? SLICE(";host=\"") : SLICE(";host="));

@@ -12,7 +12,6 @@
 #include <openssl/x509v3.h>
 
 #include "base/error.h"
-
 #include "tls/jws.h"
 #include "tls/pem_int.h"
 

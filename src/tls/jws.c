@@ -12,7 +12,6 @@
 #include <openssl/hmac.h>
 
 #include "base/error.h"
-
 #include "tls/pem_int.h"
 
 enum {

@@ -11,7 +11,6 @@
 #include <openssl/x509v3.h>
 
 #include "base/error.h"
-
 #include "tls/pem_int.h"
 
 enum {

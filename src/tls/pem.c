@@ -7,7 +7,6 @@
 #include <openssl/pem.h>
 
 #include "base/error.h"
-
 #include "tls/pem_int.h"
 
 // Never asks a terminal.

@@ -84,7 +84,7 @@ static void finish(struct dial *dial, int error, struct slice alpn)
     end(dial);
     r.took_ns = loop_clock_ns(d->loop) - dial->started_ns;
     if (error == 0) {
-        r.peer.addr = dial->to;
+        r.peer.addr = os_peer_of(&dial->to);
         r.peer.connection_id = http_connection_id(d->loop, d->next_id);
         r.peer.secure = dial->tls != NULL;
         r.peer.security = dial->tls != NULL ? tls_security(t) : NULL;

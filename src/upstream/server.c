@@ -325,8 +325,9 @@ static bool is_stranger(const struct server_core *sc, const struct up_session *s
     if (!sc->server->is_name) {
         return false;
     }
+    const struct os_addr addr = os_peer_addr(&s->peer->addr);
     for (uint32_t i = 0; i < sc->addr_count; i++) {
-        if (os_addr_eq(&sc->addrs[i], &s->peer->addr)) {
+        if (os_addr_eq(&sc->addrs[i], &addr)) {
             return false;
         }
     }

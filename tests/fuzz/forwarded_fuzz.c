@@ -49,7 +49,9 @@ static struct world *make(uint8_t mode)
     w->ops.protocol = "1.1";
     w->down.ops = &w->ops;
     w->down.peer = &w->peer;
-    ensure(os_addr_parse(SLICE("10.0.0.1:80"), &w->peer.addr) == 0);
+    struct os_addr peer;
+    ensure(os_addr_parse(SLICE("10.0.0.1:80"), &peer) == 0);
+    http_peer_set(&w->peer, &peer);
     ensure(os_cidr_parse(SLICE("10.0.0.0/8"), &w->nets[0]) == 0);
     ensure(os_cidr_parse(SLICE("fc00::/7"), &w->nets[1]) == 0);
     w->snapshot.trusted = w->nets;

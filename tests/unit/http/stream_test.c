@@ -25,7 +25,8 @@ static void tells_the_address_without_port(void)
         http_peer_set(&peer, &addr);
         struct slice ip = http_peer_ip(&peer);
         CHECK_TEXT(ip.ptr, ip.len, rows[i].ip);
-        CHECK(os_addr_eq(&peer.addr, &addr));
+        struct os_addr back = os_peer_addr(&peer.addr);
+        CHECK(addr.kind == OS_ADDR_UNIX ? back.kind == addr.kind : os_addr_eq(&back, &addr));
         CHECK_EQ_INT(peer.listener, 3);
     }
 }

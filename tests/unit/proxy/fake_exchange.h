@@ -52,7 +52,7 @@ static inline struct fake *fake_new(void)
     x->request.target = SLICE("/");
     x->request.path = SLICE("/");
     x->normal_path = SLICE("/");
-    x->client = f->peer.addr;
+    x->client = os_peer_addr(&f->peer.addr);
     memcpy(x->id, "00000000000000ab", 16);
     return f;
 }
@@ -85,5 +85,5 @@ static inline void fake_peer(struct fake *f, const char *addr)
     struct os_addr parsed;
     REQUIRE(os_addr_parse(slice_str(addr), &parsed) == 0);
     http_peer_set(&f->peer, &parsed);
-    f->x.client = f->peer.addr;
+    f->x.client = parsed;
 }
