@@ -25,10 +25,27 @@ static const struct {
     const char *theirs;
     const char *ours;
 } foreign[] = {
-    {"uri", "$path"},         {"request_uri", "$path$query"}, {"args", "$query"},
-    {"is_args", "$query"},    {"query_string", "$query"},     {"remote_addr", "$client"},
-    {"request_id", "$id"},    {"request_method", "$method"},  {"http_host", "$host"},
-    {"client_ip", "$client"}, {"remote_ip", "$client"},       {"http_x_name", "$header(x-name)"},
+    {"uri", "$path"},
+    {"request_uri", "$path$query"},
+    {"args", "$query"},
+    {"is_args", "$query"},
+    {"query_string", "$query"},
+    {"remote_addr", "$client"},
+    {"request_id", "$id"},
+    {"request_method", "$method"},
+    {"http_host", "$host"},
+    {"client_ip", "$client"},
+    {"remote_ip", "$client"},
+    {"http_x_name", "$header(x-name)"},
+    {"ssl_protocol", "$tls_version"},
+    {"ssl_cipher", "$tls_cipher"},
+    {"ssl_server_name", "$tls_server_name"},
+    {"ssl_client_s_dn", "$client_cert_subject"},
+    {"ssl_client_serial", "$client_cert_serial"},
+    {"ssl_client_fingerprint", "$client_cert_fingerprint"},
+    {"ssl_client_verify", "$client_cert_verified"},
+    {"ssl_client_cert", "$client_cert"},
+    {"ssl_client_escaped_cert", "$client_cert"},
 };
 
 struct scan {

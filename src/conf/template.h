@@ -29,6 +29,20 @@ struct text;
     X(CLIENT, "client", N, "address of the client, behind trusted proxies the forwarded one")      \
     X(ID, "id", N, "id of the request, also in X-Request-Id and in the logs")                      \
     X(STATUS, "status", N, "status of the answer")                                                 \
+    X(TLS_VERSION, "tls_version", N, "TLSv1.3 or TLSv1.2; nothing in clear")                       \
+    X(TLS_CIPHER, "tls_cipher", N, "cipher as IANA names it")                                      \
+    X(TLS_SERVER_NAME, "tls_server_name", N, "name the client asked for in its handshake (SNI)")   \
+    X(CLIENT_CERT_VERIFIED, "client_cert_verified", N,                                             \
+      "on when the client showed a certificate that the CA stands for, else off")                  \
+    X(CLIENT_CERT_NAME, "client_cert_name", N,                                                     \
+      "first DNS, URI or mail name of the client's certificate, else its CN")                      \
+    X(CLIENT_CERT_SUBJECT, "client_cert_subject", N,                                               \
+      "subject of the client's certificate (RFC 4514)")                                            \
+    X(CLIENT_CERT_SERIAL, "client_cert_serial", N,                                                 \
+      "serial number of the client's certificate, hexadecimal")                                    \
+    X(CLIENT_CERT_FINGERPRINT, "client_cert_fingerprint", N,                                       \
+      "SHA-256 of the client's certificate, hexadecimal")                                          \
+    X(CLIENT_CERT, "client_cert", N, "the client's certificate, base64 of its DER")                \
     X(HEADER, "header", F, "a field of the request, values joined by commas")                      \
     X(MATCH, "match", D, "what the route's path caught: 0 all, 1 the first `*` or group")          \
     X(ENV, "env", T, "an environment variable, read when the configuration is loaded")             \

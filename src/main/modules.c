@@ -14,6 +14,7 @@
 #include "upstream/directives.h"
 
 const struct module *const modules[] = {
+    &hsts_module,     // has the last word on its field
     &compress_module, // nearest to the client: sees what it asked for, and the answer's last form
     &headers_module,  &rewrite_module, &redirect_module, &respond_module, NULL,
 };

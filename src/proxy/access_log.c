@@ -148,8 +148,8 @@ static uint64_t bytes_out(const struct exchange *x)
 static struct slice protocol_of(const struct exchange *x)
 {
     // Newer protocols have the minor version 1 (http/head.h) and name themselves.
-    const char *p = x->down != NULL ? x->down->ops->protocol : "1.1";
-    if (strcmp(p, "1.1") == 0) {
+    const char *p = x->protocol;
+    if (p == NULL || strcmp(p, "1.1") == 0) {
         return x->request.version_minor == 0 ? SLICE("HTTP/1.0") : SLICE("HTTP/1.1");
     }
     return strcmp(p, "2") == 0 ? SLICE("HTTP/2") : SLICE("HTTP/3");
@@ -238,6 +238,18 @@ static void json_times(const struct line *l)
     json_time(l, SLICE(",\"total_ms\":"), between(t->start, t->sent != 0 ? t->sent : l->now_ns));
 }
 
+static void json_security(const struct line *l)
+{
+    const struct exchange_tls *tls = &l->x->tls;
+    if (tls->version.len > 0) {
+        json_text(l, SLICE(",\"tls\":\""), tls->version, FIELD_CUT);
+        json_text(l, SLICE(",\"cipher\":\""), tls->cipher, FIELD_CUT);
+    }
+    if (tls->client.len > 0) {
+        json_text(l, SLICE(",\"client_cert\":\""), tls->client, FIELD_CUT);
+    }
+}
+
 static void build_json(const struct line *l)
 {
     const struct exchange *x = l->x;
@@ -251,6 +263,7 @@ static void build_json(const struct line *l)
     json_text(l, SLICE(",\"host\":\""), x->request.authority, FIELD_CUT);
     json_text(l, SLICE(",\"target\":\""), target_of(x), TARGET_CUT);
     json_text(l, SLICE(",\"protocol\":\""), protocol_of(x), FIELD_CUT);
+    json_security(l);
     json_number(l, SLICE(",\"status\":"), status_of(x));
     json_number(l, SLICE(",\"bytes_in\":"), bytes_in(x));
     json_number(l, SLICE(",\"bytes_out\":"), bytes_out(x));

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// 308, so that the method and the body stay (RFC 9110 15.4.9). The port the client used is kept: it
-// reached this edge through it, and only the name changes.
+// 308, so that the method and the body stay (RFC 9110 15.4.9). From name to name the port that the
+// client used is kept: it reached this edge through it. To https it is that of the first TLS listener.
 
 #include "proxy/canonical.h"
 
 #include "base/error.h"
 #include "base/text.h"
+#include "proxy/challenge.h"
 #include "proxy/exchange.h"
+
+enum { HTTPS_PORT = 443 };
 
 static struct slice port_of(const struct http_head *r)
 {
@@ -19,25 +22,28 @@ static struct slice port_of(const struct http_head *r)
     return colon < 0 ? slice_of("", 0) : slice_from(rest, (size_t)colon);
 }
 
-void canonical_redirect(struct exchange *x)
+struct url {
+    bool secure;
+    struct slice host;
+    struct slice port; // with its colon, or nothing
+};
+
+static void redirect(struct exchange *x, const struct url *to)
 {
-    struct slice host = x->site->redirect_to;
-    struct slice port = port_of(&x->request);
     struct slice target = x->original_target;
-    ensure(host.len > 0);
     if (target.len == 0 || target.ptr[0] != '/') {
         target = SLICE("/");
     }
-    size_t room = sizeof("https://") + host.len + port.len + target.len;
+    size_t room = sizeof("https://") + to->host.len + to->port.len + target.len;
     char *bytes = arena_bytes(&x->arena, room);
     if (bytes == NULL) {
         exchange_fail(x, E_NO_MEMORY, HTTP_DOWN);
         return;
     }
     struct text t = text_on(bytes, room);
-    text_put(&t, x->client_secure ? SLICE("https://") : SLICE("http://"));
-    text_put(&t, host);
-    text_put(&t, port);
+    text_put(&t, to->secure ? SLICE("https://") : SLICE("http://"));
+    text_put(&t, to->host);
+    text_put(&t, to->port);
     text_put(&t, target);
     ensure(!t.overflow);
     exchange_begin_answer(x, 308);
@@ -46,4 +52,34 @@ void canonical_redirect(struct exchange *x)
         return;
     }
     exchange_answer(x, slice_of("", 0), slice_of("", 0));
+}
+
+// The name is kept: it has a certificate of its own, and HSTS is said by each name for itself.
+static bool redirect_to_https(struct exchange *x)
+{
+    uint16_t port = x->site->https_port;
+    if (port == 0 || x->client_secure || x->request.host.len == 0 ||
+        challenge_is_path(x->request.path)) {
+        return false;
+    }
+    char bytes[8];
+    struct text t = text_on(bytes, sizeof(bytes));
+    if (port != HTTPS_PORT) {
+        text_char(&t, ':');
+        text_u64(&t, port);
+    }
+    redirect(x, &(struct url){true, x->request.host, text_slice(&t)});
+    return true;
+}
+
+bool canonical_redirect(struct exchange *x)
+{
+    if (redirect_to_https(x)) {
+        return true;
+    }
+    if (x->site->redirect_to.len == 0) {
+        return false;
+    }
+    redirect(x, &(struct url){x->client_secure, x->site->redirect_to, port_of(&x->request)});
+    return true;
 }

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The redirect from a site's further names (`names:`) to its canonical one.
+// The one URL of a site: clients that come without TLS are sent to https, those that come by one of
+// its further names (`names:`) to its own.
 
 #pragma once
 
+#include <stdbool.h>
+
 struct exchange;
 
-/** Answers 308 to the same scheme, port and target on x->site->redirect_to, which must be set. */
-void canonical_redirect(struct exchange *x);
+/** Redirects when it is due (x->site says where to); false: the request is where it belongs. To https
+ * first, so that each name can tell browsers to stay there (RFC 6797). */
+bool canonical_redirect(struct exchange *x);

@@ -16,6 +16,7 @@
 #include "conf/value.h"
 #include "http/accept.h"
 #include "proxy/exchange.h"
+#include "proxy/grpc.h"
 #include "proxy/vars.h"
 
 enum {
@@ -335,6 +336,11 @@ void error_page_answer(struct exchange *x, unsigned status)
     ensure(status < 600);
     struct slice type = slice_of("", 0);
     struct slice body = slice_of("", 0);
+    if (grpc_is_request(x)) { // its clients read no pages
+        struct slice rule = rule_of(x, status);
+        grpc_answer(x, status, rule.len > 0 ? rule : words_of(status));
+        return;
+    }
     exchange_begin_answer(x, status);
     const struct custom_page *p = custom_page(x, status);
     if (p != NULL && p->body == NULL) {

@@ -11,6 +11,7 @@
 #include "obs/trace.h"
 #include "proxy/access_log.h"
 #include "proxy/canonical.h"
+#include "proxy/challenge.h"
 #include "proxy/exchange_int.h"
 #include "proxy/forwarded.h"
 #include "proxy/match.h"
@@ -47,6 +48,7 @@ static void init(struct exchange *x, struct core *c, struct http_stream *s)
     x->snapshot = c->snapshot;
     x->route = &c->snapshot->fallback_route;
     x->down = s;
+    x->protocol = s->ops->protocol;
     x->times.start = c->loop->now_ns;
     list_init(&x->link);
     wheel_timer_init(&x->backoff, forward_backoff_over);
@@ -113,6 +115,28 @@ void exchange_check_done(struct exchange *x)
     }
 }
 
+/** Keeps what the log says of TLS. Without memory it says nothing. */
+static void note_security(struct exchange *x)
+{
+    const struct http_security *s = x->down->peer->security;
+    if (s == NULL) {
+        return;
+    }
+    x->tls.version = arena_dup(&x->arena, s->version);
+    x->tls.cipher = arena_dup(&x->arena, s->cipher);
+    if (s->client_verified) {
+        x->tls.client = arena_dup(&x->arena, s->client_name);
+    }
+}
+
+/** Whether the host may be asked for on this connection (RFC 9110 7.4). */
+static bool is_covered(const struct exchange *x)
+{
+    const struct http_security *s = x->down->peer->security;
+    return s == NULL || s->covers == NULL || x->request.host.len == 0 ||
+           s->covers(s, x->request.host);
+}
+
 /** The site and its route; 0 or why there is none. */
 static int find_route(struct exchange *x)
 {
@@ -120,6 +144,9 @@ static int find_route(struct exchange *x)
     x->original_target = r->target;
     if (r->method == HTTP_METHOD_CONNECT || r->method == HTTP_METHOD_TRACE) {
         return E_METHOD_REFUSED;
+    }
+    if (!is_covered(x)) {
+        return E_MISDIRECTED;
     }
     x->site = snapshot_site(x->snapshot, r->host);
     if (x->site == NULL) {
@@ -164,6 +191,7 @@ static void down_on_head(struct http_stream *s, struct http_head *head)
     ensure(head == &x->request && x->state == EXCHANGE_RECEIVING);
     x->state = EXCHANGE_ROUTING;
     forwarded_client(x);
+    note_security(x);
     int e = find_route(x);
     if (e == 0) {
         s->ops->set_timeouts(s, &x->route->down_timeouts);
@@ -173,12 +201,14 @@ static void down_on_head(struct http_stream *s, struct http_head *head)
     if (e == 0) {
         e = body_error;
     }
+    if (challenge_answer(x)) {
+        return;
+    }
     if (e < 0) {
         exchange_fail(x, e, HTTP_DOWN);
         return;
     }
-    if (x->site->redirect_to.len > 0) {
-        canonical_redirect(x);
+    if (canonical_redirect(x)) {
         return;
     }
     stages_request(x);

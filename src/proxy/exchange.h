@@ -44,6 +44,13 @@ struct exchange_times { // monotonic nanoseconds, 0: did not happen
     uint64_t sent;      // last byte of the response handed over
 };
 
+/** For the log, which is written when the connection may be gone; empty in clear. */
+struct exchange_tls {
+    struct slice version;
+    struct slice cipher;
+    struct slice client; // who the client's certificate says it is; empty: none that is believed
+};
+
 struct exchange {
     uint32_t magic;
     uint8_t state;      // enum exchange_state
@@ -73,8 +80,10 @@ struct exchange {
     struct slice captures[EXCHANGE_CAPTURES_MAX]; // $match(0..9) of the route's path
     struct slice original_target;                 // for logs, before rewrites
     struct slice answer_rest;                     // of a fixed answer: not yet in the pipe
-    char id[EXCHANGE_ID_BYTES];                   // request id, hex
-    struct os_addr client;                        // after trusted proxies
+    const char *protocol;                         // of the down stream: "1.1", "2"
+    struct exchange_tls tls;
+    char id[EXCHANGE_ID_BYTES]; // request id, hex
+    struct os_addr client;      // after trusted proxies
     struct exchange_times times;
     struct list link;           // core's list
     struct wheel_timer backoff; // before the next attempt

@@ -11,6 +11,7 @@
 #include "obs/trace.h"
 #include "proxy/exchange_int.h"
 #include "proxy/forwarded.h"
+#include "proxy/grpc.h"
 
 enum { BACKOFF_FACTOR_MAX = 27 };
 
@@ -244,6 +245,13 @@ static void set_host(struct exchange *x)
     }
 }
 
+/** A time-out, or what is left of the client's own time. */
+static uint32_t within_deadline(const struct exchange *x, uint32_t ms)
+{
+    uint32_t left = grpc_time_left_ms(x);
+    return left != UINT32_MAX && (ms == 0 || left < ms) ? left : ms;
+}
+
 static void on_ready(struct upstream_request *rq, struct http_stream *s)
 {
     struct exchange *x = container_of(rq, struct exchange, acquire);
@@ -263,7 +271,9 @@ static void on_ready(struct upstream_request *rq, struct http_stream *s)
     s->receive_head = &x->response;
     init_response(x);
     set_host(x);
-    s->ops->set_timeouts(s, &x->route->up_timeouts);
+    struct http_timeouts times = x->route->up_timeouts;
+    times.head_ms = within_deadline(x, times.head_ms);
+    s->ops->set_timeouts(s, &times);
     s->ops->send_head(s, &x->request, x->request.body == HTTP_BODY_NONE ? NULL : &x->request_body);
 }
 
@@ -301,7 +311,7 @@ void forward_request(struct exchange *x)
     list_init(&x->acquire.link);
     x->acquire.loop = x->loop;
     x->acquire.upstream = u;
-    x->acquire.connect_ms = x->route->connect_ms;
+    x->acquire.connect_ms = within_deadline(x, x->route->connect_ms);
     x->acquire.upgrade = x->request.upgrade.len > 0;
     x->acquire.on_ready = on_ready;
     x->acquire.on_failed = on_failed;

@@ -349,18 +349,40 @@ static int add_name(struct compile *c, struct conf_node at, struct slice name, s
     return rc;
 }
 
-// `names` and `aliases`: one or a list of them, filed under `site`.
-static int add_names(struct compile *c, struct conf_node names, struct site *site)
+/** A site as its names see it: all of it is shared but where a name is redirected to. */
+struct faces {
+    struct conf_node node;
+    struct site *secure; // sends clients without TLS to https
+    struct site *plain;
+};
+
+// Where requests without TLS go that name this host: nowhere else unless it can be had by https.
+static uint16_t https_port(const struct compile *c, struct conf_node site, struct slice name)
+{
+    enum tls_source source = tls_plan_source(c->top, site, name);
+    // Nobody trusts the local CA's certificate for whatever name comes to `default`.
+    bool likely = !(source == TLS_SOURCE_LOCAL && slice_eq(name, SLICE("default")));
+    bool wanted = conf_bool(tls_plan_get(c->top, site, "redirect"), likely);
+    return source != TLS_SOURCE_NONE && wanted ? c->s->tls_port : 0;
+}
+
+static struct site *face_of(const struct compile *c, const struct faces *f, struct slice name)
+{
+    return https_port(c, f->node, name) != 0 ? f->secure : f->plain;
+}
+
+// `names` and `aliases`: one or a list of them.
+static int add_names(struct compile *c, struct conf_node names, const struct faces *f)
 {
     if (!conf_exists(names)) {
         return 0;
     }
     if (conf_kind_of(names) == CONF_SCALAR) {
-        return add_name(c, names, conf_text(names), site);
+        return add_name(c, names, conf_text(names), face_of(c, f, conf_text(names)));
     }
     conf_each(at, names)
     {
-        int rc = add_name(c, at, conf_text(at), site);
+        int rc = add_name(c, at, conf_text(at), face_of(c, f, conf_text(at)));
         if (rc != 0) {
             return rc;
         }
@@ -370,16 +392,22 @@ static int add_names(struct compile *c, struct conf_node names, struct site *sit
 
 static int compile_site(struct compile *c, struct conf_node node)
 {
-    struct site *both = arena_zalloc(&c->s->arena, 2 * sizeof(*both));
-    if (both == NULL) {
+    struct site *all = arena_zalloc(&c->s->arena, 4 * sizeof(*all));
+    if (all == NULL) {
         return E_NO_MEMORY;
     }
-    struct site *site = &both[0];
+    struct site *site = &all[0];
     c->s->sites[c->s->site_count++] = site; // from here on what its routes hold is given back
     int rc = lower_name(c, conf_key(node), &site->name);
     rc = rc != 0 ? rc : compile_routes(c, site, node);
-    rc = rc != 0 ? rc : add_name(c, node, site->name, site);
-    rc = rc != 0 ? rc : add_names(c, conf_get(node, "aliases"), site);
+    if (rc != 0) {
+        return rc;
+    }
+    const struct faces faces = {node, &all[1], &all[0]};
+    all[1] = *site;
+    all[1].https_port = c->s->tls_port;
+    rc = add_name(c, node, site->name, face_of(c, &faces, site->name));
+    rc = rc != 0 ? rc : add_names(c, conf_get(node, "aliases"), &faces);
     struct conf_node names = conf_get(node, "names");
     if (rc != 0 || !conf_exists(names)) {
         return rc;
@@ -389,9 +417,12 @@ static int compile_site(struct compile *c, struct conf_node node)
         return E_CONFIG;
     }
     // A redirecting name has the site's routes too, for the settings that its answer needs.
-    both[1] = *site;
-    both[1].redirect_to = site->name;
-    return add_names(c, names, &both[1]);
+    const struct faces redirecting = {node, &all[3], &all[2]};
+    for (unsigned i = 0; i < 2; i++) {
+        all[2 + i] = all[i];
+        all[2 + i].redirect_to = site->name;
+    }
+    return add_names(c, names, &redirecting);
 }
 
 static uint32_t names_of(struct conf_node node)

@@ -46,6 +46,7 @@ struct site {
     struct route *routes;
     uint32_t route_count;
     struct slice redirect_to; // set for a `names:` entry: canonical host to redirect to
+    uint16_t https_port;      // where requests without TLS are sent to; 0: they are served
 };
 
 struct site_wildcard {

@@ -142,6 +142,33 @@ static int client_text(struct exchange *x, struct slice *out)
     return 0;
 }
 
+// Of a connection with TLS; of one in clear and of a client that showed no certificate: nothing.
+static struct slice security_text(const struct exchange *x, enum conf_variable v)
+{
+    const struct http_security *s = x->down != NULL ? x->down->peer->security : NULL;
+    bool verified = s != NULL && s->client_verified;
+    switch ((int)v) {
+    case CONF_VAR_TLS_VERSION:
+        return s != NULL ? s->version : slice_of("", 0);
+    case CONF_VAR_TLS_CIPHER:
+        return s != NULL ? s->cipher : slice_of("", 0);
+    case CONF_VAR_TLS_SERVER_NAME:
+        return s != NULL ? s->server_name : slice_of("", 0);
+    case CONF_VAR_CLIENT_CERT_VERIFIED:
+        return verified ? SLICE("on") : SLICE("off");
+    case CONF_VAR_CLIENT_CERT_NAME:
+        return verified ? s->client_name : slice_of("", 0);
+    case CONF_VAR_CLIENT_CERT_SUBJECT:
+        return verified ? s->client_subject : slice_of("", 0);
+    case CONF_VAR_CLIENT_CERT_SERIAL:
+        return verified ? s->client_serial : slice_of("", 0);
+    case CONF_VAR_CLIENT_CERT_FINGERPRINT:
+        return verified ? s->client_fingerprint : slice_of("", 0);
+    default:
+        return verified ? s->client_certificate : slice_of("", 0);
+    }
+}
+
 static int value_of(const struct conf_piece *p, struct exchange *x, struct slice *out)
 {
     switch ((enum conf_variable)p->variable) {
@@ -170,6 +197,17 @@ static int value_of(const struct conf_piece *p, struct exchange *x, struct slice
         return 0;
     case CONF_VAR_STATUS:
         return number_text(x, x->response.status, out);
+    case CONF_VAR_TLS_VERSION:
+    case CONF_VAR_TLS_CIPHER:
+    case CONF_VAR_TLS_SERVER_NAME:
+    case CONF_VAR_CLIENT_CERT_VERIFIED:
+    case CONF_VAR_CLIENT_CERT_NAME:
+    case CONF_VAR_CLIENT_CERT_SUBJECT:
+    case CONF_VAR_CLIENT_CERT_SERIAL:
+    case CONF_VAR_CLIENT_CERT_FINGERPRINT:
+    case CONF_VAR_CLIENT_CERT:
+        *out = security_text(x, (enum conf_variable)p->variable);
+        return 0;
     case CONF_VAR_HEADER:
         return field_text(x, p->text, out);
     case CONF_VAR_MATCH:

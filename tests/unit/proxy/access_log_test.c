@@ -145,5 +145,19 @@ static void knows_the_calendar(void)
     fake_free(f);
 }
 
-TAP_MAIN(says_it_all_in_json, says_what_failed, writes_the_combined_form, cuts_what_is_long,
-         knows_the_calendar)
+static void says_what_was_secure(void)
+{
+    struct fake *f = finished();
+    f->x.protocol = "2";
+    f->x.tls.version = SLICE("TLSv1.3");
+    f->x.tls.cipher = SLICE("TLS_AES_128_GCM_SHA256");
+    CHECK(strstr(json_of(&f->x), ",\"protocol\":\"HTTP/2\",\"tls\":\"TLSv1.3\",\"cipher\":"
+                                 "\"TLS_AES_128_GCM_SHA256\",\"status\":") != NULL);
+    f->x.tls.client = SLICE("me \"x\"");
+    CHECK(strstr(json_of(&f->x), ",\"client_cert\":\"me \\\"x\\\"\",") != NULL);
+    CHECK(strstr(combined_of(&f->x), " HTTP/2\" ") != NULL);
+    fake_free(f);
+}
+
+TAP_MAIN(says_what_was_secure, says_it_all_in_json, says_what_failed, writes_the_combined_form,
+         cuts_what_is_long, knows_the_calendar)

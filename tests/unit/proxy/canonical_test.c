@@ -51,7 +51,7 @@ static void keeps_all_but_the_name(void)
         f->x.request.authority = slice_str(rows[i].authority);
         f->x.original_target = slice_str(rows[i].target);
         f->x.client_secure = rows[i].secure;
-        canonical_redirect(&f->x);
+        CHECK(canonical_redirect(&f->x));
         CHECK(f->x.answered);
         CHECK_EQ_INT(f->x.response.status, 308);
         struct slice got = fields_get_id(&f->x.response.fields, HTTP_LOCATION);
@@ -60,4 +60,54 @@ static void keeps_all_but_the_name(void)
     }
 }
 
-TAP_MAIN(keeps_all_but_the_name)
+static const struct {
+    const char *host;
+    const char *path;
+    uint16_t port;
+    bool secure;
+    const char *location; // NULL: none
+} to_https[] = {
+    {"www.example.com", "/a?b=c", 443, false, "https://www.example.com/a?b=c"},
+    {"www.example.com", "/", 8443, false, "https://www.example.com:8443/"},
+    {"[::1]", "/", 443, false, "https://[::1]/"},
+    {"www.example.com", "/", 443, true, NULL},
+    {"www.example.com", "/", 0, false, NULL},
+    {"", "/", 443, false, NULL},
+    {"www.example.com", "/.well-known/acme-challenge/x", 443, false, NULL},
+};
+
+static void sends_clients_to_https(void)
+{
+    for (size_t i = 0; i < array_len(to_https); i++) {
+        struct fake *f = fake_new();
+        const struct site site = {.https_port = to_https[i].port};
+        f->x.site = &site;
+        f->x.request.host = slice_str(to_https[i].host);
+        f->x.request.path = slice_str(to_https[i].path);
+        f->x.original_target = f->x.request.path;
+        f->x.client_secure = to_https[i].secure;
+        CHECK(canonical_redirect(&f->x) == (to_https[i].location != NULL));
+        CHECK(f->x.answered == (to_https[i].location != NULL));
+        if (to_https[i].location != NULL) {
+            struct slice got = fields_get_id(&f->x.response.fields, HTTP_LOCATION);
+            CHECK_TEXT(got.ptr, got.len, to_https[i].location);
+        }
+        fake_free(f);
+    }
+}
+
+static void https_comes_before_the_name(void)
+{
+    struct fake *f = fake_new();
+    const struct site site = {.https_port = 443, .redirect_to = SLICE_INIT("a.com")};
+    f->x.site = &site;
+    f->x.request.host = SLICE("www.a.com");
+    f->x.request.authority = SLICE("www.a.com:80");
+    f->x.original_target = SLICE("/x");
+    CHECK(canonical_redirect(&f->x));
+    struct slice got = fields_get_id(&f->x.response.fields, HTTP_LOCATION);
+    CHECK_TEXT(got.ptr, got.len, "https://www.a.com/x");
+    fake_free(f);
+}
+
+TAP_MAIN(keeps_all_but_the_name, sends_clients_to_https, https_comes_before_the_name)

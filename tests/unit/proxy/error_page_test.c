@@ -132,6 +132,18 @@ static void does_without_a_body(void)
     fake_free(f);
 }
 
-TAP_MAIN(has_a_page_for_every_status, speaks_the_clients_language,
+static void grpc_gets_no_page(void)
+{
+    struct fake *f = fake_new();
+    fake_field(f, "content-type", "application/grpc");
+    error_page_answer(&f->x, 502);
+    CHECK_EQ_INT(f->x.response.status, 200);
+    CHECK_EQ_INT(page.len, 0);
+    struct slice code = fields_get(&f->x.response.fields, SLICE("grpc-status"));
+    CHECK(slice_eq(code, SLICE("14")));
+    fake_free(f);
+}
+
+TAP_MAIN(grpc_gets_no_page, has_a_page_for_every_status, speaks_the_clients_language,
          names_the_broken_rule_of_the_client_only, has_the_fields_a_status_demands,
          maps_errors_to_statuses, does_without_a_body)

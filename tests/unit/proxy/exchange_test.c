@@ -88,9 +88,43 @@ static void redirects_to_the_canonical_name(void)
     h->authority = SLICE("b.example");
     world_go(h);
     CHECK_EQ_INT(world->down_status, 308);
-    CHECK_TEXT(world->location.ptr, world->location.len, "http://a.example/p");
+    CHECK_TEXT(world->location.ptr, world->location.len, "https://b.example/p");
     world_sent();
     world_end();
+}
+
+static bool covers_only_a(const struct http_security *s, struct slice host)
+{
+    (void)s;
+    return slice_eq(host, SLICE("a.example"));
+}
+
+static const struct http_security security = {
+    .version = SLICE_INIT("TLSv1.3"),
+    .cipher = SLICE_INIT("TLS_AES_128_GCM_SHA256"),
+    .covers = covers_only_a,
+};
+
+static unsigned status_on_tls(const char *host)
+{
+    world_begin("respond: x}, a.example: {names: b.example, respond: y");
+    world->peer.secure = true;
+    world->peer.security = &security;
+    struct http_head *h = world_request("GET", "/p");
+    h->host = slice_str(host);
+    h->authority = slice_str(host);
+    world_go(h);
+    unsigned status = world->down_status;
+    world_sent();
+    world_end();
+    return status;
+}
+
+static void a_connection_serves_what_its_certificate_covers(void)
+{
+    CHECK_EQ_INT(status_on_tls("a.example"), 200);
+    CHECK_EQ_INT(status_on_tls("b.example"), 421);
+    CHECK_EQ_INT(status_on_tls(""), 200); // HTTP/1.0 names none
 }
 
 static void a_client_that_leaves_frees_the_origin(void)
@@ -126,4 +160,5 @@ static void becomes_a_pipe(void)
 
 TAP_MAIN(carries_a_request_and_its_answer, refuses, refuses_bodies_over_the_limit,
          answers_a_broken_message, redirects_to_the_canonical_name,
-         a_client_that_leaves_frees_the_origin, becomes_a_pipe)
+         a_connection_serves_what_its_certificate_covers, a_client_that_leaves_frees_the_origin,
+         becomes_a_pipe)

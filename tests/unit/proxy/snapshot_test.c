@@ -65,6 +65,36 @@ static void falls_back_to_default(void)
     fake_conf_free(&c);
 }
 
+static unsigned port_of(const struct snapshot *s, const char *host)
+{
+    const struct site *site = snapshot_site(s, slice_str(host));
+    REQUIRE(site != NULL);
+    return site->https_port;
+}
+
+static void names_with_tls_are_sent_to_https(void)
+{
+    struct fake_conf c;
+    REQUIRE(fake_compile(&c, "listen: [80, {at: 8443, tls: on}]\n"
+                             "sites:\n"
+                             "  a.com: {names: [www.a.com], aliases: ['*.a.com'], respond: x}\n"
+                             "  b.com: {tls: off, respond: x}\n"
+                             "  c.com: {tls: {redirect: off}, respond: x}\n"
+                             "  default: {respond: x}\n") == 0);
+    CHECK_EQ_INT(c.snapshot->tls_port, 8443);
+    CHECK_EQ_INT(port_of(c.snapshot, "a.com"), 8443);
+    CHECK_EQ_INT(port_of(c.snapshot, "www.a.com"), 8443);
+    CHECK(snapshot_site(c.snapshot, SLICE("www.a.com"))->redirect_to.len > 0);
+    CHECK_EQ_INT(port_of(c.snapshot, "x.a.com"), 0); // a wildcard that can get no certificate
+    CHECK_EQ_INT(port_of(c.snapshot, "b.com"), 0);
+    CHECK_EQ_INT(port_of(c.snapshot, "c.com"), 0);
+    CHECK_EQ_INT(port_of(c.snapshot, "other"), 0);
+    CHECK_EQ_INT(c.snapshot->handshake_ms, 10000);
+    CHECK_EQ_INT(c.snapshot->streams_max, 128);
+    CHECK_EQ_INT(c.snapshot->connection_bytes, 4 << 20);
+    fake_conf_free(&c);
+}
+
 static void inherits_per_key(void)
 {
     struct fake_conf c;
@@ -225,6 +255,7 @@ static void survives_running_out_of_memory(void)
     fake_conf_free(&c);
 }
 
-TAP_MAIN(finds_sites, falls_back_to_default, inherits_per_key, has_defaults, knows_whom_to_trust,
-         makes_named_upstreams_once, always_has_a_last_route, reports_what_only_compiling_finds,
-         lives_as_long_as_a_core_holds_it, survives_running_out_of_memory)
+TAP_MAIN(finds_sites, falls_back_to_default, names_with_tls_are_sent_to_https, inherits_per_key,
+         has_defaults, knows_whom_to_trust, makes_named_upstreams_once, always_has_a_last_route,
+         reports_what_only_compiling_finds, lives_as_long_as_a_core_holds_it,
+         survives_running_out_of_memory)

@@ -84,6 +84,47 @@ static void refuses_lines_in_heads(void)
     fake_conf_free(&c);
 }
 
+static const struct http_security security = {
+    .version = SLICE_INIT("TLSv1.3"),
+    .cipher = SLICE_INIT("TLS_AES_128_GCM_SHA256"),
+    .server_name = SLICE_INIT("a.com"),
+    .client_verified = true,
+    .client_subject = SLICE_INIT("CN=me"),
+    .client_name = SLICE_INIT("me"),
+    .client_serial = SLICE_INIT("0a"),
+    .client_fingerprint = SLICE_INIT("ff"),
+    .client_certificate = SLICE_INIT("MIIB"),
+};
+
+static void expand_security(const struct http_security *s, const char *want)
+{
+    struct fake_conf c;
+    struct fake *f = fake_new();
+    struct conf_node root = conf_root(fake_doc(
+        &c, "sites: {default: {respond: '$tls_version $tls_cipher $tls_server_name "
+            "$client_cert_verified $client_cert_subject $client_cert_name $client_cert_serial "
+            "$client_cert_fingerprint $client_cert|'}}"));
+    struct conf_node body =
+        conf_get(conf_get(conf_get(conf_get(root, "sites"), "default"), "respond"), "body");
+    const struct vars_text *t = NULL;
+    struct slice out;
+    f->peer.security = s;
+    REQUIRE(vars_compile(body, &f->x.arena, c.diags, &t) == 0);
+    REQUIRE(vars_expand(t, &f->x, &out) == 0);
+    CHECK_TEXT(out.ptr, out.len, want);
+    fake_free(f);
+    fake_conf_free(&c);
+}
+
+static void knows_the_connections_tls(void)
+{
+    expand_security(&security, "TLSv1.3 TLS_AES_128_GCM_SHA256 a.com on CN=me me 0a ff MIIB|");
+    expand_security(NULL, "   off     |");
+    struct http_security unverified = security;
+    unverified.client_verified = false;
+    expand_security(&unverified, "TLSv1.3 TLS_AES_128_GCM_SHA256 a.com off     |");
+}
+
 static void bounds_the_result(void)
 {
     static char huge[VARS_VALUE_MAX];
@@ -103,4 +144,4 @@ static void bounds_the_result(void)
     fake_conf_free(&c);
 }
 
-TAP_MAIN(fills_in, refuses_lines_in_heads, bounds_the_result)
+TAP_MAIN(fills_in, refuses_lines_in_heads, knows_the_connections_tls, bounds_the_result)
