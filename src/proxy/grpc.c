@@ -153,7 +153,9 @@ void grpc_answer(struct exchange *x, unsigned status, struct slice message)
     size_t n = num_format_u64(digits, code);
     int rc = fields_add(f, SLICE("grpc-status"), slice_of(digits, n));
     rc = rc != 0 ? rc : fields_add(f, SLICE("grpc-message"), encode(x, words));
-    rc = rc != 0 ? rc : fields_add_id(f, HTTP_X_REQUEST_ID, slice_of(x->id, strnlen(x->id, sizeof(x->id))));
+    rc = rc != 0
+             ? rc
+             : fields_add_id(f, HTTP_X_REQUEST_ID, slice_of(x->id, strnlen(x->id, sizeof(x->id))));
     if (rc != 0 && x->down != NULL) {
         x->down->ops->reset(x->down, E_NO_MEMORY);
         return;

@@ -12,10 +12,10 @@ static void knows_its_requests(void)
         const char *type;
         bool grpc;
     } rows[] = {
-        {"application/grpc", true},       {"application/grpc+proto", true},
-        {"application/grpc;x=y", true},   {"Application/gRPC", true},
-        {"application/grpc-web", false},  {"application/grpc-web+proto", false},
-        {"application/json", false},      {"", false},
+        {"application/grpc", true},      {"application/grpc+proto", true},
+        {"application/grpc;x=y", true},  {"Application/gRPC", true},
+        {"application/grpc-web", false}, {"application/grpc-web+proto", false},
+        {"application/json", false},     {"", false},
         {"application/grpcx", false},
     };
     for (size_t i = 0; i < array_len(rows); i++) {
