@@ -345,7 +345,8 @@ static void set_up(void)
         exit(1);
     }
     traffic_core_swap(core, compile(traffic));
-    ensure(traffic_core_listen(core, LISTENER, 0, &here) == 0);
+    const struct traffic_listener listener = {.addr = here};
+    ensure(traffic_core_listen(core, LISTENER, &listener) == 0);
 }
 
 static void make_answer(size_t body_bytes)
