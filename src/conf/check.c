@@ -81,7 +81,8 @@ static void put_known_keys(struct text *t, const struct conf_directive *rows)
 }
 
 // Where a key that is wrong here would be right: contexts, and objects that have it.
-static unsigned known_elsewhere(struct conf_build *b, struct slice key, struct slice *object)
+static unsigned known_elsewhere(struct conf_build *b, const struct place *at, struct slice key,
+                                struct slice *object, unsigned *object_contexts)
 {
     unsigned contexts = 0;
     *object = SLICE("");
@@ -91,8 +92,10 @@ static unsigned known_elsewhere(struct conf_build *b, struct slice key, struct s
             contexts |= it.row->contexts;
         }
         bool object_row = it.row->type == CONF_TYPE_OBJECT || it.row->type == CONF_TYPE_UPSTREAM;
-        if (object_row && conf_row_in(it.row->rows, key) != NULL) {
+        bool same_name = object->len > 0 && slice_eq(*object, at->name);
+        if (object_row && conf_row_in(it.row->rows, key) != NULL && !same_name) {
             *object = slice_str(it.row->name);
+            *object_contexts = it.row->contexts;
         }
     }
     return contexts & ~(unsigned)CONF_IN_OBJECT;
@@ -122,7 +125,8 @@ static void report_unknown(struct conf_build *b, const struct place *at,
     conf_report(b->diags, CONF_ERROR, item->key_spot, "unknown key `%.*s` %s %s",
                 SLICE_ARG(item->key), top ? "at" : "in", place_name(at, where, sizeof where));
     struct slice nearest = nearest_row(b, at, item->key);
-    unsigned contexts = known_elsewhere(b, item->key, &object);
+    unsigned object_contexts = 0;
+    unsigned contexts = known_elsewhere(b, at, item->key, &object, &object_contexts);
     if (slice_starts(item->key, SLICE("/")) && at->rows == NULL) {
         conf_hint(b->diags, "a path is a match of a route: - {path: %.*s, ...}",
                   SLICE_ARG(item->key));
@@ -131,6 +135,9 @@ static void report_unknown(struct conf_build *b, const struct place *at,
                   conf_contexts_text(contexts, more, sizeof more));
     } else if (nearest.len > 0) {
         conf_hint(b->diags, "did you mean `%.*s`?", SLICE_ARG(nearest));
+    } else if (object.len > 0 && slice_eq(object, at->name)) { // of the same name elsewhere
+        conf_hint(b->diags, "`%.*s` is known in: `%.*s` of %s", SLICE_ARG(item->key),
+                  SLICE_ARG(object), conf_contexts_text(object_contexts, more, sizeof more));
     } else if (object.len > 0) {
         conf_hint(b->diags, "`%.*s` is known in: `%.*s`", SLICE_ARG(item->key), SLICE_ARG(object));
     } else if (at->rows != NULL) {

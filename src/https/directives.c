@@ -175,10 +175,19 @@ static void check_list(struct conf_diags *d, struct conf_node list)
             "Whether requests without TLS are sent to https (308) when there is a TLS listener."   \
     }
 
+// It is run by another process, whose directory is not that of the configuration.
+static void check_hook(struct conf_diags *d, struct conf_node n)
+{
+    if (!slice_starts(conf_text(n), SLICE("/"))) {
+        conf_error(d, n, "`dns` is the whole path of a program");
+        conf_hint(d, "dns: /etc/adit/dns-hook");
+    }
+}
+
 #define DNS_ROW                                                                                    \
     {                                                                                              \
         .name = "dns", .contexts = CONF_IN_OBJECT, .type = CONF_TYPE_FILE_PATH,                    \
-        .aka = "dns_provider dns_challenge dns-01",                                                \
+        .check = check_hook, .aka = "dns_provider dns_challenge dns-01",                           \
         .text =                                                                                    \
             "A program that puts the CA's challenges into the DNS (DNS-01); wildcards need it."    \
     }

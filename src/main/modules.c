@@ -20,7 +20,8 @@ const struct module *const modules[] = {
 };
 
 const struct conf_directive *const conf_tables[] = {
-    super_directives,   proxy_directives,    proxy_matches,      upstream_directives,
+    super_directives,   proxy_directives,    proxy_matches,      https_directives,
+    upstream_directives,
     https_directives,   redirect_directives, respond_directives, rewrite_directives,
     headers_directives, compress_directives, conf_language,      NULL,
 };

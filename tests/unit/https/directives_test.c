@@ -74,13 +74,15 @@ static void wrong_tls(void)
         "1:23 `client` needs `ca` | ca: A file of PEM certificates that may stand for clients.\n");
     REPORTS(SITE("{min_version: '1.1'}"), "1:36 `min_version` is `1.2` or `1.3`, not `1.1` | did "
                                           "you mean `1.2`?\n");
+    REPORTS(SITE("{dns: hook}"), "1:28 `dns` is the whole path of a program | dns: "
+                                 "/etc/adit/dns-hook\n");
     REPORTS(SITE("{protocols: [h2, h2]}"), "1:39 `h2` is in the list twice\n");
     REPORTS(SITE("{hsts: {preload: on}}"),
             "1:39 `preload` needs `subdomains: on` and a `max_age` of a year | that is what "
             "browsers' lists ask for: hsts: {max_age: 365d, subdomains: on, preload: on}\n");
     REPORTS("tls: {cert: a, key: b}\n" SITE("on"),
-            "1:7 unknown key `cert` in `tls` | `cert` is known in: `tls`\n"
-            "1:16 unknown key `key` in `tls` | `key` is known in: `acme`\n");
+            "1:7 unknown key `cert` in `tls` | `cert` is known in: `tls` of a site\n"
+            "1:16 unknown key `key` in `tls` | `key` is known in: `tls` of a site\n");
 }
 
 static void wrong_acme(void)

@@ -53,8 +53,8 @@ static void names_have_sources(void)
 static void wildcards_need_a_hook(void)
 {
     CHECK_STR(plan_of("sites: {'*.a.com': {proxy: 3000}}\n"), "*.a.com=none");
-    CHECK_STR(plan_of("sites: {'*.a.com': {tls: {dns: hook}, proxy: 3000}}\n"), "*.a.com=acme");
-    CHECK_STR(plan_of("acme: {dns: hook}\nsites: {'*.a.com': {proxy: 3000}}\n"), "*.a.com=acme");
+    CHECK_STR(plan_of("sites: {'*.a.com': {tls: {dns: /hook}, proxy: 3000}}\n"), "*.a.com=acme");
+    CHECK_STR(plan_of("acme: {dns: /hook}\nsites: {'*.a.com': {proxy: 3000}}\n"), "*.a.com=acme");
     CHECK_STR(plan_of("sites: {'*.a.test': {proxy: 3000}}\n"), "*.a.test=local");
 }
 
