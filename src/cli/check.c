@@ -11,6 +11,7 @@
 #include "base/slab.h"
 #include "base/text.h"
 #include "conf/load.h"
+#include "keeper/needs.h"
 
 #include "cli/cli.h"
 #include "cli/report.h"
@@ -47,6 +48,10 @@ static int check(const struct conf_load *in, bool json)
         return CLI_FAILURE;
     }
     int rc = conf_load(in, diags, &doc);
+    if (rc == 0) {
+        rc = needs_check(doc, in->source, diags);
+        conf_diags_sort(diags);
+    }
     if (json) {
         cli_report_json(diags, in->path, rc == 0);
     } else {

@@ -20,10 +20,13 @@
 #include "conf/load.h"
 #include "obs/log.h"
 #include "obs/panic.h"
+#include "os/clock.h"
 #include "os/privileges.h"
 #include "os/sandbox.h"
 
+#include "keeper/issuer.h"
 #include "keeper/keeper_int.h"
+#include "keeper/needs.h"
 
 enum { DIAGNOSTICS_BYTES = 64 << 10 };
 
@@ -38,14 +41,31 @@ int keeper_send(struct keeper *k, const struct ipc_message *m, const int *fds, u
 
 static void take_order(struct keeper *k, const struct ipc_message *m, struct ipc_fds *fds)
 {
-    if (m->type == IPC_load) {
+    switch (m->type) {
+    case IPC_load:
         k->load_wanted = true;
-    } else if (m->type == IPC_control) {
+        break;
+    case IPC_control:
         if (k->control >= 0) {
             (void)close(k->control);
         }
         k->control = fds->fd[0];
         fds->count = 0;
+        break;
+    case IPC_doc:
+        certificates_recover(k, &m->u.doc, fds);
+        break;
+    case IPC_in_force:
+        certificates_in_force(k, &m->u.in_force);
+        break;
+    case IPC_want:
+        issuer_want(k, m->u.want.name);
+        break;
+    case IPC_hook:
+        issuer_hook_ended(k, &m->u.hook);
+        break;
+    default:
+        break;
     }
 }
 
@@ -92,6 +112,19 @@ static int begin_load(struct keeper *k)
     return keeper_send(k, &m, NULL, 0);
 }
 
+// What the document needs of certificates, its files read and checked.
+static int read_needs(struct keeper *k, const struct conf_doc *doc, struct conf_diags *d,
+                      struct needs **out)
+{
+    *out = needs_new(doc);
+    if (*out == NULL) {
+        return E_NO_MEMORY;
+    }
+    int error = needs_read(*out, &k->source, os_clock_wall_ms() / 1000, d);
+    conf_diags_sort(d);
+    return error;
+}
+
 // Reads, checks and hands the plan over. E_CONFIG: `out` says what is wrong.
 static int load_and_plan(struct keeper *k, struct text *out)
 {
@@ -103,16 +136,23 @@ static int load_and_plan(struct keeper *k, struct text *out)
     }
     struct conf_load in = {.path = k->path, .source = &k->source, .tables = k->tables};
     struct conf_doc *doc = NULL;
+    struct needs *needs = NULL;
     error = conf_load(&in, d, &doc);
+    if (error == 0) {
+        error = read_needs(k, doc, d, &needs);
+    }
     describe(d, isatty(STDERR_FILENO) != 0, out);
     conf_diags_free(d);
     if (error == 0) {
-        error = keeper_plan_send(k, doc, out);
-        conf_doc_free(doc);
+        error = keeper_plan_send(k, doc, needs, out);
     } else if (out->len == 0) {
         text_str(out, error_text(error));
     }
-    if (error != 0) {
+    conf_doc_free(doc);
+    if (error == 0) {
+        k->loading = needs;
+    } else {
+        needs_unref(needs);
         int ignored = tell_failed(k); // when it is gone, the loop ends
         (void)ignored;
     }
@@ -128,6 +168,13 @@ int keeper_load(struct keeper *k, uint32_t *generation, struct text *out)
     struct ipc_message m;
     struct ipc_fds fds;
     error = keeper_await(k, IPC_result, &m, &fds);
+    struct needs *needs = k->loading;
+    k->loading = NULL;
+    if (error == 0 && m.u.result.error == 0) {
+        certificates_commit(k, needs);
+    } else {
+        needs_unref(needs);
+    }
     if (error != 0) {
         return error;
     }
@@ -213,11 +260,16 @@ static void serve(struct keeper *k)
             load_by_order(k);
             continue;
         }
-        struct pollfd p[2] = {
+        struct pollfd p[3] = {
             {.fd = IPC_CHANNEL, .events = POLLIN},
             {.fd = k->control, .events = POLLIN},
+            {.fd = k->certificates.vault.wake, .events = POLLIN},
         };
-        if (poll(p, array_len(p), -1) <= 0) {
+        int n = poll(p, array_len(p), certificates_wait_ms(k));
+        if (n == 0 || p[2].revents != 0) {
+            certificates_tick(k);
+        }
+        if (n <= 0) {
             continue;
         }
         if (p[0].revents != 0) {
@@ -235,17 +287,22 @@ static void serve(struct keeper *k)
     }
 }
 
+void keeper_init(struct keeper *k)
+{
+    *k = (struct keeper){.magic = KEEPER_MAGIC, .control = -1, .state = -1};
+    keeper_source_init(&k->source);
+    certificates_init(&k->certificates);
+}
+
 int keeper_main(conf_tables_t tables)
 {
     static struct keeper keeper;
     struct keeper *k = &keeper;
-    k->magic = KEEPER_MAGIC;
+    keeper_init(k);
     k->tables = tables;
-    k->control = -1;
     (void)prctl(PR_SET_NAME, "adit-keeper", 0, 0, 0);
     ignore_signals();
     panic_install("keeper");
-    keeper_source_init(&k->source);
     bool load = false;
     int error = take_start(k, &load);
     if (error != 0) {
@@ -256,5 +313,10 @@ int keeper_main(conf_tables_t tables)
         load_by_order(k);
     }
     serve(k);
+    if (!issuer_stop(k)) {
+        _exit(0); // a thread waits for somebody else; nothing of it is worth waiting for
+    }
+    needs_unref(k->certificates.needs);
+    vault_fini(&k->certificates.vault);
     return 0;
 }

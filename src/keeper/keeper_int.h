@@ -12,7 +12,10 @@
 #include "conf/schema.h"
 #include "conf/source.h"
 #include "ipc/messages.h"
+#include "keeper/certificates.h"
 
+struct issuer;
+struct needs;
 struct text;
 
 enum { KEEPER_MAGIC = 0x4b454550 };
@@ -23,13 +26,18 @@ struct keeper {
     conf_tables_t tables;
     char path[IPC_PATH_MAX];
     char state_path[IPC_PATH_MAX];
-    int state;        // the state directory, -1: none
-    int control;      // listening socket, -1: none
-    uid_t owner;      // who started the edge: may use the control socket, as may root
-    bool load_wanted; // the supervisor asked while we were busy
-    bool ending;      // the supervisor is gone
+    int state;   // the state directory, -1: none
+    int control; // listening socket, -1: none
+    uid_t owner; // who started the edge: may use the control socket, as may root
+    struct certificates certificates;
+    struct issuer *issuer; // NULL: nothing for it to do so far
+    struct needs *loading; // of the document that is being put in force
+    bool load_wanted;      // the supervisor asked while we were busy
+    bool ending;           // the supervisor is gone
 };
 
+/** Start-up. */
+void keeper_init(struct keeper *k);
 /** Waits for a message of one type; orders that come in between are remembered. 0 or E_EOF. */
 int keeper_await(struct keeper *k, enum ipc_type type, struct ipc_message *m, struct ipc_fds *fds)
     must_check;
@@ -44,8 +52,10 @@ int keeper_load(struct keeper *k, uint32_t *generation, struct text *out) must_c
 /** The source that asks the supervisor (source.c). */
 void keeper_source_init(struct conf_source *s);
 
-/** Sends what a checked document asks of the supervisor, with the document (plan.c). */
-int keeper_plan_send(struct keeper *k, const struct conf_doc *doc, struct text *why) must_check;
+/** Sends what a checked document asks of the supervisor, with the document and the credentials that
+ * it needs (plan.c). */
+int keeper_plan_send(struct keeper *k, const struct conf_doc *doc, struct needs *n,
+                     struct text *why) must_check;
 
 /** A client is waiting on the control socket: serves it (control.c). */
 void keeper_control(struct keeper *k);

@@ -128,7 +128,8 @@ static int fill_plan(struct ipc_plan *plan, struct conf_node root, struct text *
     return plan_access(plan, conf_get(root, "access_log"), why);
 }
 
-int keeper_plan_send(struct keeper *k, const struct conf_doc *doc, struct text *why)
+int keeper_plan_send(struct keeper *k, const struct conf_doc *doc, struct needs *n,
+                     struct text *why)
 {
     struct conf_node root = conf_root(doc);
     struct ipc_message m;
@@ -140,11 +141,16 @@ int keeper_plan_send(struct keeper *k, const struct conf_doc *doc, struct text *
     if (error != 0) {
         return error;
     }
-    int fd = os_memfd_make("adit-document", conf_doc_bytes(doc));
-    if (fd < 0) {
-        return fd;
+    int fds[2] = {-1, -1};
+    fds[0] = os_memfd_make("adit-document", conf_doc_bytes(doc));
+    error = fds[0] < 0 ? fds[0] : certificates_stage(k, n, &fds[1], &m.u.plan.credentials);
+    if (error == 0) {
+        error = keeper_send(k, &m, fds, 2);
     }
-    error = keeper_send(k, &m, &fd, 1);
-    (void)close(fd);
+    for (size_t i = 0; i < array_len(fds); i++) {
+        if (fds[i] >= 0) {
+            (void)close(fds[i]);
+        }
+    }
     return error;
 }

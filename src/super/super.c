@@ -194,6 +194,75 @@ static void start_worker(struct super *s)
     send_doc(&s->worker, &s->now);
 }
 
+// ---- credentials --------------------------------------------------------------------------------
+// Those that came without a document are given to the worker and become the edition's when it says
+// that it uses them. Should it die of them, the next one gets what was in force before.
+
+static void tell_in_force(struct super *s, uint64_t number, int error, const char *why)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_in_force);
+    m.u.in_force.number = number;
+    m.u.in_force.error = error;
+    ipc_set_text(m.u.in_force.text, IPC_TEXT_MAX, slice_str(why));
+    child_send(&s->keeper, &m, NULL, 0);
+}
+
+static void send_renewal(struct super *s)
+{
+    struct renewal *r = &s->renewal;
+    if (r->fd < 0 || r->sent || !s->worker.ready || s->applying) {
+        return;
+    }
+    struct ipc_message m;
+    ipc_init(&m, IPC_credentials);
+    m.u.credentials.number = r->number;
+    child_send(&s->worker, &m, &r->fd, 1);
+    r->sent = true;
+    r->end_ms = os_clock_ms() + APPLY_LIMIT_MS;
+}
+
+static void drop_renewal(struct super *s, int error, const char *why)
+{
+    if (s->renewal.fd < 0) {
+        return;
+    }
+    (void)close(s->renewal.fd);
+    uint64_t number = s->renewal.number;
+    s->renewal = (struct renewal){.fd = -1};
+    tell_in_force(s, number, error, why);
+}
+
+static void on_credentials(struct super *s, uint64_t number, struct ipc_fds *fds)
+{
+    if (s->now.generation == 0 || s->applying || s->draining) {
+        tell_in_force(s, number, E_AGAIN, "not now");
+        return;
+    }
+    drop_renewal(s, E_AGAIN, "newer ones came");
+    s->renewal = (struct renewal){.fd = fds->fd[0], .number = number};
+    fds->count = 0;
+    send_renewal(s);
+}
+
+static void on_in_force(struct super *s, const struct ipc_in_force *r)
+{
+    if (s->renewal.fd < 0 || !s->renewal.sent || r->number != s->renewal.number) {
+        return;
+    }
+    if (r->error != 0) {
+        drop_renewal(s, r->error, r->text);
+        return;
+    }
+    if (s->now.credentials >= 0) {
+        (void)close(s->now.credentials);
+    }
+    s->now.credentials = s->renewal.fd;
+    s->now.credentials_number = r->number;
+    s->renewal = (struct renewal){.fd = -1};
+    tell_in_force(s, r->number, 0, "");
+}
+
 // ---- editions -----------------------------------------------------------------------------------
 
 static void edition_close(struct edition *e)
@@ -340,6 +409,7 @@ static void on_plan(struct super *s, const struct ipc_plan *plan, struct ipc_fds
                     s->draining ? SLICE("the edge is stopping") : SLICE("a plan was refused"));
         return;
     }
+    drop_renewal(s, E_AGAIN, "a configuration came");
     s->next = (struct edition){
         .generation = s->now.generation + 1,
         .doc = fds->fd[0],
@@ -377,75 +447,6 @@ static void on_plan(struct super *s, const struct ipc_plan *plan, struct ipc_fds
         }
     }
     send_doc(&s->worker, &s->next);
-}
-
-// ---- credentials --------------------------------------------------------------------------------
-// Those that came without a document are given to the worker and become the edition's when it says
-// that it uses them. Should it die of them, the next one gets what was in force before.
-
-static void tell_in_force(struct super *s, uint64_t number, int error, const char *why)
-{
-    struct ipc_message m;
-    ipc_init(&m, IPC_in_force);
-    m.u.in_force.number = number;
-    m.u.in_force.error = error;
-    ipc_set_text(m.u.in_force.text, IPC_TEXT_MAX, slice_str(why));
-    child_send(&s->keeper, &m, NULL, 0);
-}
-
-static void send_renewal(struct super *s)
-{
-    struct renewal *r = &s->renewal;
-    if (r->fd < 0 || r->sent || !s->worker.ready || s->applying) {
-        return;
-    }
-    struct ipc_message m;
-    ipc_init(&m, IPC_credentials);
-    m.u.credentials.number = r->number;
-    child_send(&s->worker, &m, &r->fd, 1);
-    r->sent = true;
-    r->end_ms = os_clock_ms() + APPLY_LIMIT_MS;
-}
-
-static void drop_renewal(struct super *s, int error, const char *why)
-{
-    if (s->renewal.fd < 0) {
-        return;
-    }
-    (void)close(s->renewal.fd);
-    uint64_t number = s->renewal.number;
-    s->renewal = (struct renewal){.fd = -1};
-    tell_in_force(s, number, error, why);
-}
-
-static void on_credentials(struct super *s, uint64_t number, struct ipc_fds *fds)
-{
-    if (s->now.generation == 0 || s->applying || s->draining) {
-        tell_in_force(s, number, E_AGAIN, "not now");
-        return;
-    }
-    drop_renewal(s, E_AGAIN, "newer ones came");
-    s->renewal = (struct renewal){.fd = fds->fd[0], .number = number};
-    fds->count = 0;
-    send_renewal(s);
-}
-
-static void on_in_force(struct super *s, const struct ipc_in_force *r)
-{
-    if (s->renewal.fd < 0 || !s->renewal.sent || r->number != s->renewal.number) {
-        return;
-    }
-    if (r->error != 0) {
-        drop_renewal(s, r->error, r->text);
-        return;
-    }
-    if (s->now.credentials >= 0) {
-        (void)close(s->now.credentials);
-    }
-    s->now.credentials = s->renewal.fd;
-    s->now.credentials_number = r->number;
-    s->renewal = (struct renewal){.fd = -1};
-    tell_in_force(s, r->number, 0, "");
 }
 
 // ---- what the keeper says -----------------------------------------------------------------------

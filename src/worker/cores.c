@@ -178,6 +178,15 @@ void cores_free(struct cores *c)
     mem_free(c);
 }
 
+void cores_set_wanted(struct cores *c, struct tls_wanted *w)
+{
+    ensure_magic(c, CORES_MAGIC);
+    for (uint32_t i = 0; i < c->count; i++) {
+        ensure(!c->core[i].running);
+        traffic_core_set_wanted(c->core[i].traffic, w);
+    }
+}
+
 struct log_ring *const *cores_log_rings(const struct cores *c)
 {
     return c->rings;
@@ -190,7 +199,11 @@ static bool obey(struct worker_core *core, const struct core_order *order)
 {
     switch (order->task) {
     case CORE_SWAP:
+        traffic_core_set_tls(core->traffic, order->tls);
         traffic_core_swap(core->traffic, order->snapshot);
+        return true;
+    case CORE_TLS:
+        traffic_core_set_tls(core->traffic, order->tls);
         return true;
     case CORE_LISTEN:
         return traffic_core_listen(core->traffic, order->fd, &order->listener) == 0;

@@ -14,9 +14,11 @@
 
 struct cores;
 struct log_ring;
+struct tls_wanted;
 
 enum core_task {
-    CORE_SWAP,     // snapshot
+    CORE_SWAP,     // snapshot, tls
+    CORE_TLS,      // tls
     CORE_LISTEN,   // fd, listener
     CORE_UNLISTEN, // index
     CORE_DRAIN,
@@ -30,6 +32,7 @@ struct core_order {
     uint32_t index;
     struct traffic_listener listener;
     struct snapshot *snapshot;
+    struct tls_store *tls; // stays the caller's
 };
 
 /** Makes everything that needs files or memory; no thread yet. `counters` is one row per core. */
@@ -44,5 +47,7 @@ void cores_free(struct cores *c);
 /** Gives the order to every core and waits for all. Returns how many answered no: an error, or not
  * idle. Main thread. */
 unsigned cores_ask(struct cores *c, const struct core_order *order);
+/** Who is told of names that lack a certificate. Before cores_start(). */
+void cores_set_wanted(struct cores *c, struct tls_wanted *w);
 /** The log rings, one per core. */
 struct log_ring *const *cores_log_rings(const struct cores *c);

@@ -565,6 +565,12 @@ void traffic_core_set_tls(struct traffic_core *tc, struct tls_store *s)
     tc->core.tls = s;
 }
 
+void traffic_core_set_wanted(struct traffic_core *tc, struct tls_wanted *w)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    tls_core_set_wanted(tc->tls, w);
+}
+
 int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_listener *what)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);

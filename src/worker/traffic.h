@@ -23,6 +23,7 @@ struct loop;
 struct snapshot;
 struct text;
 struct tls_store;
+struct tls_wanted;
 
 struct traffic;
 struct traffic_core;
@@ -68,6 +69,8 @@ void traffic_core_free(struct traffic_core *tc);
 void traffic_core_swap(struct traffic_core *tc, struct snapshot *s);
 /** New handshakes use `s` from now on; the core takes its own reference. */
 void traffic_core_set_tls(struct traffic_core *tc, struct tls_store *s);
+/** Who is told of names that lack a certificate. Main thread, before the loop runs. */
+void traffic_core_set_wanted(struct traffic_core *tc, struct tls_wanted *w);
 
 struct traffic_listener {
     uint32_t index; // its name in traffic_core_unlisten()

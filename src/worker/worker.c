@@ -21,6 +21,7 @@
 #include "base/error.h"
 #include "base/slab.h"
 #include "base/text.h"
+#include "conf/diag.h"
 #include "conf/doc.h"
 #include "ipc/messages.h"
 #include "obs/counters.h"
@@ -31,9 +32,12 @@
 #include "os/privileges.h"
 #include "os/sandbox.h"
 #include "os/shared.h"
+#include "tls/credentials.h"
+#include "tls/store.h"
 #include "worker/cores.h"
 #include "worker/death.h"
 #include "worker/traffic.h"
+#include "worker/wanted.h"
 
 enum { DRAIN_LOOK_MS = 20, EXIT_START = 1 };
 
@@ -52,10 +56,12 @@ struct worker {
     struct cores *cores;
     struct log_writer *log;
     int access_fd;
+    int doc_fd;   // of the document in force, -1: none
     bool serving; // the first document is in force
     bool draining;
     bool ending;
     uint64_t drain_end_ms;
+    struct wanted wanted;
     struct worker_listener listeners[IPC_LISTENERS_MAX];
 };
 
@@ -126,9 +132,15 @@ static int open_traffic(struct worker *w)
         .connections_max = w->start.connections,
         .memory_bytes = w->start.memory_bytes,
     };
-    int error = traffic_new(&limits, &w->traffic);
+    int error = wanted_init(&w->wanted);
+    if (error == 0) {
+        error = traffic_new(&limits, &w->traffic);
+    }
     if (error == 0) {
         error = cores_new(w->traffic, &limits, w->counters, &w->cores);
+    }
+    if (error == 0) {
+        cores_set_wanted(w->cores, &w->wanted.base);
     }
     return error;
 }
@@ -221,6 +233,13 @@ static bool on_listener(struct worker *w, const struct ipc_listener *m, struct i
 
 // ---- documents ----------------------------------------------------------------------------------
 
+static void forget_store(struct tls_store *s)
+{
+    if (s != NULL) {
+        tls_store_unref(s);
+    }
+}
+
 static void forget_doc(void *owner)
 {
     struct mapped_doc *doc = owner;
@@ -228,14 +247,47 @@ static void forget_doc(void *owner)
     mem_free(doc);
 }
 
-static int compile(struct worker *w, int fd, uint32_t generation, struct text *why,
-                   struct snapshot **out)
+// What is made of a document and its credentials before any core sees it.
+struct prepared {
+    struct snapshot *snapshot;
+    struct tls_store *tls;
+};
+
+// What a store leaves out is told and does not keep the rest from being served.
+static void tell_left_out(const struct conf_diags *diags)
+{
+    for (const struct conf_diag *d = conf_diags_first(diags); d != NULL; d = d->next) {
+        log_line(LOG_ERROR, "worker: not served: %.*s", SLICE_ARG(d->message));
+    }
+}
+
+static int make_store(const struct worker *w, const struct conf_doc *doc, struct slice credentials,
+                      struct tls_store **out)
+{
+    struct conf_diags *diags = conf_diags_new();
+    if (diags == NULL) {
+        return E_NO_MEMORY;
+    }
+    int error = tls_store_new(doc, credentials, w->start.cores, diags, out);
+    tell_left_out(diags);
+    conf_diags_free(diags);
+    return error;
+}
+
+static int map_credentials(int fd, struct slice *out)
+{
+    *out = SLICE("");
+    return fd >= 0 ? os_memfd_map(fd, CREDENTIALS_BYTES_MAX, out) : 0;
+}
+
+static int compile(struct worker *w, const struct ipc_fds *fds, uint32_t generation,
+                   struct text *why, struct prepared *out)
 {
     struct mapped_doc *mapped = mem_zalloc(sizeof *mapped);
     if (mapped == NULL) {
         return E_NO_MEMORY;
     }
-    int error = os_memfd_map(fd, IPC_DOC_MAX, &mapped->bytes);
+    int error = os_memfd_map(fds->fd[0], IPC_DOC_MAX, &mapped->bytes);
     if (error != 0) {
         mem_free(mapped);
         return error;
@@ -243,9 +295,18 @@ static int compile(struct worker *w, int fd, uint32_t generation, struct text *w
     struct traffic_document d = {.generation = generation, .forget = forget_doc, .owner = mapped};
     error = conf_doc_open(mapped->bytes.ptr, mapped->bytes.len, &d.doc);
     if (error == 0) {
-        error = traffic_compile(w->traffic, &d, why, out);
+        error = map_credentials(fds->count > 1 ? fds->fd[1] : -1, &d.credentials);
     }
+    if (error == 0) {
+        error = make_store(w, d.doc, d.credentials, &out->tls);
+    }
+    if (error == 0) {
+        d.tls = out->tls;
+        error = traffic_compile(w->traffic, &d, why, &out->snapshot);
+    }
+    os_memfd_unmap(d.credentials);
     if (error != 0) {
+        forget_store(out->tls);
         forget_doc(mapped);
     }
     return error;
@@ -270,14 +331,14 @@ static int open_listeners(struct worker *w, struct text *why)
 
 // A running worker opens new listeners first, so that a failure leaves everything as it was; the
 // first time there is no snapshot yet that their connections could use.
-static int put_in_force(struct worker *w, struct snapshot *snapshot, struct text *why)
+static int put_in_force(struct worker *w, const struct prepared *p, struct text *why)
 {
     int error = w->serving ? open_listeners(w, why) : 0;
     if (error != 0) {
-        traffic_discard(w->traffic, snapshot);
+        traffic_discard(w->traffic, p->snapshot);
         return error;
     }
-    struct core_order order = {.task = CORE_SWAP, .snapshot = snapshot};
+    struct core_order order = {.task = CORE_SWAP, .snapshot = p->snapshot, .tls = p->tls};
     (void)cores_ask(w->cores, &order);
     return open_listeners(w, why);
 }
@@ -293,20 +354,85 @@ static void send_result(int error, uint32_t generation, const struct text *why)
     (void)ignored;
 }
 
-static void on_doc(struct worker *w, uint32_t generation, int fd)
+// The descriptors stay, so that credentials that come alone find their document.
+static void keep(int *at, int fd)
+{
+    if (*at >= 0) {
+        (void)close(*at);
+    }
+    *at = fd;
+}
+
+static void on_doc(struct worker *w, uint32_t generation, struct ipc_fds *fds)
 {
     char buffer[IPC_TEXT_MAX];
     struct text why = text_on(buffer, sizeof buffer - 1);
-    struct snapshot *snapshot = NULL;
-    int error = compile(w, fd, generation, &why, &snapshot);
+    struct prepared p = {0};
+    int error = compile(w, fds, generation, &why, &p);
     if (error == 0) {
-        error = put_in_force(w, snapshot, &why);
+        error = put_in_force(w, &p, &why);
+        forget_store(p.tls); // each core has its own reference
     }
     if (error != 0 && why.len == 0) {
         text_str(&why, error_text(error));
     }
+    if (error == 0) {
+        keep(&w->doc_fd, fds->fd[0]);
+        fds->fd[0] = -1;
+    }
     w->serving = w->serving || error == 0;
     send_result(error, generation, &why);
+}
+
+// ---- credentials --------------------------------------------------------------------------------
+
+static int take_credentials(struct worker *w, int fd)
+{
+    struct slice bytes = {0};
+    struct slice credentials = {0};
+    const struct conf_doc *doc = NULL;
+    struct tls_store *store = NULL;
+    int error = w->serving ? os_memfd_map(w->doc_fd, IPC_DOC_MAX, &bytes) : E_INVALID;
+    if (error == 0) {
+        error = conf_doc_open(bytes.ptr, bytes.len, &doc);
+    }
+    if (error == 0) {
+        error = map_credentials(fd, &credentials);
+    }
+    if (error == 0) {
+        error = make_store(w, doc, credentials, &store);
+    }
+    if (error == 0) {
+        struct core_order order = {.task = CORE_TLS, .tls = store};
+        (void)cores_ask(w->cores, &order);
+        forget_store(store);
+    }
+    os_memfd_unmap(credentials);
+    os_memfd_unmap(bytes);
+    return error;
+}
+
+static void on_credentials(struct worker *w, uint64_t number, const struct ipc_fds *fds)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_in_force);
+    m.u.in_force.number = number;
+    m.u.in_force.error = take_credentials(w, fds->fd[0]);
+    if (m.u.in_force.error != 0) {
+        ipc_set_text(m.u.in_force.text, IPC_TEXT_MAX, slice_str(error_text(m.u.in_force.error)));
+    }
+    int ignored = ipc_send(IPC_CHANNEL, &m, NULL, 0); // a dead supervisor shows on the next receive
+    (void)ignored;
+}
+
+static void pass_wanted(struct worker *w)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_want);
+    while (wanted_take(&w->wanted, m.u.want.name)) {
+        int ignored = ipc_send(IPC_CHANNEL, &m, NULL, 0); // the client will ask again
+        (void)ignored;
+    }
 }
 
 // ---- messages -----------------------------------------------------------------------------------
@@ -335,7 +461,10 @@ static bool on_message(struct worker *w, const struct ipc_message *m, struct ipc
     case IPC_listener:
         return on_listener(w, &m->u.listener, fds);
     case IPC_doc:
-        on_doc(w, m->u.doc.generation, fds->fd[0]);
+        on_doc(w, m->u.doc.generation, fds);
+        return true;
+    case IPC_credentials:
+        on_credentials(w, m->u.credentials.number, fds);
         return true;
     case IPC_unlisten:
         if (m->u.unlisten.index >= IPC_LISTENERS_MAX || !w->listeners[m->u.unlisten.index].used) {
@@ -386,9 +515,16 @@ static bool drained(struct worker *w)
 static void serve(struct worker *w)
 {
     while (!w->ending) {
-        struct pollfd p = {.fd = IPC_CHANNEL, .events = POLLIN};
-        if (poll(&p, 1, w->draining ? DRAIN_LOOK_MS : -1) > 0) {
+        struct pollfd p[2] = {
+            {.fd = IPC_CHANNEL, .events = POLLIN},
+            {.fd = w->wanted.wake, .events = POLLIN},
+        };
+        int n = poll(p, array_len(p), w->draining ? DRAIN_LOOK_MS : -1);
+        if (n > 0 && p[0].revents != 0) {
             take_message(w);
+        }
+        if (n > 0 && p[1].revents != 0) {
+            pass_wanted(w);
         }
         w->ending = w->ending || (w->draining && drained(w));
     }
@@ -417,6 +553,7 @@ int worker_main(void)
 {
     static struct worker worker;
     struct worker *w = &worker;
+    w->doc_fd = -1;
     (void)prctl(PR_SET_NAME, "adit-worker", 0, 0, 0);
     ignore_signals();
     panic_install("worker");

@@ -31,9 +31,10 @@ static json_t *ask(const char *command)
     struct os_listen how = {.addr = {.kind = OS_ADDR_UNIX, .path_len = (uint8_t)strlen(path)}};
     memcpy(how.addr.u.path, path, strlen(path));
     fake_start(&supervisor, 0);
-    keeper = (struct keeper){.magic = KEEPER_MAGIC, .owner = getuid(), .tables = conf_tables};
+    keeper_init(&keeper);
+    keeper.owner = getuid();
+    keeper.tables = conf_tables;
     ipc_set_text(keeper.path, sizeof keeper.path, SLICE("/no/such/adit.yaml"));
-    keeper_source_init(&keeper.source);
     keeper.control = os_listen_open(&how);
     REQUIRE(keeper.control >= 0);
     int flags = fcntl(keeper.control, F_GETFL);

@@ -23,9 +23,9 @@ static int load(const char *yaml, int32_t answer, uint32_t *generation)
     REQUIRE(fd >= 0);
     REQUIRE(write(fd, yaml, strlen(yaml)) == (ssize_t)strlen(yaml));
     (void)close(fd);
-    keeper = (struct keeper){.magic = KEEPER_MAGIC, .control = -1, .tables = conf_tables};
+    keeper_init(&keeper);
+    keeper.tables = conf_tables;
     ipc_set_text(keeper.path, sizeof keeper.path, slice_str(path));
-    keeper_source_init(&keeper.source);
     fake_start(&supervisor, answer);
     struct text out = text_on(buffer, sizeof buffer - 1);
     int error = keeper_load(&keeper, generation, &out);
@@ -77,7 +77,7 @@ static void orders_that_come_in_between_are_kept(void)
     CHECK(ipc_send(supervisor.channel, &m, &null, 1) == 0);
     ipc_init(&m, IPC_result);
     CHECK(ipc_send(supervisor.channel, &m, NULL, 0) == 0);
-    keeper = (struct keeper){.magic = KEEPER_MAGIC, .control = -1};
+    keeper_init(&keeper);
     CHECK_EQ_INT(keeper_await(&keeper, IPC_result, &m, &fds), 0);
     CHECK(keeper.load_wanted);
     CHECK(keeper.control >= 0);

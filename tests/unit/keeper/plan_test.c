@@ -15,7 +15,7 @@
 #include "supervisor.h"
 
 static struct fake_supervisor supervisor;
-static struct keeper keeper = {.magic = KEEPER_MAGIC, .control = -1};
+static struct keeper keeper;
 
 static int plan_of(const char *yaml)
 {
@@ -26,8 +26,12 @@ static int plan_of(const char *yaml)
     fake_start(&supervisor, 0);
     char buffer[256];
     struct text why = text_on(buffer, sizeof buffer);
-    int error = keeper_plan_send(&keeper, doc, &why);
+    keeper_init(&keeper);
+    struct needs *needs = needs_new(doc);
+    REQUIRE(needs != NULL);
+    int error = keeper_plan_send(&keeper, doc, needs, &why);
     fake_stop(&supervisor);
+    needs_unref(needs);
     conf_doc_free(doc);
     conf_diags_free(d);
     return error;

@@ -15,7 +15,7 @@
 #include "supervisor.h"
 
 static struct fake_supervisor supervisor;
-static struct keeper keeper = {.magic = KEEPER_MAGIC, .control = -1};
+static struct keeper keeper;
 static char dir[64];
 
 static const char *in_dir(const char *name)
@@ -45,7 +45,7 @@ static void begin(void)
     make("other.txt");
     make("a/x.yaml");
     make("b/x.yaml");
-    keeper_source_init(&keeper.source);
+    keeper_init(&keeper);
     fake_start(&supervisor, 0);
 }
 
