@@ -35,6 +35,22 @@
     X(upstream_errors, "exchanges that the origin failed")                                         \
     X(timeouts, "deadlines that passed")                                                           \
     X(glitches, "odd but tolerated acts of peers")                                                 \
+    X(h2_sessions_open, "client connections that speak HTTP/2 open now")                           \
+    X(h2_up_sessions_open, "connections to origins that speak HTTP/2 open now")                    \
+    X(h2_streams, "HTTP/2 streams begun, of clients and to origins")                               \
+    X(h2_refused, "HTTP/2 requests refused for lack of room")                                      \
+    X(h2_resets_sent, "HTTP/2 streams reset by adit")                                              \
+    X(h2_goaways, "connections that origins ended with GOAWAY")                                    \
+    X(h2_errors, "HTTP/2 connections ended because a rule was broken")                             \
+    X(h2_floods, "HTTP/2 connections ended because they did too many odd things")                  \
+    X(h2_glitches_reset, "HTTP/2 streams that peers reset")                                        \
+    X(h2_glitches_made_us, "HTTP/2 streams that peers made adit reset")                            \
+    X(h2_glitches_ping, "HTTP/2 pings of peers")                                                   \
+    X(h2_glitches_settings, "HTTP/2 settings beyond the first")                                    \
+    X(h2_glitches_priority, "HTTP/2 priority frames")                                              \
+    X(h2_glitches_window, "HTTP/2 window updates beyond what was sent")                            \
+    X(h2_glitches_empty, "HTTP/2 frames without any content")                                      \
+    X(h2_glitches_block, "HTTP/2 header blocks in slivers or of refused requests")                 \
     X(log_dropped, "log lines dropped because the writer was behind")
 
 enum counter {
