@@ -11,9 +11,9 @@
 #include "h2/conn_int.h"
 
 enum {
-    SLIVER_BYTES = 1024,      // a CONTINUATION below this that is not the last one costs a glitch
-    EMPTY_COST = 16,          // one without any byte
-    IGNORED_TIMES = 4,        // how many times our limit is decoded, at most
+    SLIVER_BYTES = 1024, // a CONTINUATION below this that is not the last one costs a glitch
+    EMPTY_COST = 16,     // one without any byte
+    IGNORED_TIMES = 4,   // how many times our limit is decoded, at most
     IGNORED_SLACK = 64 * 1024,
 };
 

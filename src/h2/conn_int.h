@@ -28,53 +28,53 @@ enum {
     H2_BUCKETS = 32,
     H2_URGENCIES = 8,
     H2_OUT_SPANS = 64,
-    H2_OUT_BYTES_MAX = 128 * 1024,     // DATA is staged ahead of the transport up to here
-    H2_OUT_CHOKED = 64 * 1024,         // with so much waiting nothing is read: answers would pile up
-    H2_COPY_MAX = 1024,                // DATA up to this is copied to its frame's head
-    H2_VIEW_MIN = 2048,                // received DATA from this on is handed on without a copy
-    H2_READ_ROOM_MIN = 4096,           // a chunk with less room is not read into
-    H2_TURN_BYTES_MAX = 256 * 1024,    // received from one connection in one turn
-    H2_SMALL_MAX = 64,                 // of a payload that is gathered; longer ones are cut there
-    H2_CLOSED_IDS = 1024,              // streams whose end is remembered
+    H2_OUT_BYTES_MAX = 128 * 1024,  // DATA is staged ahead of the transport up to here
+    H2_OUT_CHOKED = 64 * 1024,      // with so much waiting nothing is read: answers would pile up
+    H2_COPY_MAX = 1024,             // DATA up to this is copied to its frame's head
+    H2_VIEW_MIN = 2048,             // received DATA from this on is handed on without a copy
+    H2_READ_ROOM_MIN = 4096,        // a chunk with less room is not read into
+    H2_TURN_BYTES_MAX = 256 * 1024, // received from one connection in one turn
+    H2_SMALL_MAX = 64,              // of a payload that is gathered; longer ones are cut there
+    H2_CLOSED_IDS = 1024,           // streams whose end is remembered
     H2_STREAMS_DEFAULT = 128,
-    H2_STREAM_WINDOW = 128 * 1024,     // of a stream, at first
+    H2_STREAM_WINDOW = 128 * 1024, // of a stream, at first
     H2_STREAM_WINDOW_MAX = 4 * 1024 * 1024,
-    H2_CONN_WINDOW = 1024 * 1024,      // of a connection, at first
+    H2_CONN_WINDOW = 1024 * 1024, // of a connection, at first
     H2_CONN_BYTES_DEFAULT = 16 * 1024 * 1024,
     H2_LINGER_MS = 2000,
     H2_LINGER_BYTES = 1024 * 1024,
-    H2_SETTINGS_MS = 10 * 1000,        // until our settings are acknowledged
-    H2_DRAIN_MS = 1000,                // until the second GOAWAY when no PING comes back
-    H2_SILENCE_MS = 15 * 1000,         // up: a peer that says nothing while streams wait is asked
-    H2_PONG_MS = 10 * 1000,            // and has so long to answer
-    H2_WRITE_BYTES_MAX = 512 * 1024,   // of a block that we write
+    H2_SETTINGS_MS = 10 * 1000,      // until our settings are acknowledged
+    H2_DRAIN_MS = 1000,              // until the second GOAWAY when no PING comes back
+    H2_SILENCE_MS = 15 * 1000,       // up: a peer that says nothing while streams wait is asked
+    H2_PONG_MS = 10 * 1000,          // and has so long to answer
+    H2_WRITE_BYTES_MAX = 512 * 1024, // of a block that we write
     H2_INTERIM_MAX = 16,
     H2_RATE_GRACE_MS = 10000,
-    H2_GLITCHES_MAX = 400,             // budget of one connection
-    H2_GLITCH_REFILL_MS = 50,          // one comes back in this time, and one with every good exchange
+    H2_GLITCHES_MAX = 400,    // budget of one connection
+    H2_GLITCH_REFILL_MS = 50, // one comes back in this time, and one with every good exchange
 };
 
 /** What a peer does that is legal but of no use; each kind has its counter. */
 enum h2_glitch {
-    H2_GLITCH_RESET,    // streams that it reset before their end
-    H2_GLITCH_MADE_US,  // streams that it made us reset
+    H2_GLITCH_RESET,   // streams that it reset before their end
+    H2_GLITCH_MADE_US, // streams that it made us reset
     H2_GLITCH_PING,
     H2_GLITCH_SETTINGS,
     H2_GLITCH_PRIORITY,
-    H2_GLITCH_WINDOW,   // window updates beyond what was sent
-    H2_GLITCH_EMPTY,    // empty frames
-    H2_GLITCH_BLOCK,    // header blocks in slivers, of refused streams
+    H2_GLITCH_WINDOW, // window updates beyond what was sent
+    H2_GLITCH_EMPTY,  // empty frames
+    H2_GLITCH_BLOCK,  // header blocks in slivers, of refused streams
     H2_GLITCH_OTHER,
 };
 
 enum h2_rx_state {
     H2_RX_PREFACE,
-    H2_RX_HEAD,    // nine bytes of a frame's head
-    H2_RX_SMALL,   // `need` bytes of a payload
-    H2_RX_DATA,    // `left` bytes of content
-    H2_RX_BLOCK,   // `left` bytes of a header block
-    H2_RX_SKIP,    // `left` bytes that nobody wants
-    H2_RX_LINGER,  // everything is thrown away until the peer closes
+    H2_RX_HEAD,   // nine bytes of a frame's head
+    H2_RX_SMALL,  // `need` bytes of a payload
+    H2_RX_DATA,   // `left` bytes of content
+    H2_RX_BLOCK,  // `left` bytes of a header block
+    H2_RX_SKIP,   // `left` bytes that nobody wants
+    H2_RX_LINGER, // everything is thrown away until the peer closes
 };
 
 enum h2_half { H2_RX_OPEN, H2_RX_DONE };
@@ -98,39 +98,39 @@ struct h2_stream {
     uint8_t tx;  // enum h2_tx
     uint8_t urgency;
     bool incremental;
-    bool dead;       // forgotten; the memory goes at the end of the turn
-    bool attached;   // an exchange hears of it
-    bool bad;        // the received message broke a rule: reset after the answer
+    bool dead;     // forgotten; the memory goes at the end of the turn
+    bool attached; // an exchange hears of it
+    bool bad;      // the received message broke a rule: reset after the answer
     bool tunnel;
-    bool head_only;  // HEAD
-    bool switching;  // extended CONNECT
-    bool got_head;   // up: the final response head has come
-    bool tx_none;    // no body follows the head (HEAD, 204, ...)
-    bool tx_length;  // tx_left counts
-    bool rx_length;  // rx_left counts
-    bool has_ready;  // is in a ready list
-    bool held_end;   // END_STREAM has come behind what is held
+    bool head_only; // HEAD
+    bool switching; // extended CONNECT
+    bool got_head;  // up: the final response head has come
+    bool tx_none;   // no body follows the head (HEAD, 204, ...)
+    bool tx_length; // tx_left counts
+    bool rx_length; // rx_left counts
+    bool has_ready; // is in a ready list
+    bool held_end;  // END_STREAM has come behind what is held
     uint8_t interim;
     struct h2_conn *conn;
     struct h2_stream *next; // of its bucket
     struct list link;       // conn->streams
     struct list ready;      // conn->ready[urgency], or conn->leaving when its end is queued
     int32_t tx_window;
-    int64_t rx_window;  // what the peer may still send
-    uint32_t rx_noted;  // bytes received and not drained, as counted in conn->rx_pending
-    uint32_t held_pos;  // of the first held chunk
+    int64_t rx_window; // what the peer may still send
+    uint32_t rx_noted; // bytes received and not drained, as counted in conn->rx_pending
+    uint32_t held_pos; // of the first held chunk
     uint32_t held_bytes;
     struct chunk *held; // content that its pipe had no room for, in order
     struct chunk *held_last;
     uint64_t rx_left;
     uint64_t tx_left;
-    uint64_t sent_mark; // conn->out_queued behind its last byte
+    uint64_t sent_mark;    // conn->out_queued behind its last byte
     uint64_t seen_at_send; // up: conn->rx_total when the request was sent
     struct http_body *rx_body;
     struct http_body *tx_body;
     struct fields *trailers;
     const struct http_head *request; // up
-    uint64_t rx_deadline_ms; // 0: none
+    uint64_t rx_deadline_ms;         // 0: none
     uint64_t tx_deadline_ms;
     int rx_deadline_error;
     int bad_error; // the rule that the message broke
@@ -168,8 +168,8 @@ struct h2_core {
     struct list dead_conns;
     struct list dead_streams;
     struct task reap;
-    struct chunk *in;         // what all connections read into: input is used up at once
-    uint64_t window_extra;    // promised beyond the first windows, by all connections
+    struct chunk *in;      // what all connections read into: input is used up at once
+    uint64_t window_extra; // promised beyond the first windows, by all connections
     uint64_t window_extra_max;
     uint32_t count;
 };
@@ -221,8 +221,8 @@ struct h2_conn {
     struct list ready[H2_URGENCIES];
     struct list leaving;
     uint32_t streams_at_end; // up: that it carried when it was closed
-    uint32_t live;     // streams that are not forgotten
-    uint32_t last_id;  // highest that the peer has opened (down) or that we have (up)
+    uint32_t live;           // streams that are not forgotten
+    uint32_t last_id;        // highest that the peer has opened (down) or that we have (up)
     uint32_t goaway_id;
     uint64_t opened;
     uint64_t closed[H2_CLOSED_IDS / 64]; // bit: the peer had ended or reset it
@@ -230,8 +230,8 @@ struct h2_conn {
     int64_t tx_window;
     int64_t rx_window;
     int64_t rx_target;
-    uint64_t rx_pending;  // received by all streams and not drained
-    uint64_t budget;      // of rx_pending
+    uint64_t rx_pending;    // received by all streams and not drained
+    uint64_t budget;        // of rx_pending
     uint32_t stream_window; // that streams are kept at
     uint32_t window_extra;
     uint32_t peer_window; // SETTINGS_INITIAL_WINDOW_SIZE of the peer

@@ -92,8 +92,8 @@ static void begin_request(struct h2_conn *c, uint32_t id)
     }
     c->block_stream = s;
     struct h2_limits limits = limits_of(c);
-    h2_in_begin(&c->in, H2_SECTION_REQUEST, s->stream.receive_head,
-                &s->stream.receive_head->fields, &limits);
+    h2_in_begin(&c->in, H2_SECTION_REQUEST, s->stream.receive_head, &s->stream.receive_head->fields,
+                &limits);
 }
 
 static void begin_trailers(struct h2_stream *s, bool end_stream)

@@ -21,7 +21,12 @@ struct h2_limits {
     uint16_t fields; // cookie crumbs counted one by one
 };
 
-enum h2_section { H2_SECTION_REQUEST, H2_SECTION_RESPONSE, H2_SECTION_TRAILERS, H2_SECTION_IGNORED };
+enum h2_section {
+    H2_SECTION_REQUEST,
+    H2_SECTION_RESPONSE,
+    H2_SECTION_TRAILERS,
+    H2_SECTION_IGNORED
+};
 
 enum {
     H2_FIELD_COST = 32,
@@ -36,12 +41,12 @@ struct h2_in {
     uint64_t bytes; // decoded so far, dropped ones counted as well
     uint32_t count;
     uint32_t cookies;
-    int error;        // the first rule that was broken
-    uint8_t section;  // enum h2_section
-    uint8_t seen;     // pseudo-fields, a bit each
-    bool regular;     // a field that is none has come: no further pseudo-fields
-    bool has_host;    // a Host field
-    bool priority;    // `urgency` and `incremental` were told (RFC 9218 5)
+    int error;       // the first rule that was broken
+    uint8_t section; // enum h2_section
+    uint8_t seen;    // pseudo-fields, a bit each
+    bool regular;    // a field that is none has come: no further pseudo-fields
+    bool has_host;   // a Host field
+    bool priority;   // `urgency` and `incremental` were told (RFC 9218 5)
     uint8_t urgency;
     bool incremental;
     struct slice authority; // of :authority, as sent

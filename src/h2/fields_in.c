@@ -70,8 +70,9 @@ static void take_method(struct h2_in *in, struct slice value)
         in->error = E_METHOD_UNKNOWN;
     } else {
         h->method = (uint8_t)http_method_of(value);
-        h->method_text =
-            h->method != HTTP_METHOD_OTHER ? http_method_text((enum http_method)h->method) : keep(in, value);
+        h->method_text = h->method != HTTP_METHOD_OTHER
+                             ? http_method_text((enum http_method)h->method)
+                             : keep(in, value);
     }
 }
 
@@ -307,7 +308,8 @@ void h2_in_field(struct h2_in *in, struct slice name, struct slice value, bool s
 
 // 1: may stand in a path, 2: in a query. Printable ASCII without what src/h1 refuses as well.
 static const uint8_t target_bytes[256] = {
-    [0x21 ... 0x7e] = 3, ['#'] = 0, ['"'] = 0, ['<'] = 0, ['>'] = 0, ['\\'] = 2, ['?'] = 2,
+    ['!'] = 3,         ['$' ... ';'] = 3, ['='] = 3,  ['?'] = 2,
+    ['@' ... '['] = 3, [']' ... '~'] = 3, ['\\'] = 2,
 };
 
 /** Origin-form, or "*" of OPTIONS (RFC 9113 8.3.1). */
@@ -345,7 +347,8 @@ static int take_authority(struct h2_in *in)
         return E_NO_HOST;
     }
     if (given) {
-        int e = http_authority_parse(in->authority, writable(in->authority), &h->authority, &h->host);
+        int e =
+            http_authority_parse(in->authority, writable(in->authority), &h->authority, &h->host);
         if (e < 0) {
             return e;
         }

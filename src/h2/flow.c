@@ -16,8 +16,8 @@
 #include "h2/conn_int.h"
 
 enum {
-    BDP_PAUSE_MS = 500,    // between two measurements that changed nothing
-    BDP_BUDGET_SHARE = 4,  // one stream gets at most this part of the connection's budget
+    BDP_PAUSE_MS = 500,   // between two measurements that changed nothing
+    BDP_BUDGET_SHARE = 4, // one stream gets at most this part of the connection's budget
 };
 
 /** Chunks are getting scarce on this core. */

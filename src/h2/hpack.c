@@ -186,8 +186,8 @@ size_t h2_block_bound(struct h2_block *b)
 ptrdiff_t h2_block_end(struct h2_block *b, char *out, size_t room)
 {
     ensure(b->error == 0);
-    ssize_t n = nghttp2_hd_deflate_hd(b->hpack->deflater, (uint8_t *)out, room, block_fields,
-                                      b->count);
+    ssize_t n =
+        nghttp2_hd_deflate_hd(b->hpack->deflater, (uint8_t *)out, room, block_fields, b->count);
     if (n < 0) {
         return n == NGHTTP2_ERR_NOMEM ? E_NO_MEMORY : E_HEAD_TOO_LARGE;
     }

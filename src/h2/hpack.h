@@ -16,9 +16,9 @@
 #include "base/slice.h"
 
 enum {
-    H2_HPACK_TABLE = 4096,            // of either direction at most
-    H2_HPACK_BYTES_MAX = 256 * 1024,  // of one connection
-    H2_HPACK_FIELDS_MAX = 1024,       // of a block that we write
+    H2_HPACK_TABLE = 4096,           // of either direction at most
+    H2_HPACK_BYTES_MAX = 256 * 1024, // of one connection
+    H2_HPACK_FIELDS_MAX = 1024,      // of a block that we write
 };
 
 struct h2_hpack;
@@ -40,7 +40,7 @@ struct h2_block {
     struct h2_hpack *hpack;
     uint32_t count;
     int error;
-    char status[3];  // text that fields of the block point to
+    char status[3]; // text that fields of the block point to
     char length[20];
 };
 

@@ -14,7 +14,8 @@ void h2_priority_parse(struct slice value, uint8_t *urgency, bool *incremental)
     *incremental = false;
     struct slice member;
     while (slice_next_element(&value, &member)) {
-        ptrdiff_t semicolon = slice_find_char(member, ';'); // parameters of a member mean nothing here
+        ptrdiff_t semicolon =
+            slice_find_char(member, ';'); // parameters of a member mean nothing here
         member = slice_trim(semicolon < 0 ? member : slice_sub(member, 0, (size_t)semicolon));
         if (member.len == 3 && member.ptr[0] == 'u' && member.ptr[1] == '=') {
             unsigned u = (unsigned char)member.ptr[2] - (unsigned)'0';

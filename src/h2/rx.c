@@ -67,7 +67,9 @@ static void on_reset(struct h2_conn *c, const char *p)
     }
     bool complete = c->side == HTTP_UP && s->rx == H2_RX_DONE && !s->tunnel;
     h2_stream_note_closed(c, id, true);
-    h2_stream_finish(s, complete ? 0 : c->side == HTTP_UP ? h2_error_of(h2_get32(p)) : E_CLIENT_GONE);
+    h2_stream_finish(s, complete             ? 0
+                        : c->side == HTTP_UP ? h2_error_of(h2_get32(p))
+                                             : E_CLIENT_GONE);
     if (!complete && !c->dead) {
         h2_glitch(c, H2_GLITCH_RESET, 1);
     }
@@ -360,7 +362,8 @@ static void begin_frame(struct h2_conn *c)
     enum h2_code code = h2_frame_check(f);
     bool continues = f->type == H2_CONTINUATION;
     bool out_of_place = c->in_block != continues || (continues && f->stream != c->last_block_id);
-    bool too_early = !c->first_settings && (f->type != H2_SETTINGS || (f->flags & H2_FLAG_ACK) != 0);
+    bool too_early =
+        !c->first_settings && (f->type != H2_SETTINGS || (f->flags & H2_FLAG_ACK) != 0);
     if (code == H2_NO_ERROR && (out_of_place || too_early)) {
         code = H2_PROTOCOL_ERROR; // RFC 9113 6.10, 3.4
     }

@@ -297,8 +297,8 @@ void h2_tx_unready(struct h2_stream *s)
 /** The stall of a stream that has bytes and no window is timed (its connection's is another matter). */
 static void time_stall(struct h2_stream *s)
 {
-    bool stalled = s->tx == H2_TX_ACTIVE && s->tx_body != NULL && s->tx_body->q.bytes > 0 &&
-                   s->tx_window <= 0;
+    bool stalled =
+        s->tx == H2_TX_ACTIVE && s->tx_body != NULL && s->tx_body->q.bytes > 0 && s->tx_window <= 0;
     if (!stalled) {
         s->tx_deadline_ms = 0;
     } else if (s->tx_deadline_ms == 0 && s->timeouts.write_ms > 0) {
@@ -491,7 +491,8 @@ static void stage_all(struct h2_conn *c)
             return;
         }
         struct list *ready = &c->ready[__builtin_ctz(c->urgency_mask)];
-        struct h2_stream *s = list_entry(list_first(ready), struct h2_stream, ready);
+        ensure(!list_empty(ready));
+        struct h2_stream *s = list_entry(ready->next, struct h2_stream, ready);
         if (!has_work(s)) {
             h2_tx_unready(s);
             time_stall(s);

@@ -94,7 +94,8 @@ void h2_up_settings(struct h2_conn *c)
 {
     struct up_session *session = &c->u.up.session;
     uint32_t before = session->streams_max;
-    session->streams_max = c->peer_streams < H2_STREAMS_DEFAULT ? c->peer_streams : H2_STREAMS_DEFAULT;
+    session->streams_max =
+        c->peer_streams < H2_STREAMS_DEFAULT ? c->peer_streams : H2_STREAMS_DEFAULT;
     session->can_upgrade = c->connect_allowed;
     if (session->streams_max > before || session->can_upgrade) {
         room_soon(c);
