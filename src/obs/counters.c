@@ -37,7 +37,8 @@ const char *counter_text(enum counter id)
 bool counter_is_gauge(enum counter id)
 {
     return id == COUNTER_connections_open || id == COUNTER_requests_active ||
-           id == COUNTER_upstream_open;
+           id == COUNTER_upstream_open || id == COUNTER_h2_sessions_open ||
+           id == COUNTER_h2_up_sessions_open;
 }
 
 size_t counters_block_bytes(uint32_t cores)
