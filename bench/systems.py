@@ -24,6 +24,9 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
+# Connections to the origin that a pool keeps: more than any scenario has requests at once.
+IDLE_KEPT = 600
+
 # Directories of system programs that a user's PATH may lack.
 SEARCH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -315,7 +318,7 @@ timeouts: {{idle: 600s, upstream_idle: 600s}}
 upstreams:
   origin:
     servers: ["{scheme}127.0.0.1:{self.origin_port}"]
-    idle_connections: 256
+    idle_connections: {IDLE_KEPT}
 sites:
   default: {{{site}}}
 """
@@ -368,7 +371,7 @@ http {{
   keepalive_requests 1000000000;
   upstream origin {{
     server 127.0.0.1:{self.origin_port};
-    keepalive {600 if self.mode == "grpc" else 256};
+    keepalive {IDLE_KEPT};
     keepalive_requests 1000000000;
     keepalive_timeout 600s;
   }}
