@@ -329,7 +329,7 @@ static struct snapshot *compile(struct traffic *traffic)
 
 static void set_up(void)
 {
-    const struct loop_limits limits = {.chunks_max = 65536, .chunks_free_max = 64};
+    const struct loop_limits limits = {.chunks_max = 65536, .chunks_free_max = 256};
     const struct traffic_limits all = {
         .cores = 1, .connections_max = 4 * CLIENTS_MAX, .memory_bytes = 1 << 30};
     struct traffic *traffic = NULL;
