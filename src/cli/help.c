@@ -35,15 +35,17 @@ static unsigned show_directives(const char *name)
     ptrdiff_t dot = slice_find_char(path, '.');
     struct slice head = dot < 0 ? path : slice_sub(path, 0, (size_t)dot);
     struct slice rest = dot < 0 ? SLICE("") : slice_from(path, (size_t)dot + 1);
+    const struct conf_directive *last = NULL;
     unsigned shown = 0;
     conf_each_row(it, conf_tables)
     {
         bool named = slice_eq(slice_str(it.row->name), head) &&
                      (it.row->contexts & ~(unsigned)CONF_IN_OBJECT) != 0;
         const struct conf_directive *row = named ? below(it.row, rest) : NULL;
-        if (row != NULL) {
+        if (row != NULL && (last == NULL || strcmp(last->text, row->text) != 0)) {
             (void)fputs(shown > 0 ? "\n" : "", stdout);
             cli_page_terminal(stdout, row, name, cli_colour_stdout());
+            last = row; // a key may be the same wherever its object stands
             shown++;
         }
     }

@@ -63,6 +63,35 @@ ERRORS = {
                               "30|status|one of|range"),
     "empty list": ("upstreams: {a: {servers: []}}\n" + SITE, "1:", "server|empty|least"),
     "include of nothing": ("include: nowhere/a.yaml\n" + SITE, "1:", "nowhere|file"),
+    "tls by a word that is none": ("sites: {a.test: {tls: yes, respond: x}}\n", "1:", "auto|local|off"),
+    "certificate without its key": ("sites: {a.test: {tls: {cert: a.pem}, respond: x}}\n", "1:",
+                                    "key"),
+    "certificate in place of its path": (
+        "sites: {a.test: {tls: {cert: '-----BEGIN', key: k}, respond: x}}\n", "1:", "path of a file"),
+    "certificate for all sites": ("tls: {cert: a.pem, key: a.key}\n" + SITE, "1:", "of a site"),
+    "old TLS": ("tls: {min_version: '1.1'}\n" + SITE, "1:", "1.2"),
+    "clients without a CA": ("tls: {client: required}\n" + SITE, "1:", "ca"),
+    "wildcard without a DNS hook": ("sites: {'*.example.com': {tls: on, respond: x}}\nlisten: 443\n",
+                                    "1:", "DNS hook"),
+    "public CA for a private name": ("sites: {a.test: {tls: acme, respond: x}}\n", "1:", "public CA"),
+    "on demand for anybody": ("sites: {default: {tls: {on_demand: on}, respond: x}}\n", "1:", "ask"),
+    "issuer that is not known": ("acme: {issuers: letsencript}\n" + SITE, "1:", "letsencrypt"),
+    "account that is missing": ("acme: {issuers: zerossl}\n" + SITE, "1:", "eab"),
+    "TLS listener for nobody": ("listen: 443\nsites: {a.test: {tls: off, respond: x}}\n", "1:",
+                                "no site has TLS"),
+    "preload by halves": ("tls: {hsts: {preload: on}}\n" + SITE, "1:", "subdomains"),
+    "hook without its directory": ("acme: {dns: hook}\nsites: {'*.example.com': {respond: x}}\n",
+                                   None, ""),
+    "TLS settings for clear origins": (
+        "upstreams: {a: {servers: '10.0.0.1:80', tls: {name: x}}}\nsites: {a.test: {proxy: a}}\n",
+        "1:", "https://"),
+    "h2c that is to be HTTP/1.1": (
+        "upstreams: {a: {servers: 'h2c://10.0.0.1', protocol: http/1.1}}\n"
+        "sites: {a.test: {proxy: a}}\n", "1:", "HTTP/2"),
+    "scheme that is none": ("sites: {a.test: {proxy: 'grpc://10.0.0.1:1'}}\n", "1:", "h2c"),
+    "path behind an https origin": ("sites: {a.test: {proxy: 'https://x/y'}}\n", "1:", "path"),
+    "handshake time of a site": ("sites: {a.test: {timeouts: {handshake: 1s}, respond: x}}\n", "1:",
+                                 "top level"),
     "control byte": ('log: "in\\0fo"\n' + SITE, "1:", ""),
     "site in the wrong place": ("a.test: {respond: x}\n", "1:1", "unknown|sites"),
     "directive in the wrong place": ("sites: {a.test: {workers: 2, respond: x}}\n", "1:",
@@ -90,6 +119,14 @@ FINE = {
     "units of all kinds": "timeouts: {idle: 90s, read: 2m, tunnel: 1h, connect: 500ms}\n"
                           "limits: {header_size: 16KiB, body_size: 10MB}\n" + SITE,
     "dollar": "sites: {a.test: {respond: 'costs $$5'}}\n",
+    "tls in all its forms": "sites: {a.test: {tls: local, respond: x}, b.test: {tls: off, respond: x},"
+                            " c.test: {tls: {hsts: on}, respond: x}, d.test: {respond: x}}\n"
+                            "listen: [80, {at: 8443, tls: on}]\n",
+    "origins of all kinds": "sites: {a.test: {proxy: ['https://x', 'h2c://10.0.0.1:1', 'http://y']}}\n",
+    "acme in short": "acme: me@example.com\n" + SITE,
+    "tls in a snippet for sites and one for upstreams":
+        "snippets: {s: {tls: {hsts: on}}, u: {tls: {name: app.internal}}}\n"
+        "upstreams: {a: {use: u, servers: 'https://10.0.0.1'}}\nsites: {a.test: {use: s, proxy: a}}\n",
     "negated network": "sites: {a.test: {routes: [{client: [10.0.0.0/8, not 10.1.0.0/16], "
                        "respond: x}], respond: y}}\n",
 }
