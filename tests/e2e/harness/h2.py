@@ -46,6 +46,7 @@ class Stream:
         self.content = bytearray()
         self.taken = 0
         self.done = False           # the other side has ended it
+        self.ended = False          # this side has
         self.code = None            # of a reset
         self.hold = peer.hold
         self.unacked = 0
@@ -139,6 +140,7 @@ class Stream:
     def send_head(self, head, end=False):
         with self.peer.changed:
             self.peer.conn.send_headers(self.id, head, end_stream=end)
+            self.ended = end
             self.peer.flush()
         return self
 
@@ -161,6 +163,7 @@ class Stream:
                     continue
                 last = size == len(view)
                 self.peer.conn.send_data(self.id, view[:size].tobytes(), end_stream=end and last)
+                self.ended = end and last
                 self.peer.flush()
             view = view[size:]
             if last:
@@ -172,12 +175,14 @@ class Stream:
                 self.peer.conn.send_headers(self.id, list(trailers), end_stream=True)
             else:
                 self.peer.conn.end_stream(self.id)
+            self.ended = True
             self.peer.flush()
         return self
 
     def reset(self, code=h2.errors.ErrorCodes.CANCEL):
         with self.peer.changed:
             self.peer.conn.reset_stream(self.id, code)
+            self.ended = True
             self.peer.flush()
 
     # -- an origin's words ------------------------------------------------------------------
@@ -202,13 +207,20 @@ class Stream:
                f"done {self.done}, reset {self.code}>"
 
 
+class Connection(h2.connection.H2Connection):
+    """h2's own ends the connection when there are more streams than announced. RFC 9113 5.1.2
+    wants the stream refused, for the other side may not know the limit yet: Peer does that."""
+
+    open_inbound_streams = 0
+
+
 class Peer:
     """One HTTP/2 connection with a reading thread. `changed` guards everything."""
 
     def __init__(self, sock, client_side, settings=None, hold=False):
         self.sock = sock
         self.changed = threading.Condition(threading.RLock())
-        self.conn = h2.connection.H2Connection(h2.config.H2Configuration(
+        self.conn = Connection(h2.config.H2Configuration(
             client_side=client_side, header_encoding="utf-8", validate_inbound_headers=True,
             validate_outbound_headers=False, normalize_outbound_headers=False))
         initial = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 100,
@@ -225,6 +237,7 @@ class Peer:
         self.went = []              # ids of streams in the order in which their data came
         self.pongs = []
         self.remote = {}
+        self.refused = 0            # streams above the announced limit
         self.wants = None           # called with every new stream of the other side
 
     def start(self):
@@ -271,7 +284,12 @@ class Peer:
         if isinstance(event, h2.events.RequestReceived):
             stream = self.streams[number] = Stream(self, number)
             stream.head = list(event.headers)
-            if self.wants:
+            live = sum(1 for s in self.streams.values() if s.code is None and not s.ended)
+            if live > self.conn.local_settings.max_concurrent_streams:
+                self.refused += 1
+                stream.code = h2.errors.ErrorCodes.REFUSED_STREAM
+                self.conn.reset_stream(number, stream.code)
+            elif self.wants:
                 self.wants(stream)
         elif isinstance(event, h2.events.InformationalResponseReceived):
             stream.interim.append(dict(event.headers))

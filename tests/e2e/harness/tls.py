@@ -73,7 +73,9 @@ class TlsSocket:
         """Plaintext that is there: None when more must come, b"" at the end."""
         with self.lock:
             try:
-                return self.tls.read(most)
+                data = self.tls.read(most)
+                self.notified = self.notified or not data   # A mere end is an SSLEOFError.
+                return data
             except ssl.SSLWantReadError:
                 return None
             except ssl.SSLZeroReturnError:
@@ -122,6 +124,15 @@ class TlsSocket:
             except OSError:
                 pass
         self.sock.shutdown(how)
+
+    def close(self):
+        """With a close_notify where it can be sent; a cut is made below, on `.sock`."""
+        try:
+            self.sock.settimeout(1)
+            self.close_notify()
+        except (OSError, ValueError):
+            pass
+        self.sock.close()
 
     def readable(self):
         """Whether plaintext or the end has come; takes what is there, does not wait."""

@@ -203,8 +203,9 @@ class Wire:
 
     def reset(self):
         """Closes with a RST, as a killed peer's kernel does."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.sock.close()
+        bare = getattr(self.sock, "sock", self.sock)    # Below TLS: no last words.
+        bare.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        bare.close()
 
     # -- messages ---------------------------------------------------------------------------
 
