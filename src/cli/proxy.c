@@ -77,11 +77,12 @@ const struct cli_command cli_proxy = {
     .name = "proxy",
     .arguments = "LISTEN TARGET...",
     .text = "a reverse proxy in one line: adit proxy :8080 3000",
-    .more = "LISTEN is PORT, \":PORT\", IP:PORT, \"[v6]:PORT\" or unix:/path. A TARGET is PORT (on "
-            "this\n"
-            "machine), HOST:PORT, unix:/path, or SCHEME://HOST[:PORT] with http, https or h2c;\n"
-            "several share the requests. A LISTEN of port 443 speaks TLS with a certificate of the\n"
-            "local CA.\n",
+    .more =
+        "LISTEN is PORT, \":PORT\", IP:PORT, \"[v6]:PORT\" or unix:/path. A TARGET is PORT (on "
+        "this\n"
+        "machine), HOST:PORT, unix:/path, or SCHEME://HOST[:PORT] with http, https or h2c;\n"
+        "several share the requests. A LISTEN of port 443 speaks TLS with a certificate of the\n"
+        "local CA.\n",
     .options = options,
     .min = 2,
     .max = CLI_ARGUMENTS_MAX,

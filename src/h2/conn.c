@@ -11,9 +11,10 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "h2/conn_int.h"
 #include "obs/panic.h"
 #include "obs/trace.h"
+
+#include "h2/conn_int.h"
 
 enum {
     STREAMS_PER_SESSION = 16, // that the core has room for, over all sessions

@@ -10,8 +10,9 @@
 // here, and a second GOAWAY names the last request that counts. So none is lost.
 
 #include "base/error.h"
-#include "h2/conn_int.h"
 #include "obs/trace.h"
+
+#include "h2/conn_int.h"
 
 static uint32_t streams_max(const struct h2_conn *c)
 {

@@ -7,8 +7,9 @@
 // the sake of the tables, but nothing more of it is stored.
 
 #include "base/error.h"
-#include "h2/fields.h"
 #include "http/hop.h"
+
+#include "h2/fields.h"
 
 enum pseudo {
     PSEUDO_METHOD = 1,

@@ -5,8 +5,9 @@
 
 #include "base/error.h"
 #include "base/num.h"
-#include "h2/fields.h"
 #include "http/hop.h"
+
+#include "h2/fields.h"
 
 enum { LOWERED_BYTES = 16 * 1024 }; // of names with upper case in one block
 

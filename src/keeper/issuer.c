@@ -19,19 +19,19 @@
 #include "base/num.h"
 #include "base/slab.h"
 #include "base/text.h"
-#include "keeper/keeper_int.h"
-#include "keeper/records.h"
 #include "obs/log.h"
 #include "os/clock.h"
 #include "tls/plan.h"
 
 #include "keeper/issuer_int.h"
+#include "keeper/keeper_int.h"
+#include "keeper/records.h"
 
 enum {
     JOB_BYTES_MAX = 8 << 20,
     DAY_S = 86400,
-    WAIT_MAX_S = 600,          // a wall clock may be set
-    STAPLE_RETRY_S = 3600,     // after a responder that did not answer
+    WAIT_MAX_S = 600,      // a wall clock may be set
+    STAPLE_RETRY_S = 3600, // after a responder that did not answer
     STAPLE_MIN_S = 600,
     WINDOW_RETRY_S = 6 * 3600, // after an issuer that did not say when to renew
     DENIED_S = 60,             // for so long `ask` is not asked again
@@ -196,8 +196,7 @@ static uint64_t hash_of(const struct issuer *i, struct slice name)
 
 static void deny(struct issuer *i, struct slice name, uint64_t until)
 {
-    i->denied[i->denied_next++ % ISSUER_DENIED_MAX] =
-        (struct denied_name){hash_of(i, name), until};
+    i->denied[i->denied_next++ % ISSUER_DENIED_MAX] = (struct denied_name){hash_of(i, name), until};
 }
 
 static bool is_denied(const struct issuer *i, struct slice name, uint64_t now)
@@ -525,8 +524,9 @@ static void run_staple(struct issuer *i, struct job *job)
     }
     vault_unlock(issuer_vault(i));
     if (error != 0 && error != E_UNSUPPORTED) {
-        log_line(error == E_DENIED ? LOG_ERROR : LOG_WARN, "no OCSP answer to staple name=%.*s: %.*s",
-                 SLICE_ARG(h->name), (int)why.len, why.ptr);
+        log_line(error == E_DENIED ? LOG_ERROR : LOG_WARN,
+                 "no OCSP answer to staple name=%.*s: %.*s", SLICE_ARG(h->name), (int)why.len,
+                 why.ptr);
     }
 }
 

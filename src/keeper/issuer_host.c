@@ -10,17 +10,17 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "keeper/issuer.h"
-#include "keeper/keeper_int.h"
-#include "keeper/records.h"
 #include "obs/log.h"
 #include "os/clock.h"
 
+#include "keeper/issuer.h"
 #include "keeper/issuer_int.h"
+#include "keeper/keeper_int.h"
+#include "keeper/records.h"
 
 enum {
-    SHOW_LIMIT_S = 60,  // for the workers to take new credentials
-    HOOK_WAIT_S = 330,  // longer than the supervisor lets a hook run
+    SHOW_LIMIT_S = 60, // for the workers to take new credentials
+    HOOK_WAIT_S = 330, // longer than the supervisor lets a hook run
     ANSWER_LOG_MAX = 300,
 };
 

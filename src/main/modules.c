@@ -16,26 +16,13 @@
 const struct module *const modules[] = {
     &hsts_module,     // has the last word on its field
     &compress_module, // nearest to the client: sees what it asked for, and the answer's last form
-    &headers_module,
-    &rewrite_module,
-    &redirect_module,
-    &respond_module,
-    NULL,
+    &headers_module,  &rewrite_module, &redirect_module, &respond_module, NULL,
 };
 
 const struct conf_directive *const conf_tables[] = {
-    super_directives,
-    proxy_directives,
-    proxy_matches,
-    https_directives,
-    upstream_directives,
-    redirect_directives,
-    respond_directives,
-    rewrite_directives,
-    headers_directives,
-    compress_directives,
-    conf_language,
-    NULL,
+    super_directives,    proxy_directives,    proxy_matches,      https_directives,
+    upstream_directives, redirect_directives, respond_directives, rewrite_directives,
+    headers_directives,  compress_directives, conf_language,      NULL,
 };
 
 conf_check_fn *const conf_checks[] = {

@@ -33,6 +33,22 @@
     X(upstream_open, "connections to origins open now")                                            \
     X(upstream_retries, "attempts repeated")                                                       \
     X(upstream_errors, "exchanges that the origin failed")                                         \
+    X(tls_handshakes, "TLS handshakes with clients completed")                                     \
+    X(tls_resumed, "of these, those that resumed a session")                                       \
+    X(tls_failed_not_tls, "connections to a TLS port that spoke something else")                   \
+    X(tls_failed_version, "TLS handshakes that failed: no version in common")                      \
+    X(tls_failed_cipher, "TLS handshakes that failed: no cipher, curve or signature in common")    \
+    X(tls_failed_protocol, "TLS handshakes that failed: no protocol in common (ALPN)")             \
+    X(tls_failed_name, "TLS handshakes that failed: no certificate for that name")                 \
+    X(tls_failed_client, "TLS handshakes that failed: the client's certificate")                   \
+    X(tls_failed_alert, "TLS handshakes that the client ended with an alert")                      \
+    X(tls_failed_closed, "TLS handshakes during which the client went away")                       \
+    X(tls_failed_given_up, "TLS handshakes that took too long or were shed")                       \
+    X(tls_failed_other, "TLS handshakes that failed for another reason")                           \
+    X(tls_challenges, "TLS-ALPN-01 challenges answered")                                           \
+    X(tls_origin_handshakes, "TLS handshakes with origins completed")                              \
+    X(tls_origin_resumed, "of these, those that resumed a session")                                \
+    X(tls_origin_failed, "TLS handshakes with origins that failed")                                \
     X(timeouts, "deadlines that passed")                                                           \
     X(glitches, "odd but tolerated acts of peers")                                                 \
     X(h2_sessions_open, "client connections that speak HTTP/2 open now")                           \

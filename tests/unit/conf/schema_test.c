@@ -105,7 +105,8 @@ static void names_are_single(void)
     {
         conf_each_row(b, conf_tables)
         {
-            bool same = (a.row != b.row || a.table != b.table) && strcmp(a.row->name, b.row->name) == 0 &&
+            bool same = (a.row != b.row || a.table != b.table) &&
+                        strcmp(a.row->name, b.row->name) == 0 &&
                         (a.row->contexts & b.row->contexts & ~(unsigned)CONF_IN_OBJECT) != 0;
             if (!CHECK(!same)) {
                 printf("#   twice: %s\n", a.row->name);

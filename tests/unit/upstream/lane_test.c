@@ -67,7 +67,8 @@ static void close_fake(struct up_session *s)
     transport_close(f->t, false);
 }
 
-static const struct up_session_ops fake_ops = {.protocol = "fake", .take = take, .close = close_fake};
+static const struct up_session_ops fake_ops = {
+    .protocol = "fake", .take = take, .close = close_fake};
 
 static void not_ready(struct transport *t, unsigned events)
 {
