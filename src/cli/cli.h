@@ -11,6 +11,7 @@ extern const struct cli_command cli_proxy;
 extern const struct cli_command cli_check;
 extern const struct cli_command cli_reload;
 extern const struct cli_command cli_status;
+extern const struct cli_command cli_cert;
 extern const struct cli_command cli_schema;
 extern const struct cli_command cli_help;
 extern const struct cli_command cli_completion;

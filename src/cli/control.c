@@ -15,7 +15,7 @@
 #include "base/slab.h"
 #include "super/super.h"
 
-enum { ANSWER_MAX = 1 << 20 };
+enum { CONTROL_LINE_MAX = 320, ANSWER_MAX = 32 << 20 };
 
 static int connect_to(const char *path)
 {
@@ -50,8 +50,11 @@ static void explain(const char *path, int error)
 
 static json_t *exchange(int fd, const char *command)
 {
-    char line[64];
+    char line[CONTROL_LINE_MAX];
     int len = snprintf(line, sizeof line, "%s\n", command);
+    if (len < 0 || len >= CONTROL_LINE_MAX) {
+        return NULL;
+    }
     char *answer = mem_alloc(ANSWER_MAX);
     size_t have = 0;
     json_t *parsed = NULL;

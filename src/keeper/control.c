@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The control socket: one connection, one line of a command, one JSON object as the answer, the end.
-// Commands: status, reload, reopen. Who may: root and the user who started the edge, by the
+// Commands: status, reload, reopen, cert, cert renew NAME. Who may: root and the user who started the edge, by the
 // credentials that the kernel gives (the socket's file is closed to others as well).
 //
 // A client is served at once and alone, with a time limit for its line and for taking the answer.
@@ -21,9 +21,10 @@
 #include "os/clock.h"
 #include "os/shared.h"
 
+#include "keeper/inventory.h"
 #include "keeper/keeper_int.h"
 
-enum { CONTROL_LINE_MAX = 256, CONTROL_WAIT_S = 2, CONTROL_TEXT_MAX = 64 << 10 };
+enum { CONTROL_LINE_MAX = 320, CONTROL_WAIT_S = 2, CONTROL_TEXT_MAX = 64 << 10 };
 
 // ---- answers ------------------------------------------------------------------------------------
 
@@ -142,7 +143,13 @@ static json_t *obey(struct keeper *k, struct slice command)
     if (slice_eq(command, SLICE("reopen"))) {
         return reopen(k);
     }
-    return failure("no such command: status, reload, reopen");
+    if (slice_eq(command, SLICE("cert"))) {
+        return inventory_list(k);
+    }
+    if (slice_starts(command, SLICE("cert renew "))) {
+        return inventory_renew(k, slice_from(command, strlen("cert renew ")));
+    }
+    return failure("no such command: status, reload, reopen, cert, cert renew NAME");
 }
 
 // ---- connections --------------------------------------------------------------------------------
