@@ -76,6 +76,9 @@ struct acme_result {
 
 /** Once per process, before the sandbox closes (libcurl reads what it needs). */
 int acme_global_init(void) must_check;
+/** For the end of the process: whatever asks somebody, here and from now on, ends within a second with
+ * E_DRAINING. Any thread. */
+void acme_stop(void);
 /** Gets a certificate; takes seconds to minutes. Everything in *out is on `a`. */
 void acme_obtain(const struct acme_request *r, struct acme_host *h, struct arena *a,
                  struct acme_result *out);

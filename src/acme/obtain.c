@@ -26,6 +26,11 @@ int acme_global_init(void)
     return acme_curl_load(&ignored);
 }
 
+void acme_stop(void)
+{
+    acme_http_stop();
+}
+
 static int check_request(struct acme_run *run)
 {
     const struct acme_request *r = run->request;

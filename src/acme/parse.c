@@ -391,12 +391,12 @@ static int two_digits(struct slice s, size_t at, unsigned max)
                                                                                    : -1;
 }
 
-static int seconds_of(struct tm *tm, uint64_t *out)
+static int seconds_of(const struct tm *tm, uint64_t *out)
 {
-    struct tm again;
-    time_t s = timegm(tm);
+    struct tm normal = *tm;
+    time_t s = timegm(&normal);
     // The 31st of June comes back as another day.
-    if (s < 0 || gmtime_r(&s, &again) == NULL || again.tm_mday != tm->tm_mday) {
+    if (s < 0 || normal.tm_mday != tm->tm_mday) {
         return E_INVALID;
     }
     *out = (uint64_t)s;

@@ -8,59 +8,68 @@
 
 #define URN "urn:ietf:params:acme:error:"
 
-// "%" stands for the name, or for "the name" when there is none.
+// "%" stands for the name. Where there is none the complaint is not about a proof, and what it says
+// about proofs would mislead: then it is `plain`.
 static const struct {
     const char *type;
     const char *words;
+    const char *plain; // NULL: as `words`
     bool permanent;
     bool of_challenge;
 } kinds[ACME_PROBLEM_COUNT] = {
-    [ACME_PROBLEM_OTHER] = {NULL, "the CA refused", false, false},
+    [ACME_PROBLEM_OTHER] = {NULL, "the CA refused", NULL, false, false},
     [ACME_PROBLEM_ACCOUNT_UNKNOWN] = {"accountDoesNotExist", "the CA does not know our account",
-                                      false, false},
+                                      NULL, false, false},
     [ACME_PROBLEM_ALREADY_REPLACED] = {"alreadyReplaced",
-                                       "the certificate has been replaced before", false, false},
-    [ACME_PROBLEM_BAD_CSR] = {"badCSR", "the CA does not accept the signing request for %", true,
-                              false},
-    [ACME_PROBLEM_BAD_NONCE] = {"badNonce", "the CA kept on refusing fresh nonces", false, false},
-    [ACME_PROBLEM_CAA] = {"caa", "a CAA record of % forbids this CA to issue for it", true, false},
-    [ACME_PROBLEM_COMPOUND] = {"compound", "the CA refused several names", false, false},
+                                       "the certificate has been replaced before", NULL, false,
+                                       false},
+    [ACME_PROBLEM_BAD_CSR] = {"badCSR", "the CA does not accept the signing request for %", NULL,
+                              true, false},
+    [ACME_PROBLEM_BAD_NONCE] = {"badNonce", "the CA kept on refusing fresh nonces", NULL, false,
+                                false},
+    [ACME_PROBLEM_CAA] = {"caa", "a CAA record of % forbids this CA to issue for it", NULL, true,
+                          false},
+    [ACME_PROBLEM_COMPOUND] = {"compound", "the CA refused several names", NULL, false, false},
     [ACME_PROBLEM_CONNECTION] = {"connection",
                                  "the CA could not connect to %: does its DNS point here, and are "
                                  "ports 80 and 443 open to the internet?",
-                                 false, true},
-    [ACME_PROBLEM_CONTACT] = {"invalidContact", "the CA does not accept the e-mail address", true,
-                              false},
+                                 "the CA could not connect", false, true},
+    [ACME_PROBLEM_CONTACT] = {"invalidContact", "the CA does not accept the e-mail address", NULL,
+                              true, false},
     [ACME_PROBLEM_DNS] = {"dns", "the CA could not look up % in the DNS: does the name exist?",
-                          false, false},
+                          "the CA could not look up a name in the DNS", false, false},
     [ACME_PROBLEM_EXTERNAL_ACCOUNT] = {"externalAccountRequired",
                                        "the CA wants an account made with it before (`eab` of the "
                                        "issuer)",
-                                       true, false},
-    [ACME_PROBLEM_IDENTIFIER] = {"rejectedIdentifier", "the CA does not issue for %", true, false},
+                                       NULL, true, false},
+    [ACME_PROBLEM_IDENTIFIER] = {"rejectedIdentifier", "the CA does not issue for %", NULL, true,
+                                 false},
     [ACME_PROBLEM_INCORRECT_RESPONSE] =
         {"incorrectResponse",
          "the CA asked % and got a wrong answer: does its DNS point "
          "to this server?",
          false, true},
-    [ACME_PROBLEM_INVALID_PROFILE] = {"invalidProfile", "the CA does not have that profile", true,
-                                      false},
-    [ACME_PROBLEM_MALFORMED] = {"malformed", "the CA did not understand the request", false, false},
-    [ACME_PROBLEM_ORDER_NOT_READY] = {"orderNotReady", "the CA was not ready to issue for %", false,
-                                      false},
-    [ACME_PROBLEM_RATE_LIMITED] = {"rateLimited", "the CA's rate limit is reached", false, false},
-    [ACME_PROBLEM_SERVER] = {"serverInternal", "the CA has trouble of its own", false, false},
+    [ACME_PROBLEM_INVALID_PROFILE] = {"invalidProfile", "the CA does not have that profile", NULL,
+                                      true, false},
+    [ACME_PROBLEM_MALFORMED] = {"malformed", "the CA did not understand the request", NULL, false,
+                                false},
+    [ACME_PROBLEM_ORDER_NOT_READY] = {"orderNotReady", "the CA was not ready to issue for %", NULL,
+                                      false, false},
+    [ACME_PROBLEM_RATE_LIMITED] = {"rateLimited", "the CA's rate limit is reached", NULL, false,
+                                   false},
+    [ACME_PROBLEM_SERVER] = {"serverInternal", "the CA has trouble of its own", NULL, false, false},
     [ACME_PROBLEM_TLS] = {"tls",
                           "the CA could not speak TLS with %: does something else answer on port "
                           "443?",
-                          false, true},
+                          NULL, false, true},
     [ACME_PROBLEM_UNAUTHORIZED] = {"unauthorized",
                                    "the CA asked % and was not convinced: does its DNS point to "
                                    "this server?",
-                                   false, true},
+                                   "the CA does not accept our account or our request", false,
+                                   true},
     [ACME_PROBLEM_USER_ACTION] = {"userActionRequired",
-                                  "the CA wants something done by hand before it goes on", false,
-                                  false},
+                                  "the CA wants something done by hand before it goes on", NULL,
+                                  false, false},
 };
 
 // Other words for the same.
@@ -93,7 +102,8 @@ enum acme_problem_kind acme_problem_kind_of(struct slice type)
 
 static void put_words(enum acme_problem_kind kind, struct slice name, struct text *out)
 {
-    for (const char *c = kinds[kind].words; *c != '\0'; c++) {
+    const char *plain = name.len == 0 ? kinds[kind].plain : NULL;
+    for (const char *c = plain != NULL ? plain : kinds[kind].words; *c != '\0'; c++) {
         if (*c == '%') {
             text_put(out, name.len > 0 ? name : SLICE("the name"));
         } else {

@@ -8,16 +8,7 @@
 
 #include "base/error.h"
 #include "tls/pem_int.h"
-
-// Never asks a terminal.
-static int no_passphrase(char *buffer, int size, int writing, void *arg)
-{
-    (void)buffer;
-    (void)size;
-    (void)writing;
-    (void)arg;
-    return -1;
-}
+#include "tls/x509_int.h"
 
 static BIO *open_text(struct slice pem)
 {
@@ -29,14 +20,10 @@ static BIO *open_text(struct slice pem)
 
 EVP_PKEY *pem_read_key(struct slice pem)
 {
-    BIO *bio = open_text(pem);
-    if (bio == NULL) {
-        return NULL;
-    }
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
-    BIO_free(bio);
-    ERR_clear_error();
-    return key;
+    char buffer[256];
+    struct text ignored = text_on(buffer, sizeof(buffer));
+    EVP_PKEY *key = NULL;
+    return pem.len > 0 && x509_read_key(pem, &key, &ignored) == 0 ? key : NULL;
 }
 
 struct slice pem_bio_text(BIO *bio, struct arena *a)

@@ -149,8 +149,7 @@ bool pebble_start(struct pebble *p, unsigned flags)
         return false;
     }
     (void)atexit(stop_at_exit);
-    static struct pki_cert cert;
-    cert = pki_make(
+    struct pki_cert cert = pki_make(
         &(struct pki_order){.cn = "pebble", .names = "DNS:localhost,IP:127.0.0.1", .ca = true});
     write_file("cert.pem", cert.cert_pem);
     write_file("key.pem", cert.key_pem);
@@ -160,6 +159,7 @@ bool pebble_start(struct pebble *p, unsigned flags)
     p->tls_port = free_port();
     p->dns_control = free_port();
     p->ca = cert.cert_pem;
+    pki_free(&cert); // the texts stay
     (void)snprintf(directory_url, sizeof(directory_url), "https://localhost:%u/dir", port);
     p->directory = slice_str(directory_url);
     start_dns(dns, p->dns_control);
