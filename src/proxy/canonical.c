@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "proxy/challenge.h"
-#include "proxy/exchange.h"
+#include "proxy/core.h"
 
 enum { HTTPS_PORT = 443 };
 
@@ -57,8 +57,8 @@ static void redirect(struct exchange *x, const struct url *to)
 // The name is kept: it has a certificate of its own, and HSTS is said by each name for itself.
 static bool redirect_to_https(struct exchange *x)
 {
-    uint16_t port = x->site->https_port;
-    if (port == 0 || x->client_secure || x->request.host.len == 0 ||
+    uint16_t port = x->core->tls_port;
+    if (!x->site->to_https || port == 0 || x->client_secure || x->request.host.len == 0 ||
         challenge_is_path(x->request.path)) {
         return false;
     }

@@ -19,6 +19,7 @@ struct core {
     uint32_t magic;
     uint32_t index;
     uint32_t live_count;
+    uint16_t tls_port; // of the first TLS listener, where clients in clear are sent to; 0: none
     bool draining;
     struct loop *loop;
     struct http_handler handler; // sessions of the down side begin exchanges here

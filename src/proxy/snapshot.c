@@ -149,7 +149,6 @@ static int compile_top(struct compile *c)
     s->handshake_ms = milliseconds(&scope, "timeouts.handshake", 10 * 1000);
     s->streams_max = (uint32_t)conf_int(conf_scope_get(&scope, "limits.streams"), 128);
     s->connection_bytes = bytes_32(&scope, "limits.connection_size", 4 << 20);
-    s->tls_port = tls_plan_port(c->top);
     s->upstream_idle_ms = milliseconds(&scope, "timeouts.upstream_idle", 50 * 1000);
     struct conf_node per = conf_scope_get(&scope, "limits.requests_per_connection");
     s->requests_per_connection =
@@ -356,19 +355,18 @@ struct faces {
     struct site *plain;
 };
 
-// Where requests without TLS go that name this host: nowhere else unless it can be had by https.
-static uint16_t https_port(const struct compile *c, struct conf_node site, struct slice name)
+// Whether requests without TLS that name this host go to https: only if it can be had there.
+static bool to_https(const struct compile *c, struct conf_node site, struct slice name)
 {
     enum tls_source source = tls_plan_source(c->top, site, name);
     // Nobody trusts the local CA's certificate for whatever name comes to `default`.
     bool likely = !(source == TLS_SOURCE_LOCAL && slice_eq(name, SLICE("default")));
-    bool wanted = conf_bool(tls_plan_get(c->top, site, "redirect"), likely);
-    return source != TLS_SOURCE_NONE && wanted ? c->s->tls_port : 0;
+    return source != TLS_SOURCE_NONE && conf_bool(tls_plan_get(c->top, site, "redirect"), likely);
 }
 
 static struct site *face_of(const struct compile *c, const struct faces *f, struct slice name)
 {
-    return https_port(c, f->node, name) != 0 ? f->secure : f->plain;
+    return to_https(c, f->node, name) ? f->secure : f->plain;
 }
 
 // `names` and `aliases`: one or a list of them.
@@ -405,7 +403,7 @@ static int compile_site(struct compile *c, struct conf_node node)
     }
     const struct faces faces = {node, &all[1], &all[0]};
     all[1] = *site;
-    all[1].https_port = c->s->tls_port;
+    all[1].to_https = true;
     rc = add_name(c, node, site->name, face_of(c, &faces, site->name));
     rc = rc != 0 ? rc : add_names(c, conf_get(node, "aliases"), &faces);
     struct conf_node names = conf_get(node, "names");

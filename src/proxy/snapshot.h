@@ -46,7 +46,7 @@ struct site {
     struct route *routes;
     uint32_t route_count;
     struct slice redirect_to; // set for a `names:` entry: canonical host to redirect to
-    uint16_t https_port;      // where requests without TLS are sent to; 0: they are served
+    bool to_https;            // requests without TLS are sent to https
 };
 
 struct site_wildcard {
@@ -79,7 +79,6 @@ struct snapshot {
     uint32_t handshake_ms;              // TLS of clients
     uint32_t streams_max;               // h2: requests at once on a client's connection
     uint32_t connection_bytes;          // h2: budget of a client's connection
-    uint16_t tls_port;                  // of the first TLS listener; 0: there is none
     uint32_t upstream_idle_ms;          // of pooled origin connections
     uint8_t access_format;              // enum access_log_format, proxy/access_log.h
     uint64_t requests_per_connection;   // UINT64_MAX: no limit

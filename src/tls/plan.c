@@ -242,18 +242,6 @@ uint32_t tls_plan_listeners(struct conf_node root,
     return 2;
 }
 
-uint16_t tls_plan_port(struct conf_node root)
-{
-    struct tls_plan_listener l[TLS_PLAN_LISTENERS_MAX];
-    uint32_t count = tls_plan_listeners(root, l);
-    for (uint32_t i = 0; i < count; i++) {
-        if (l[i].tls && port_of(l[i].address) != 0) {
-            return port_of(l[i].address);
-        }
-    }
-    return 0;
-}
-
 bool tls_plan_listens(struct conf_node root)
 {
     struct tls_plan_listener l[TLS_PLAN_LISTENERS_MAX];

@@ -82,8 +82,6 @@ struct tls_plan_listener {
 /** What is listened on; how many, at least one. */
 uint32_t tls_plan_listeners(struct conf_node root,
                             struct tls_plan_listener out[TLS_PLAN_LISTENERS_MAX]);
-/** The port of the first TLS listener that has one; 0: none. */
-uint16_t tls_plan_port(struct conf_node root);
 /** True when there is a TLS listener. */
 bool tls_plan_listens(struct conf_node root);
 

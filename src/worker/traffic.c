@@ -36,9 +36,6 @@ enum {
     ACCEPTS_PER_EVENT = 64,
     LAST_ACCEPTS = 1024, // rounds of these before a listener is left: more than any queue holds
     PAUSE_MS = 100,
-    HANDSHAKE_MS = 10000,
-    STREAMS_MAX = 128,
-    CONNECTION_BYTES = 4 << 20,
     FILE_BYTES_MAX = 256 * 1024,
     PROTOCOL_COUNT = 2,
     PLACEMENT_LOOKS = 8,        // up to so many other cores are all looked at
@@ -548,11 +545,11 @@ void traffic_core_swap(struct traffic_core *tc, struct snapshot *s)
         .fields = s->head_fields,
         .header_ms = s->header_ms,
         .idle_ms = s->idle_ms,
-        .handshake_ms = HANDSHAKE_MS,
+        .handshake_ms = s->handshake_ms,
         .down = s->down_timeouts,
         .requests_per_connection = s->requests_per_connection,
-        .streams_max = STREAMS_MAX,
-        .connection_bytes = CONNECTION_BYTES,
+        .streams_max = s->streams_max,
+        .connection_bytes = s->connection_bytes,
     };
     set_resolver(tc, s);
     core_swap(&tc->core, s);
@@ -569,6 +566,20 @@ void traffic_core_set_wanted(struct traffic_core *tc, struct tls_wanted *w)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
     tls_core_set_wanted(tc->tls, w);
+}
+
+// Where clients in clear are sent to.
+static void find_tls_port(struct traffic_core *tc)
+{
+    const struct listener *first = NULL;
+    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
+        const struct listener *l = &tc->listeners[i];
+        bool counts = l->used && l->secure && l->addr.kind != OS_ADDR_UNIX;
+        if (counts && (first == NULL || l->index < first->index)) {
+            first = l;
+        }
+    }
+    tc->core.tls_port = first != NULL ? first->addr.port : 0;
 }
 
 int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_listener *what)
@@ -591,6 +602,7 @@ int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_li
         if (e == 0) {
             atomic_store(&tc->traffic->places[tc->loop->core].accepting, true);
         }
+        find_tls_port(tc);
         return e;
     }
     return E_NO_MEMORY;
@@ -613,6 +625,7 @@ void traffic_core_unlisten(struct traffic_core *tc, uint32_t index)
         l->used = false;
         l->watched = false;
     }
+    find_tls_port(tc);
 }
 
 void traffic_core_drain(struct traffic_core *tc)

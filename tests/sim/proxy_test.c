@@ -210,9 +210,9 @@ static const char compressing[] = "compress: {min: 50, types: [text/plain]}\n"
 static const char *const other_configs[] = {
     config,
     "timeouts: {connect: 3s}\nsites:\n  default:\n    proxy: ['10.1.0.1:80', '10.1.0.2:80']\n",
-    "listen: 80\nsites:\n  sim.test:\n    proxy: {to: ['10.1.0.3:80', '10.1.0.1:80'], connections: "
+    "sites:\n  sim.test:\n    proxy: {to: ['10.1.0.3:80', '10.1.0.1:80'], connections: "
     "500}\n",
-    "listen: 80\nsites:\n  sim.test:\n    routes:\n      - {path: /r/*, proxy: '10.1.0.2:80'}\n",
+    "sites:\n  sim.test:\n    routes:\n      - {path: /r/*, proxy: '10.1.0.2:80'}\n",
 };
 
 static struct edge *current_edge; // for the timers of a scenario

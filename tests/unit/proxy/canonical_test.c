@@ -80,7 +80,8 @@ static void sends_clients_to_https(void)
 {
     for (size_t i = 0; i < array_len(to_https); i++) {
         struct fake *f = fake_new();
-        const struct site site = {.https_port = to_https[i].port};
+        const struct site site = {.to_https = true};
+        f->core.tls_port = to_https[i].port;
         f->x.site = &site;
         f->x.request.host = slice_str(to_https[i].host);
         f->x.request.path = slice_str(to_https[i].path);
@@ -99,7 +100,8 @@ static void sends_clients_to_https(void)
 static void https_comes_before_the_name(void)
 {
     struct fake *f = fake_new();
-    const struct site site = {.https_port = 443, .redirect_to = SLICE_INIT("a.com")};
+    const struct site site = {.to_https = true, .redirect_to = SLICE_INIT("a.com")};
+    f->core.tls_port = 443;
     f->x.site = &site;
     f->x.request.host = SLICE("www.a.com");
     f->x.request.authority = SLICE("www.a.com:80");

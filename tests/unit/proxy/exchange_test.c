@@ -88,7 +88,7 @@ static void redirects_to_the_canonical_name(void)
     h->authority = SLICE("b.example");
     world_go(h);
     CHECK_EQ_INT(world->down_status, 308);
-    CHECK_TEXT(world->location.ptr, world->location.len, "https://b.example/p");
+    CHECK_TEXT(world->location.ptr, world->location.len, "http://a.example/p");
     world_sent();
     world_end();
 }

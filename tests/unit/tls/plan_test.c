@@ -123,7 +123,6 @@ static const char *listeners_of(const char *text)
     for (uint32_t i = 0; i < count; i++) {
         text_printf(&t, "%.*s%s ", SLICE_ARG(l[i].address), l[i].tls ? "/tls" : "");
     }
-    text_printf(&t, "port %u", tls_plan_port(conf_root(doc)));
     CHECK(tls_plan_listens(conf_root(doc)) == (strstr(seen, "/tls") != NULL));
     seen[t.len] = '\0';
     conf_doc_free(doc);
@@ -133,18 +132,17 @@ static const char *listeners_of(const char *text)
 static void listeners_know_tls(void)
 {
     memset(seen, 0, sizeof seen);
-    CHECK_STR(listeners_of("sites: {a.com: {proxy: 1}}\n"), "[::]:80 [::]:443/tls port 443");
+    CHECK_STR(listeners_of("sites: {a.com: {proxy: 1}}\n"), "[::]:80 [::]:443/tls ");
     memset(seen, 0, sizeof seen);
-    CHECK_STR(listeners_of("sites: {default: {proxy: 1}}\n"), "[::]:8080 port 0");
+    CHECK_STR(listeners_of("sites: {default: {proxy: 1}}\n"), "[::]:8080 ");
     memset(seen, 0, sizeof seen);
-    CHECK_STR(listeners_of("tls: off\nsites: {a.com: {proxy: 1}}\n"), "[::]:8080 port 0");
+    CHECK_STR(listeners_of("tls: off\nsites: {a.com: {proxy: 1}}\n"), "[::]:8080 ");
     memset(seen, 0, sizeof seen);
-    CHECK_STR(listeners_of("sites: {default: {tls: local, proxy: 1}}\n"),
-              "[::]:80 [::]:443/tls port 443");
+    CHECK_STR(listeners_of("sites: {default: {tls: local, proxy: 1}}\n"), "[::]:80 [::]:443/tls ");
     memset(seen, 0, sizeof seen);
     CHECK_STR(listeners_of("listen: [80, {at: 8443, tls: on}, {at: 443, tls: off}, unix:/x]\n"
                            "sites: {a.com: {proxy: 1}}\n"),
-              "[::]:80 [::]:8443/tls [::]:443 unix:/x port 8443");
+              "[::]:80 [::]:8443/tls [::]:443 unix:/x ");
 }
 
 static void names_are_public_or_not(void)
