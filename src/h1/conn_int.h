@@ -113,6 +113,7 @@ struct h1_conn {
             const struct http_head *request; // being answered; lives in the exchange
             uint32_t idle_ms;
             uint8_t interim;
+            const char *websocket_key; // made by us, in the exchange's arena; NULL: none was
         } up;
     } u;
 };
@@ -175,3 +176,10 @@ void h1_tx_interim(struct h1_conn *c, struct chunk *head, size_t head_len);
 void h1_rx_deadline(struct h1_conn *c, uint32_t ms, int error);
 /** The same for the gap between two bytes of a body. */
 void h1_rx_gap_deadline(struct h1_conn *c);
+
+/** Adds to a request for an origin what a switch to WebSocket needs and its client did not send. */
+void h1_websocket_ask(struct h1_conn *c, const struct http_head *request, struct text *t);
+/** Checks the origin's proof when the key was ours. 0 or E_BAD_UPGRADE. */
+int h1_websocket_check(const struct h1_conn *c, struct http_head *response) must_check;
+/** Adds the proof to a 101 that has none. */
+void h1_websocket_answer(const struct h1_conn *c, const struct http_head *response, struct text *t);

@@ -290,6 +290,7 @@ static void send_head(struct http_stream *s, const struct http_head *head, struc
     }
     h1_write_response(&t, head, framing, c->close_after && !interim, c->u.down.client_minor,
                       interim ? (struct slice){NULL, 0} : down_core_date(c->h1->down));
+    h1_websocket_answer(c, head, &t);
     if (t.overflow) {
         chunk_unref(chunk);
         drop(c, E_HEAD_TOO_LARGE);

@@ -65,6 +65,9 @@ static void on_head(struct h1_conn *c, const char *head, size_t head_len)
     if (e == 0 && http_status_is_interim(h->status) && ++c->u.up.interim > H1_INTERIM_MAX) {
         e = E_BAD_INTERIM;
     }
+    if (e == 0) {
+        e = h1_websocket_check(c, h);
+    }
     if (e < 0) {
         finish(c, e);
         return;
@@ -196,6 +199,7 @@ static void send_head(struct http_stream *s, const struct http_head *head, struc
         return;
     }
     h1_write_request(&t, head, framing);
+    h1_websocket_ask(c, head, &t);
     if (t.overflow) {
         chunk_unref(chunk);
         finish(c, E_HEAD_TOO_LARGE);

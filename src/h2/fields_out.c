@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "http/hop.h"
+#include "http/websocket.h"
 
 #include "h2/fields.h"
 
@@ -110,8 +111,7 @@ static bool is_secret(const struct field *e)
 // RFC 6455 4.1: the handshake's proof is of HTTP/1.1 only.
 static bool is_handshake(struct slice name)
 {
-    return slice_eq_nocase(name, SLICE("sec-websocket-key")) ||
-           slice_eq_nocase(name, SLICE("sec-websocket-accept"));
+    return slice_eq_nocase(name, WEBSOCKET_KEY) || slice_eq_nocase(name, WEBSOCKET_ACCEPT);
 }
 
 static void put_fields(struct h2_block *b, const struct fields *f, bool switching)
@@ -144,7 +144,7 @@ static void put_length(struct h2_block *b, const struct http_head *head)
 
 void h2_out_request(struct h2_block *b, const struct http_head *head, bool secure)
 {
-    bool switching = head->upgrade.len > 0;
+    bool switching = websocket_is_asked(head);
     ensure(head->method_text.len > 0 && head->target.len > 0);
     h2_block_add(b, SLICE(":method"), switching ? SLICE("CONNECT") : head->method_text, false);
     if (switching) {

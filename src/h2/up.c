@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "h2/conn_int.h"
+#include "http/websocket.h"
 
 enum {
     STREAMS_BEFORE_SETTINGS = 100, // RFC 9113 6.5.2 asks for no less of those that limit it
@@ -255,7 +256,9 @@ static void send_head(struct http_stream *stream, const struct http_head *head,
     struct h2_conn *c = s->conn;
     ensure(s->id == 0 && !s->dead);
     s->attached = true;
-    if (head->upgrade.len > 0 && !c->connect_allowed) {
+    s->switching =
+        websocket_is_asked(head); // other protocols are not asked for: none has a mapping
+    if (s->switching && !c->connect_allowed) {
         h2_stream_finish(s, E_HTTP_1_1_REQUIRED);
         return;
     }
@@ -267,7 +270,6 @@ static void send_head(struct http_stream *stream, const struct http_head *head,
     uint32_t id = c->last_id == 0 ? 1 : c->last_id + 2;
     s->request = head;
     s->head_only = head->method == HTTP_METHOD_HEAD;
-    s->switching = head->upgrade.len > 0;
     bool last = body == NULL && !s->switching;
     struct h2_block b;
     h2_block_begin(&b, c->hpack);

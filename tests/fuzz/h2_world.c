@@ -159,6 +159,7 @@ struct world {
     struct sim *sim;
     struct edge *edge;
     enum h2_world_side side;
+    bool draining;
     struct actor clients[CLIENTS];
     struct actor origins[ORIGINS];
     unsigned origin_count; // accepted so far
@@ -355,7 +356,8 @@ static void act(struct world *w, struct input *in)
             sim_shutdown(a->end);
         } else if ((n & 3) == 2) {
             close_actor(a);
-        } else if (n == 0xff) {
+        } else if (n == 0xff && !w->draining) {
+            w->draining = true;
             edge_drain(w->edge);
         }
         break;
