@@ -116,7 +116,9 @@ void chunk_unref(struct chunk *c)
     uint32_t chunks = weight(c->capacity);
     ensure(p->in_use >= chunks);
     p->in_use -= chunks;
-    if (chunks == 1 && p->free_count < p->free_max) {
+    // As many as are in use may be free as well: many streams of few connections begin and end
+    // together, and giving memory back each time costs more than all the rest of them.
+    if (chunks == 1 && p->free_count < (p->free_max > p->in_use ? p->free_max : p->in_use)) {
         c->next = p->free_list;
         p->free_list = c;
         p->free_count++;

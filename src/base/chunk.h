@@ -39,11 +39,12 @@ struct chunk_pool {
     uint32_t in_use;
     uint32_t in_use_max; // budget of this core, in chunks
     uint32_t free_count;
-    uint32_t free_max; // kept for reuse; more goes back to the system
+    uint32_t free_max; // kept for reuse, or as many as are in use; more goes back to the system
     struct chunk *free_list;
 };
 
-/** `chunks_max`: budget of this core; `free_max`: how many free ones are kept warm. */
+/** `chunks_max`: budget of this core; `free_max`: how many free ones are kept warm when few are
+ * in use. */
 void chunk_pool_init(struct chunk_pool *p, uint32_t chunks_max, uint32_t free_max);
 void chunk_pool_fini(struct chunk_pool *p);
 /** One reference, used = 0; NULL over the budget or out of memory. */
