@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/slab.h"
 #include "base/text.h"
+#include "ipc/messages.h"
 #include "os/memfd.h"
 #include "tls/credentials.h"
 
@@ -163,10 +164,10 @@ static void recover_files(struct needs *n, struct need *one, const struct creden
     }
 }
 
-static void recover_holding(struct vault *v, enum need_kind kind, struct slice name,
-                            const struct credential *c)
+static void recover_holding(struct vault *v, enum need_kind kind, struct slice id,
+                            struct slice name, const struct credential *c)
 {
-    struct holding *h = vault_add(v, kind, c->id, name);
+    struct holding *h = vault_add(v, kind, id, name);
     if (h == NULL || h->chain.len > 0) {
         return;
     }
@@ -177,16 +178,31 @@ static void recover_holding(struct vault *v, enum need_kind kind, struct slice n
     h->wanted = h->wanted || error == 0;
 }
 
+// The need that a certificate answers; of two with the same public id the second once the first has
+// got its own.
+static struct need *need_of(const struct vault *v, const struct needs *n, struct slice id)
+{
+    char buffer[IPC_NAME_MAX + 16];
+    struct text second = text_on(buffer, sizeof buffer);
+    const struct holding *h = vault_get(v, id);
+    text_put(&second, id);
+    text_str(&second, "#rsa");
+    struct need *other = h != NULL && h->chain.len > 0 && !second.overflow
+                             ? needs_get(n, text_slice(&second))
+                             : NULL;
+    return other != NULL ? other : needs_get(n, id);
+}
+
 static void recover_certificate(struct vault *v, struct needs *n, const struct credential *c)
 {
-    struct need *one = needs_get(n, c->id);
+    struct need *one = need_of(v, n, c->id);
     bool acme = slice_starts(c->id, SLICE("acme:"));
     if (one != NULL && (one->kind == NEED_FILES || one->kind == NEED_AUTHORITY)) {
         recover_files(n, one, c);
     } else if (one != NULL) {
-        recover_holding(v, one->kind, one->name, c);
+        recover_holding(v, one->kind, one->id, one->name, c);
     } else if (acme && n->on_demand) {
-        recover_holding(v, NEED_ACME, slice_from(c->id, 5), c);
+        recover_holding(v, NEED_ACME, c->id, slice_from(c->id, 5), c);
         struct holding *h = vault_get(v, c->id);
         if (h != NULL) {
             h->on_demand = true;

@@ -188,10 +188,12 @@ bool shelf_folder(struct slice name, char *out, size_t size)
         char c = name.ptr[i];
         bool plain =
             (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-        if (!plain && c != ':') {
+        if (!plain && c != ':' && c != '[' && c != ']') {
             return false;
         }
-        text_char(&t, c == ':' ? '_' : c);
+        if (c != '[' && c != ']') { // around an IPv6 address
+            text_char(&t, c == ':' ? '_' : c);
+        }
     }
     out[t.overflow ? 0 : t.len] = '\0';
     return !t.overflow;

@@ -87,6 +87,8 @@ static void names_become_folders(void)
     CHECK_STR(out, "_wildcard.example.com");
     CHECK(shelf_folder(SLICE("ca.test:8443"), out, sizeof out));
     CHECK_STR(out, "ca.test_8443");
+    CHECK(shelf_folder(SLICE("[2001:db8::1]"), out, sizeof out));
+    CHECK_STR(out, "2001_db8__1");
     CHECK(!shelf_folder(SLICE("../etc"), out, sizeof out));
     CHECK(!shelf_folder(SLICE("a/b"), out, sizeof out));
     CHECK(!shelf_folder(SLICE("."), out, sizeof out));
