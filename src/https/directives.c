@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "conf/diag.h"
+#include "tls/known.h"
 #include "tls/plan.h"
 
 #include "https/https.h"
@@ -87,6 +88,27 @@ static void check_list(struct conf_diags *d, struct conf_node list)
     }
 }
 
+static void check_curves(struct conf_diags *d, struct conf_node list)
+{
+    check_list(d, list);
+    conf_each(one, list)
+    {
+        if (tls_curve(conf_text(one)) == 0) {
+            conf_error(d, one, "`%.*s` is no curve that is known here", SLICE_ARG(conf_text(one)));
+            conf_hint(d, "curves: [X25519, P-256, P-384]");
+        }
+    }
+}
+
+static void check_ciphers(struct conf_diags *d, struct conf_node n)
+{
+    if (!tls_knows_ciphers(conf_text(n))) {
+        conf_error(d, n, "no cipher of this list is known here");
+        conf_hint(d, "names as OpenSSL has them, with colons between: "
+                     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256");
+    }
+}
+
 #define MODE_ROW                                                                                   \
     {                                                                                              \
         .name = "mode", .contexts = CONF_IN_OBJECT, .type = CONF_TYPE_ENUM, .words = mode_words,   \
@@ -111,6 +133,7 @@ static void check_list(struct conf_diags *d, struct conf_node list)
          .type = CONF_TYPE_STRING,                                                                 \
          .min = 1,                                                                                 \
          .max = 2000,                                                                              \
+         .check = check_ciphers,                                                                   \
          .aka = "ssl_ciphers cipher_suites",                                                       \
          .text =                                                                                   \
              "Ciphers of TLS 1.2 in OpenSSL's syntax. Without it: ECDHE with AES-GCM or ChaCha20 " \
@@ -122,7 +145,7 @@ static void check_list(struct conf_diags *d, struct conf_node list)
          .min = 1,                                                                                 \
          .max = 40,                                                                                \
          .fallback = "[X25519, P-256, P-384]",                                                     \
-         .check = check_list,                                                                      \
+         .check = check_curves,                                                                    \
          .aka = "ssl_ecdh_curve groups ecdh_curve",                                                \
          .text = "Groups of the key exchange, the preferred one first."},                          \
         {.name = "client",                                                                         \

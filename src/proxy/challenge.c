@@ -12,13 +12,6 @@
 
 static const struct slice PREFIX = SLICE_INIT("/.well-known/acme-challenge/");
 
-__attribute__((weak)) struct slice tls_store_http_01(const struct tls_store *s, struct slice token)
-{
-    (void)s;
-    (void)token;
-    return slice_of("", 0);
-}
-
 bool challenge_is_path(struct slice path)
 {
     return slice_starts(path, PREFIX);

@@ -21,6 +21,7 @@
 #include "base/slab.h"
 #include "base/text.h"
 #include "conf/diag.h"
+#include "tls/known.h"
 #include "tls/plan.h"
 #include "tls/store_int.h"
 #include "tls/wants.h"
@@ -159,37 +160,12 @@ static int take_ciphers(struct reading *r, struct tls_policy *p)
     }
     memcpy(p->ciphers, list.ptr, list.len);
     p->ciphers[list.len] = 0;
-    if (conf_exists(at)) {
-        SSL_CTX *probe = SSL_CTX_new(TLS_server_method());
-        bool good = probe != NULL && SSL_CTX_set_cipher_list(probe, p->ciphers) == 1;
-        SSL_CTX_free(probe);
-        if (!good) {
-            conf_error(r->diags, at, "no cipher of this list is known");
-            return E_CONFIG;
-        }
+    if (conf_exists(at) && !tls_knows_ciphers(list)) {
+        conf_error(r->diags, at, "no cipher of this list is known");
+        return E_CONFIG;
     }
     text_put(&r->text, list);
     return 0;
-}
-
-static int curve_nid(struct slice name)
-{
-    char buffer[48];
-    struct text t = text_on(buffer, sizeof(buffer) - 1);
-    text_put(&t, name);
-    buffer[t.len] = 0;
-    int nid = EC_curve_nist2nid(buffer);
-    nid = nid != NID_undef ? nid : OBJ_sn2nid(buffer);
-    return nid != NID_undef ? nid : OBJ_ln2nid(buffer);
-}
-
-// Whether the library takes it for a key exchange.
-static bool curve_is_known(int nid)
-{
-    SSL_CTX *probe = nid == NID_undef ? NULL : SSL_CTX_new(TLS_server_method());
-    bool good = probe != NULL && SSL_CTX_set1_groups(probe, &nid, 1) == 1;
-    SSL_CTX_free(probe);
-    return good;
 }
 
 static int take_curves(struct reading *r, struct tls_policy *p)
@@ -197,8 +173,8 @@ static int take_curves(struct reading *r, struct tls_policy *p)
     static const int defaults[] = {NID_X25519, NID_X9_62_prime256v1, NID_secp384r1};
     conf_each(at, get(r, "curves"))
     {
-        int nid = curve_nid(conf_text(at));
-        if (!curve_is_known(nid)) {
+        int nid = tls_curve(conf_text(at));
+        if (nid == 0) {
             conf_error(r->diags, at, "`%.*s` is not a curve that is known",
                        SLICE_ARG(conf_text(at)));
             conf_hint(r->diags, "curves: [X25519, P-256, P-384]");

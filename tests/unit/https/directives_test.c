@@ -76,6 +76,11 @@ static void wrong_tls(void)
                                           "you mean `1.2`?\n");
     REPORTS(SITE("{dns: hook}"), "1:28 `dns` is the whole path of a program | dns: "
                                  "/etc/adit/dns-hook\n");
+    REPORTS(SITE("{curves: [P-256, P-255]}"), "1:39 `P-255` is no curve that is known here | "
+                                              "curves: [X25519, P-256, P-384]\n");
+    REPORTS(SITE("{ciphers: RC4-ALL}"),
+            "1:32 no cipher of this list is known here | names as OpenSSL has them, with colons "
+            "between: ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256\n");
     REPORTS(SITE("{protocols: [h2, h2]}"), "1:39 `h2` is in the list twice\n");
     REPORTS(SITE("{hsts: {preload: on}}"),
             "1:39 `preload` needs `subdomains: on` and a `max_age` of a year | that is what "
