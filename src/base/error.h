@@ -85,7 +85,7 @@ enum error_class {
     X(NOT_PROCESSED, 503, PEER, "the peer did not take the request (RFC 9113 8.7)")                \
     X(HTTP_1_1_REQUIRED, 502, PEER, "the peer wants HTTP/1.1 for this (RFC 9113 7)")               \
     X(WRONG_PROTOCOL, 502, PEER, "the origin does not speak the protocol that was asked for")      \
-    X(GLITCHES, 0, LIMIT, "the peer did too many odd things")                                      \
+    X(GLITCHES, 502, LIMIT, "the peer did too many odd things")                                    \
     X(TLS_HANDSHAKE, 502, PEER, "TLS handshake failed")                                            \
     X(TLS_TIMEOUT, 504, PEER, "TLS handshake not complete within the time allowed")                \
     X(TLS_NOT_TLS, 0, PEER, "what came is not TLS")                                                \

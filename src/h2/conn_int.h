@@ -242,6 +242,7 @@ struct h2_conn {
     uint64_t bdp_next_ms;
     uint64_t updates_allowed; // window updates that what we sent may bring
     // glitches
+    uint32_t dead_bytes; // of DATA for streams that are over, since the last glitch
     int32_t glitches;
     uint64_t glitch_ms;
     // output
@@ -381,6 +382,8 @@ void h2_stream_gap_deadline(struct h2_stream *s);
 void h2_stream_sent(struct h2_stream *s);
 /** How the peer's half of a closed stream had ended. */
 bool h2_stream_was_ended(const struct h2_conn *c, uint32_t id);
+/** Closed so long ago that how it ended is not known any more. */
+bool h2_stream_is_forgotten(const struct h2_conn *c, uint32_t id);
 void h2_stream_note_closed(struct h2_conn *c, uint32_t id, bool ended);
 void h2_receive_body(struct http_stream *s, struct http_body *body);
 void h2_tunnel(struct http_stream *s, struct http_body *receive, struct http_body *send);

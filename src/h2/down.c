@@ -128,8 +128,8 @@ static void on_block(struct h2_conn *c, uint32_t id, bool end_stream)
     }
     struct h2_stream *s = h2_stream_find(c, id);
     if (s == NULL) {
-        if (h2_stream_was_ended(c, id)) {
-            h2_conn_fail(c, H2_STREAM_CLOSED, E_PROTOCOL); // RFC 9113 5.1
+        if (h2_stream_was_ended(c, id) || h2_stream_is_forgotten(c, id)) {
+            h2_conn_fail(c, H2_STREAM_CLOSED, E_PROTOCOL); // RFC 9113 5.1, 5.1.1
         }
         return; // else it was on its way when we reset the stream
     }

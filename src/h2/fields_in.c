@@ -43,14 +43,17 @@ void h2_in_begin(struct h2_in *in, enum h2_section section, struct http_head *he
 static struct slice keep(struct h2_in *in, struct slice s)
 {
     struct fields *f = in->fields;
-    char *p = s.len > f->bytes_max ? NULL : fields_reserve(f, (uint32_t)s.len);
-    if (p == NULL) {
-        in->error = f->used > f->bytes_max - s.len ? E_HEAD_TOO_LARGE : E_NO_MEMORY;
+    bool fits = f->used <= f->bytes_max && s.len <= f->bytes_max - f->used;
+    if (s.len == 0 || !fits) {
+        in->error = fits ? in->error : E_HEAD_TOO_LARGE;
         return slice_of("", 0);
     }
-    if (s.len > 0) {
-        memcpy(p, s.ptr, s.len);
+    char *p = fields_reserve(f, (uint32_t)s.len);
+    if (p == NULL) {
+        in->error = E_NO_MEMORY;
+        return slice_of("", 0);
     }
+    memcpy(p, s.ptr, s.len);
     return slice_of(p, s.len);
 }
 

@@ -13,7 +13,11 @@
 #include "base/num.h"
 #include "h2/conn_int.h"
 
-enum { SETTINGS_PER_GLITCH = 16 };
+enum {
+    SETTINGS_PER_GLITCH = 16,
+    DEAD_BYTES_PER_GLITCH = 64 * 1024, // DATA of streams that we have reset
+    DEAD_FRAME_BYTES = 64,             // what a frame of it counts beyond its payload
+};
 
 // ---- frames that are there as a whole ---------------------------------------------------------------
 
@@ -50,6 +54,8 @@ static void on_ping(struct h2_conn *c, const char *p)
     } else if (memcmp(p, "adit-alv", 8) == 0) {
         c->alive_pings = false;
         c->ping_deadline_ms = 0;
+    } else {
+        h2_glitch(c, H2_GLITCH_PING, 1);
     }
 }
 
@@ -180,7 +186,11 @@ static bool refuse_data(struct h2_conn *c, uint32_t id)
         h2_tx_reset(c, id, H2_STREAM_CLOSED);
         return h2_glitch(c, H2_GLITCH_MADE_US, 2);
     }
-    return true; // it was on its way when we reset the stream
+    // It was on its way when we reset the stream. A window's worth may be; more costs the peer.
+    c->dead_bytes += c->frame.length + DEAD_FRAME_BYTES;
+    uint32_t cost = c->dead_bytes / DEAD_BYTES_PER_GLITCH;
+    c->dead_bytes %= DEAD_BYTES_PER_GLITCH;
+    return h2_glitch(c, H2_GLITCH_EMPTY, cost);
 }
 
 static bool begin_data(struct h2_conn *c)
@@ -254,7 +264,11 @@ static void skip_rest(struct h2_conn *c)
 static void begin_payload(struct h2_conn *c)
 {
     if (c->frame.type == H2_DATA) {
+        bool padding = c->frame.length > 0 && (c->frame.flags & H2_FLAG_END_STREAM) == 0;
         c->rx = H2_RX_DATA;
+        if (c->left == 0 && padding && !h2_glitch(c, H2_GLITCH_EMPTY, 1)) {
+            return;
+        }
         if (c->left == 0) {
             end_data(c);
             skip_rest(c);

@@ -56,9 +56,14 @@ void h2_stream_note_closed(struct h2_conn *c, uint32_t id, bool ended)
     }
 }
 
+bool h2_stream_is_forgotten(const struct h2_conn *c, uint32_t id)
+{
+    return id <= c->last_id && c->last_id - id >= 2 * H2_CLOSED_IDS;
+}
+
 bool h2_stream_was_ended(const struct h2_conn *c, uint32_t id)
 {
-    if (id > c->last_id || c->last_id - id >= 2 * H2_CLOSED_IDS) {
+    if (id > c->last_id || h2_stream_is_forgotten(c, id)) {
         return false;
     }
     return (c->closed[id / 2 % H2_CLOSED_IDS / 64] >> (id / 2 % 64) & 1) != 0;
@@ -162,6 +167,10 @@ void h2_stream_finish(struct h2_stream *s, int error)
     if (c->block_stream == s) {
         c->block_stream = NULL;
         c->in.section = H2_SECTION_IGNORED;
+        if (c->side == HTTP_UP) {
+            c->role->on_closing(
+                c); // until its block ends, which it may never do, nothing else can come
+        }
     }
     ensure(c->rx_pending >= s->rx_noted);
     c->rx_pending -= s->rx_noted;
