@@ -42,6 +42,23 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((f"edge in {edge.dir}", edge.describe()))
 
 
+def pytest_terminal_summary(terminalreporter):
+    """A table of what tests measured: record_property("measured", {column: value}). Rows of the same
+    columns stand together."""
+    tables = {}
+    for report in sum(terminalreporter.stats.values(), []):
+        for name, row in getattr(report, "user_properties", []):
+            if name == "measured" and report.when == "call":
+                tables.setdefault(tuple(row), []).append(row)
+    for columns, rows in tables.items():
+        lines = [[str(row[column]) for column in columns] for row in rows]
+        widths = [max(map(len, column)) for column in zip(columns, *lines)]
+        terminalreporter.section("measured")
+        for line in [columns, ["-" * width for width in widths], *sorted(lines)]:
+            cells = (text.ljust(width) for text, width in zip(line, widths))
+            terminalreporter.write_line("| " + " | ".join(cells) + " |")
+
+
 @pytest.fixture(autouse=True)
 def watch():
     """After each test every edge must be free of sanitizer reports and panics."""
