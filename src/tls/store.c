@@ -45,6 +45,18 @@ static struct slice_map *map_of(struct tls_store *s, uint32_t kind)
     return kind == CREDENTIAL_TLS_ALPN_01 ? &s->challenges : NULL;
 }
 
+// A name has few certificates; what comes beyond that is left out.
+static void append_credential(struct store_credential *first, struct store_credential *own)
+{
+    for (int i = 1; i < TLS_HOST_CERTS_MAX; i++) {
+        if (first->more == NULL) {
+            first->more = own;
+            return;
+        }
+        first = first->more;
+    }
+}
+
 static int add_credential(struct tls_store *s, const struct credential *c)
 {
     if (c->kind == CREDENTIAL_TICKET_KEY) {
@@ -61,7 +73,10 @@ static int add_credential(struct tls_store *s, const struct credential *c)
     own->index = s->cert_count;
     s->cert_count += c->kind == CREDENTIAL_CERTIFICATE || c->kind == CREDENTIAL_TLS_ALPN_01;
     int rc = slice_map_put(map_of(s, c->kind), c->id, own);
-    return rc == E_EXISTS ? 0 : rc; // the first one counts
+    if (rc == E_EXISTS && c->kind == CREDENTIAL_CERTIFICATE) {
+        append_credential(slice_map_get(&s->credentials, c->id), own);
+    }
+    return rc == E_EXISTS ? 0 : rc; // of the others the first one counts
 }
 
 static int add_credentials(struct tls_store *s, struct slice bytes)
@@ -193,7 +208,7 @@ static void take_certs(struct compile *c, struct store_host *h, const struct tls
     tls_plan_credential(n, &id);
     const struct store_credential *own =
         store_credential(c->s, CREDENTIAL_CERTIFICATE, text_slice(&id));
-    if (own != NULL) {
+    for (; own != NULL && h->cert_count < TLS_HOST_CERTS_MAX; own = own->more) {
         h->certs[h->cert_count++] = own;
     }
 }
@@ -253,8 +268,13 @@ const struct store_credential *store_host_cert(const struct tls_store *s,
     struct text id = text_on(buffer, sizeof(buffer));
     text_str(&id, "acme:");
     text_put(&id, name);
-    bool asked = i == 0 && name.len > 0 && !id.overflow;
-    return asked ? store_credential(s, CREDENTIAL_CERTIFICATE, text_slice(&id)) : NULL;
+    bool asked = name.len > 0 && !id.overflow;
+    const struct store_credential *own =
+        asked ? store_credential(s, CREDENTIAL_CERTIFICATE, text_slice(&id)) : NULL;
+    for (; own != NULL && i > 0; i--) {
+        own = own->more;
+    }
+    return own;
 }
 
 // ---- certificates of a core ------------------------------------------------------------------------

@@ -27,6 +27,7 @@ struct store_credential {
     uint32_t index;      // among certificates
     X509_STORE *trusted; // authorities, once an origin has asked for them
     struct store_credential *next_trusted;
+    struct store_credential *more; // another of the same id, with another kind of key
 };
 
 enum tls_client_mode { TLS_CLIENT_OFF, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
