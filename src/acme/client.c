@@ -63,7 +63,9 @@ static int fail_answer(struct acme_client *c, struct slice url, const struct acm
     struct acme_problem p = {.kind = ACME_PROBLEM_OTHER};
     int rc;
     if (acme_parse_problem(answer->body, a, &p) == 0) {
-        rc = acme_fail_problem(c, &p, (struct slice){NULL, 0});
+        // Words about proofs would mislead where no proof was looked at.
+        bool of_proof = acme_problem_of_challenge(p.kind);
+        rc = acme_fail_problem(c, &p, of_proof ? (struct slice){NULL, 0} : c->subject);
     } else {
         rc = acme_fail(c, E_DENIED, "%.*s answered with status %d",
                        SLICE_ARG(slice_sub(url, 0, 200)), answer->status);

@@ -31,6 +31,7 @@ struct acme_client {
     struct jws_key *key;
     struct slice key_pem;
     struct slice account; // URL; empty before there is one: messages then carry the public key
+    struct slice subject; // the one name that refusals are about; empty: none or several
     char nonce[ACME_NONCE_MAX];
     size_t nonce_len;
     struct acme_failure failure;

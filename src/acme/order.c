@@ -471,6 +471,8 @@ int acme_order_run(struct acme_run *run, struct arena *a, struct slice *chain, s
     }
     *o = (struct order){.run = run, .client = &run->client, .arena = run->client.arena};
     run->used_kinds = 0;
+    run->client.subject = run->request->names[0];
+    run->client.subject.len *= run->request->name_count == 1;
     int rc = check_profile(o->client);
     if (rc == 0) {
         rc = begin_order(o);

@@ -120,6 +120,7 @@ class Authority:
         self.name = distinguished(name, "adit tests")
         self.parent = parent
         self.private = key_of(key, fresh=True)
+        self.issued = {}
         signer = parent or self
         self.x509 = self.sign(self.name, self.private.public_key(), signer, days=(-1, 3650), more=[
             (x509.BasicConstraints(True, None), True),
@@ -147,8 +148,10 @@ class Authority:
                        signer.private.public_key()), False))
         for extension, critical in more:
             builder = builder.add_extension(extension, critical)
-        return builder.sign(signer.private, None if isinstance(
+        signed = builder.sign(signer.private, None if isinstance(
             signer.private, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+        signer.issued[signed.serial_number] = signed
+        return signed
 
     def issue(self, *names, key="ecdsa", days=(-1, 30), client=False, common=None, fresh=False,
               chain=True, ocsp_url=None):
@@ -176,12 +179,11 @@ class Authority:
         """The DER answer to a request for one of its certificates."""
         asked = ocsp.load_der_ocsp_request(request_der)
         revoked = now() if status == ocsp.OCSPCertStatus.REVOKED else None
-        return ocsp.OCSPResponseBuilder().add_response_by_hash(
-            asked.issuer_name_hash, asked.issuer_key_hash, asked.serial_number,
-            asked.hash_algorithm, status, now() - datetime.timedelta(minutes=1),
-            now() + datetime.timedelta(days), revoked, None).responder_id(
-                ocsp.OCSPResponderEncoding.HASH, self.x509).sign(
-                    self.private, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+        return ocsp.OCSPResponseBuilder().add_response(
+            self.issued[asked.serial_number], self.x509, hashes.SHA1(), status,
+            now() - datetime.timedelta(minutes=1), now() + datetime.timedelta(days), revoked,
+            None).responder_id(ocsp.OCSPResponderEncoding.HASH, self.x509).sign(
+                self.private, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
     # -- contexts of Python's ssl -----------------------------------------------------------
 
