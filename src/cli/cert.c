@@ -8,9 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "super/state.h"
+
 #include "cli/cli.h"
 #include "cli/control.h"
-#include "super/state.h"
 
 enum { PATH_BYTES_MAX = STATE_PATH_MAX + 32, COMMAND_MAX = 300 };
 

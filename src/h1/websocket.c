@@ -5,8 +5,8 @@
 // from its key (RFC 6455 4, 8441 5).
 
 #include "http/websocket.h"
-
 #include "base/error.h"
+
 #include "h1/conn_int.h"
 
 /** Adds a field to a head that was written to its end. */

@@ -7,8 +7,9 @@
 // refused) fails with E_NOT_PROCESSED and may be repeated whatever its method (RFC 9113 8.7).
 
 #include "base/error.h"
-#include "h2/conn_int.h"
 #include "http/websocket.h"
+
+#include "h2/conn_int.h"
 
 enum {
     STREAMS_BEFORE_SETTINGS = 100, // RFC 9113 6.5.2 asks for no less of those that limit it

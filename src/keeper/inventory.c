@@ -10,10 +10,11 @@
 
 #include "base/arena.h"
 #include "base/text.h"
-#include "keeper/keeper_int.h"
-#include "keeper/local.h"
 #include "obs/log.h"
 #include "tls/cert.h"
+
+#include "keeper/keeper_int.h"
+#include "keeper/local.h"
 
 enum { DESCRIBE_BYTES_MAX = 1 << 20 };
 

@@ -6,8 +6,9 @@
 
 static void knows_imitations(void)
 {
-    static const char *const imitations[] = {"content_length", "Content.Length", "transfer_encoding",
-                                             "x_forwarded_for", "http2_settings", "via_"};
+    static const char *const imitations[] = {"content_length",    "Content.Length",
+                                             "transfer_encoding", "x_forwarded_for",
+                                             "http2_settings",    "via_"};
     for (size_t i = 0; i + 1 < array_len(imitations); i++) {
         CHECK(http_name_imitates(slice_str(imitations[i])));
     }
