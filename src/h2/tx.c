@@ -425,8 +425,8 @@ static bool stage_data(struct h2_stream *s, size_t n, bool end)
 static int check_body(const struct h2_stream *s, size_t n)
 {
     const struct http_body *b = s->tx_body;
-    if (b->q.bytes == 0 && b->error != 0) {
-        return b->error;
+    if (b->error != 0 && (n == 0 || s->tx_window <= 0 || s->conn->tx_window <= 0)) {
+        return b->error; // what came before the cut goes first, as far as the windows are open
     }
     if ((s->tx_length && n > s->tx_left) || (n == 0 && b->kernel_bytes > 0)) {
         return E_INTERNAL; // the producer gave more than it said, or for another kind of session
@@ -498,7 +498,7 @@ static void stage_all(struct h2_conn *c)
             time_stall(s);
             continue;
         }
-        if (c->tx_window <= 0 && s->tx_body->q.bytes > 0) {
+        if (c->tx_window <= 0 && s->tx_body->q.bytes > 0 && s->tx_body->error == 0) {
             time_closed_window(c);
             return; // nobody's bytes may go
         }
