@@ -69,8 +69,9 @@ struct client {
     bool told_goaway;
 };
 
-/** A stream at the origin. */
+/** A stream at the origin; kept until the world ends. */
 struct job {
+    struct job *next;
     struct flow up;
     struct flow down;
 };
@@ -85,6 +86,7 @@ struct world {
     unsigned origin_count;
     nghttp2_session_callbacks *client_callbacks;
     nghttp2_session_callbacks *origin_callbacks;
+    struct job *jobs;
     bool resets;
     bool draining;
 };
@@ -188,10 +190,12 @@ static ssize_t origin_body(nghttp2_session *session, int32_t id, uint8_t *p, siz
 
 static int origin_begin(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
-    (void)user;
+    struct world *w = user;
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         struct job *j = calloc(1, sizeof(*j));
         ensure(j != NULL);
+        j->next = w->jobs;
+        w->jobs = j;
         nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, j);
     }
     return 0;
@@ -250,15 +254,6 @@ static int origin_frame(nghttp2_session *session, const nghttp2_frame *frame, vo
     int rc = nghttp2_submit_response(session, frame->hd.stream_id, &nv, 1,
                                      j->down.size > 0 ? &provider : NULL);
     ensure(rc == 0);
-    return 0;
-}
-
-static int origin_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
-{
-    (void)code;
-    (void)user;
-    free(nghttp2_session_get_stream_user_data(session, id));
-    nghttp2_session_set_stream_user_data(session, id, NULL);
     return 0;
 }
 
@@ -487,7 +482,6 @@ static void make_callbacks(struct world *w)
     nghttp2_session_callbacks_set_on_header_callback(w->origin_callbacks, origin_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(w->origin_callbacks, origin_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(w->origin_callbacks, origin_frame);
-    nghttp2_session_callbacks_set_on_stream_close_callback(w->origin_callbacks, origin_close);
 }
 
 static void free_peer(struct peer *p)
@@ -540,6 +534,11 @@ static void run(struct sim_case *c, const struct sim_faults *f, bool resets, boo
                   sim_now_ns(w->sim) + UINT64_C(600) * 1000000000, NULL, NULL);
     edge_close(c, w->edge);
     sim_free(w->sim);
+    while (w->jobs != NULL) {
+        struct job *next = w->jobs->next;
+        free(w->jobs);
+        w->jobs = next;
+    }
     free(w);
 }
 

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// SHA-1 against the digests that RFC 3174 gives, and around the lengths at which its padding changes.
+// (From Python's hashlib where the RFC has none.)
 
 #include "base/sha1.h"
 

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Frame heads there and back, the lengths and streams that each type demands, and the codes that peers
+// are told.
 
 #include "h2/frame.h"
 

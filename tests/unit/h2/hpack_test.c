@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// HPACK behind its interface: the RFC's examples in pieces of any size, bad blocks, the encoder against
+// the decoder, and the bounds of both.
 
 #include "h2/hpack.h"
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The Priority field: what counts, what is passed over, and that nothing in it is an error.
 
 #include "h2/fields.h"
 

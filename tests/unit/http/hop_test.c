@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Which names are special: sets of them, and those that imitate them.
 
 #include "http/hop.h"
 

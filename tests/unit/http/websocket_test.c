@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The handshake's proof against RFC 6455's example, with keys of any length, and who asks for it.
 
 #include "http/websocket.h"
 
