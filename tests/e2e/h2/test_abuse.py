@@ -2,7 +2,7 @@
 """Attacks on HTTP/2 that have names, replayed: the worker's memory stays bounded, a well-behaved
 client beside them gets all its answers, and who attacks loses the connection.
 
-Each attack goes on for SECONDS (ADIT_LONG=1: longer), connection after connection, as fast as one
+Each attack goes on for SECONDS (ADIT_ABUSE_SECONDS says another time), connection after connection, as fast as one
 processor can send. What was measured is printed as a table at the end of the run: growth of the
 worker's resident memory (asserted loosely), the neighbour's latency (never asserted: it says more of
 the machine than of the edge), how connections ended.
@@ -29,7 +29,7 @@ from harness.peers import Nginx
 from wire import H2
 
 LONG = bool(os.environ.get("ADIT_LONG"))
-SECONDS = 10 if LONG else 0.15
+SECONDS = float(os.environ.get("ADIT_ABUSE_SECONDS") or (10 if LONG else 0.15))
 PATIENCE = 20 if LONG else 3    # how much longer a connection may live that should end
 RSS_MOST = (48 if os.environ.get("ADIT_RELEASE") else 512) << 20
 CONNECTION = 4 << 20    # limits: {connection_size}
