@@ -605,6 +605,14 @@ static void on_data(struct http_body *b, void *consumer)
     h2_tx_ready(s);
 }
 
+/** How much of a body may wait: its share of the connection's budget, so that a peer that shuts the
+ * windows of many streams holds little more than that. */
+static uint32_t share_of(const struct h2_conn *c)
+{
+    uint64_t share = c->budget / (2 * (uint64_t)(c->live > 0 ? c->live : 1));
+    return (uint32_t)(share > CHUNK_BYTES ? share : CHUNK_BYTES);
+}
+
 void h2_tx_begin(struct h2_stream *s, struct http_body *body)
 {
     s->tx = H2_TX_ACTIVE;
@@ -614,6 +622,7 @@ void h2_tx_begin(struct h2_stream *s, struct http_body *body)
         return;
     }
     body->takes_kernel = false;
+    body->limit = (uint32_t)num_min_u64(body->limit, share_of(s->conn));
     http_body_set_consumer(body, s, on_data);
     h2_tx_ready(s);
     http_body_pull(body);

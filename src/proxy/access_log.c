@@ -416,9 +416,13 @@ void access_log_failure(const struct exchange *x, struct text *out)
 
 // ---- write ----------------------------------------------------------------------------------------
 
-// A client's mistake is news for debugging only; an origin's or our own is for whoever keeps the edge.
+// A client's mistake is told, an origin's or our own is for whoever keeps the edge. That a client went
+// is in the access log; a line here for each would let whoever resets streams write 100,000 a second.
 static enum log_level level_of(const struct exchange *x)
 {
+    if (x->error == E_CLIENT_GONE) {
+        return LOG_DEBUG;
+    }
     bool overload = error_class_of(x->error) == ERROR_CLASS_LIMIT && error_status(x->error) >= 500;
     if (x->error_side == HTTP_UP || overload) {
         return LOG_WARN;
