@@ -90,6 +90,11 @@ def priority(stream, depends=0, weight=16, exclusive=False):
     return frame(PRIORITY, 0, stream, priority_of(depends, weight, exclusive))
 
 
+def priority_update(stream, value, on=0):
+    """RFC 9218 7.1."""
+    return frame(PRIORITY_UPDATE, 0, on, struct.pack(">I", stream) + value)
+
+
 def rst(stream, code="CANCEL"):
     return frame(RST_STREAM, 0, stream, struct.pack(">I", CODE.get(code, code)))
 

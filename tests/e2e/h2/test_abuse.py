@@ -232,8 +232,7 @@ FLOODS = {
     "PRIORITY flood, far streams":
         (lambda: batches(lambda n: f.priority(f.WINDOW_MAX - 2 * n, n), 500, 400000), CALM),
     "PRIORITY_UPDATE flood":
-        (lambda: batches(lambda n: f.frame(f.PRIORITY_UPDATE, 0, 0, struct.pack(">I", n) + b"u=0"),
-                         500, 400000), CALM_OR_PROTOCOL),
+        (lambda: batches(lambda n: f.priority_update(n, b"u=0"), 500, 400000), CALM_OR_PROTOCOL),
     "WINDOW_UPDATE flood": (lambda: again(f.window_update(0, 1) * 500, 1000), CALM),
     "WINDOW_UPDATE flood, stream": (lambda: held(again(f.window_update(1, 1) * 500, 1000)), CALM,
                                     {"settings": STUCK}),
@@ -252,7 +251,7 @@ FLOODS = {
 class Scene:
     """The edge, an nginx behind it, and what is measured on them."""
 
-    def __init__(self, edge, pki=None):
+    def __init__(self, edge, pki=None, streams=STREAMS):
         self.context = pki.context("h2") if pki else None
         self.root = tempfile.mkdtemp(prefix="adit-abuse-")
         os.chmod(self.root, 0o755)
@@ -265,8 +264,8 @@ class Scene:
         else:
             # So many connections that streams which are held do not keep others from the origin.
             origin = {"servers": [self.nginx.at], "connections": 2000}
-            way = edge({"upstreams": {"app": origin}}, proxy="app", limits={"streams": STREAMS},
-                       access_log="off",
+            way = edge({"upstreams": {"app": origin}}, proxy="app", limits={"streams": streams},
+                       access_log="off", log="warn",
                        timeouts={"header": "5s", "handshake": "5s"} if pki else {"header": "5s"},
                        cert=pki.server if pki else None)
         self.at, self.worker = way.at, way.worker_pid
@@ -452,6 +451,28 @@ def test_crowd(scene, record_property, name):
     report(record_property, f"{CROWD} × {name}", scene.measure(crowd(scene, *args, **options)),
            RSS_MOST + CROWD * CONNECTION)
     scene.look()
+
+
+@pytest.mark.release
+def test_a_connection_has_one_budget(module_edge, record_property):
+    """Streams that wait hold what their connection may, not what each of them might."""
+    scene = Scene(module_edge, streams=128)
+    begin = b"".join(f.headers(n * 2 + 1, LARGE) for n in range(128))
+    everybody = 12
+
+    def attack(deadline):
+        attackers = [Attacker(scene.at, settings=STUCK) for _ in range(everybody)]
+        for attacker in attackers:
+            attacker.send(begin)
+        select.select([], [], [], max(0.5, deadline - time.monotonic()))
+        ends = [attacker.ended for attacker in attackers]
+        for attacker in attackers:
+            attacker.close()
+        return ends
+    seen = scene.measure(attack)
+    scene.stop()
+    report(record_property, f"{everybody} × zero window, 128 streams", seen,
+           everybody * 2 * CONNECTION + (16 << 20))
 
 
 def test_a_header_block_that_never_ends_is_ended(edge, origin):

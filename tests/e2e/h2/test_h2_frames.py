@@ -124,6 +124,21 @@ PRIORITY = {
     "6.3 exclusive": (HELD + f.priority(1, 0, 256, True), "alive"),
 }
 
+PRIORITY_UPDATE = {
+    "RFC 9218 7.1 on a stream": (HELD + f.priority_update(1, b"u=1", on=1), PROTOCOL),
+    "RFC 9218 7.1 of no stream": (f.priority_update(0, b"u=1"), PROTOCOL),
+    "RFC 9218 7.1 of 3 bytes": (f.frame(f.PRIORITY_UPDATE, 0, 0, bytes(3)), SIZE),
+    "RFC 9218 7.1 without a value": (HELD + f.priority_update(1, b""), "alive"),
+    "RFC 9218 7.1 of a half-closed stream": (HELD + f.priority_update(1, b"u=0, i"), "alive"),
+    "RFC 9218 7.1 of an idle stream": (f.priority_update(1, b"u=0") + GET, "200"),
+    "RFC 9218 7.1 of a stream of the server": (f.priority_update(2, b"u=0") + GET,
+                                               "200 | " + PROTOCOL),
+    "RFC 9218 7.1 with nonsense": (HELD + f.priority_update(1, b"\xff\0u=99,,;;=(\"x"), "alive"),
+    "RFC 9218 7.1 with a long value": (HELD + f.priority_update(1, b"u=1," + b"x" * 16000), "alive"),
+    "RFC 9218 4 a field with nonsense":
+        (f.headers(1, f.GET + f.literal("priority", "u=9999999999999, i=?7, \"")), "200"),
+}
+
 RST_STREAM = {
     "6.4 on the connection": (f.rst(0), PROTOCOL),
     "6.4 on an idle stream": (f.rst(1), PROTOCOL),
@@ -229,6 +244,7 @@ CONTINUATION = {
 }
 
 TABLES = {"format": FORMAT, "data": DATA, "headers": HEADERS, "priority": PRIORITY,
+          "priority_update": PRIORITY_UPDATE,
           "rst_stream": RST_STREAM, "settings": SETTINGS, "push_promise": PUSH_PROMISE, "ping": PING,
           "goaway": GOAWAY, "window_update": WINDOW_UPDATE, "continuation": CONTINUATION}
 

@@ -7,6 +7,7 @@ from harness import Origin, reply
 from harness.wire import Request
 
 import frames as f
+from origin import H2Origin
 from wire import H2
 
 MARK = "/smuggled"
@@ -60,13 +61,38 @@ class Witness(Origin):
             conn.send(reply(200, b"seen"))
 
 
-@pytest.fixture(scope="module")
-def scene(module_edge):
-    witness = Witness()
+class H2Witness(H2Origin):
+    """The same of HTTP/2; what it got are its fields, content and trailers."""
+
+    def __init__(self):
+        super().__init__(self.answer)
+
+    def answer(self, conn):
+        conn.hello()
+        while True:
+            conn.reply(conn.request(), body=b"seen")
+
+    @property
+    def raw(self):
+        return b"".join(repr((s.fields, s.body, s.trailers)).encode() for s in list(self.requests))
+
+
+def start(module_edge, witness):
     way = module_edge(proxy=witness, forwarded="off", via="off")
     yield way, witness
     witness.stop()
-    witness.check()     # Malformed: the origin got what is no HTTP/1.1
+    witness.check()     # Malformed: the origin got what is not its protocol
+
+
+@pytest.fixture(scope="module")
+def scene(module_edge):
+    yield from start(module_edge, Witness())
+
+
+@pytest.fixture(scope="module", params=[Witness, H2Witness], ids=["h1", "h2"])
+def any_scene(request, module_edge):
+    """Origins of both protocols, for what must reach neither."""
+    yield from start(module_edge, request.param())
 
 
 def one_request(scene, fields, body=None, trailers=None):
@@ -92,8 +118,8 @@ def refused(fate):
 
 @pytest.mark.parametrize("insert", INSERTS)
 @pytest.mark.parametrize("place", PLACES)
-def test_nothing_hides_in_a_field(scene, place, insert):
-    fate, raw = one_request(scene, PLACES[place](START[place] + INSERTS[insert]))
+def test_nothing_hides_in_a_field(any_scene, place, insert):
+    fate, raw = one_request(any_scene, PLACES[place](START[place] + INSERTS[insert]))
     assert refused(fate), fate
     assert b"smuggled" not in raw and b"chunked" not in raw, raw
 
@@ -143,9 +169,9 @@ FORGIVEN = {"name with an underscored host"}     # neither framing nor connectio
 
 
 @pytest.mark.parametrize("name", FRAMING)
-def test_framing_is_not_the_clients_to_choose(scene, name):
+def test_framing_is_not_the_clients_to_choose(any_scene, name):
     fields, body = FRAMING[name]
-    fate, raw = one_request(scene, fields, body)
+    fate, raw = one_request(any_scene, fields, body)
     if name in FORGIVEN:
         return
     assert refused(fate), fate
@@ -166,8 +192,8 @@ HARMLESS = {"content-length": ("content-length", "0"), "host": ("host", "evil.ex
 
 
 @pytest.mark.parametrize("name", TRAILERS)
-def test_trailers_that_break_out(scene, name):
-    fate, raw = one_request(scene, [POST, S, A, P], b"body", TRAILERS[name])
+def test_trailers_that_break_out(any_scene, name):
+    fate, raw = one_request(any_scene, [POST, S, A, P], b"body", TRAILERS[name])
     assert refused(fate) or fate.startswith("reset"), fate
     assert b"smuggled" not in raw and b"chunked\r\n\r\nchunked" not in raw, raw
     assert b"\r\n0\r\n\r\n" not in raw, "the request was ended as if it were whole"
