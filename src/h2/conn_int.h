@@ -104,6 +104,7 @@ struct h2_stream {
     bool tunnel;
     bool head_only; // HEAD
     bool switching; // extended CONNECT
+    bool waits;     // up: for the SETTINGS, before it is sent
     bool got_head;  // up: the final response head has come
     bool tx_none;   // no body follows the head (HEAD, 204, ...)
     bool tx_length; // tx_left counts

@@ -272,6 +272,12 @@ static void send_head(struct http_stream *stream, const struct http_head *head,
         }
     }
     bool switching = head->status == 101;
+    struct http_head refusal;
+    if (s->switching && head->status / 100 == 2) {
+        refusal = *head; // a success would say that the tunnel is open (RFC 8441 5)
+        refusal.status = 502;
+        head = &refusal;
+    }
     bool last = !interim && !switching && (body == NULL || head->body == HTTP_BODY_NONE);
     struct h2_block b;
     h2_block_begin(&b, c->hpack);

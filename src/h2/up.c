@@ -92,18 +92,6 @@ static void on_gone(struct h2_conn *c, int error)
     }
 }
 
-void h2_up_settings(struct h2_conn *c)
-{
-    struct up_session *session = &c->u.up.session;
-    uint32_t before = session->streams_max;
-    session->streams_max =
-        c->peer_streams < H2_STREAMS_DEFAULT ? c->peer_streams : H2_STREAMS_DEFAULT;
-    session->can_upgrade = c->connect_allowed;
-    if (session->streams_max > before || session->can_upgrade) {
-        room_soon(c);
-    }
-}
-
 void h2_up_goaway(struct h2_conn *c, uint32_t last_id, uint32_t code)
 {
     counter_add(c->core->counters, COUNTER_h2_goaways, 1);
@@ -250,15 +238,11 @@ const struct h2_role h2_up_role = {
 
 // ---- requests --------------------------------------------------------------------------------------
 
-static void send_head(struct http_stream *stream, const struct http_head *head,
-                      struct http_body *body)
+/** The head goes out, under the next number. */
+static void send_request(struct h2_stream *s, struct http_body *body)
 {
-    struct h2_stream *s = h2_of_stream(stream);
     struct h2_conn *c = s->conn;
-    ensure(s->id == 0 && !s->dead);
-    s->attached = true;
-    s->switching =
-        websocket_is_asked(head); // other protocols are not asked for: none has a mapping
+    const struct http_head *head = s->request;
     if (s->switching && !c->connect_allowed) {
         h2_stream_finish(s, E_HTTP_1_1_REQUIRED);
         return;
@@ -269,8 +253,6 @@ static void send_head(struct http_stream *stream, const struct http_head *head,
         return;
     }
     uint32_t id = c->last_id == 0 ? 1 : c->last_id + 2;
-    s->request = head;
-    s->head_only = head->method == HTTP_METHOD_HEAD;
     bool last = body == NULL && !s->switching;
     struct h2_block b;
     h2_block_begin(&b, c->hpack);
@@ -295,6 +277,52 @@ static void send_head(struct http_stream *stream, const struct http_head *head,
         return; // the pipe is attached when the origin has agreed
     }
     h2_tx_begin(s, last ? NULL : body);
+}
+
+static void send_head(struct http_stream *stream, const struct http_head *head,
+                      struct http_body *body)
+{
+    struct h2_stream *s = h2_of_stream(stream);
+    ensure(s->id == 0 && !s->dead);
+    s->attached = true;
+    s->request = head;
+    s->head_only = head->method == HTTP_METHOD_HEAD;
+    s->switching =
+        websocket_is_asked(head); // other protocols are not asked for: none has a mapping
+    if (s->switching && !s->conn->first_settings) {
+        s->waits = true; // whether it is allowed, the SETTINGS will say (RFC 8441 3)
+        h2_stream_deadline(s, s->timeouts.head_ms, E_RESPONSE_TIMEOUT);
+        return;
+    }
+    send_request(s, body);
+}
+
+/** Sends what has waited for the SETTINGS, or fails it. */
+static void send_waiting(struct h2_conn *c)
+{
+    for (bool again = true; again && !c->dead;) {
+        again = false;
+        list_each(node, &c->streams)
+        {
+            struct h2_stream *s = list_entry(node, struct h2_stream, link);
+            if (s->waits) {
+                s->waits = false;
+                send_request(s, NULL);
+                again = true;
+                break;
+            }
+        }
+    }
+}
+
+void h2_up_settings(struct h2_conn *c)
+{
+    struct up_session *session = &c->u.up.session;
+    session->streams_max =
+        c->peer_streams < H2_STREAMS_DEFAULT ? c->peer_streams : H2_STREAMS_DEFAULT;
+    session->can_upgrade = c->connect_allowed;
+    room_soon(c);
+    send_waiting(c);
 }
 
 static void reset(struct http_stream *stream, int error)
@@ -376,6 +404,7 @@ struct up_session *h2_up_open(void *core, struct transport *t, const struct up_s
         .owner = terms->owner,
         .owner_arg = terms->owner_arg,
         .streams_max = STREAMS_BEFORE_SETTINGS,
+        .can_upgrade = true, // until the SETTINGS say that it cannot
         .peer = &c->peer,
     };
     list_init(&session->link);

@@ -62,6 +62,7 @@ static bool is_transient(int error)
     switch (error) {
     case E_STALE:
     case E_NOT_PROCESSED:
+    case E_HTTP_1_1_REQUIRED:
     case E_STREAM_RESET:
     case E_RESET:
     case E_EARLY_CLOSE:
@@ -80,10 +81,11 @@ static bool is_transient(int error)
 static void attempt_failed(struct exchange *x, int error, bool reached)
 {
     const struct upstream *u = x->route->upstream;
-    bool safe = !reached || error == E_NOT_PROCESSED ||
+    bool safe = !reached || error == E_NOT_PROCESSED || error == E_HTTP_1_1_REQUIRED ||
                 http_method_is_idempotent((enum http_method)x->request.method);
     if (safe && is_transient(error) && may_repeat(x)) {
-        bool not_taken = error == E_STALE || error == E_NOT_PROCESSED;
+        bool not_taken =
+            error == E_STALE || error == E_NOT_PROCESSED || error == E_HTTP_1_1_REQUIRED;
         if (not_taken && !x->acquire.fresh) {
             x->acquire.fresh = true; // no attempt is used up: nobody took the request
             repeat(x);

@@ -362,11 +362,33 @@ static struct upstream_request *next_for(struct lane *lane, const struct up_sess
     return NULL;
 }
 
+/** Requests for a switch of protocols that wait here wait in vain. */
+static void refuse_upgrades(struct lane *lane)
+{
+    for (bool again = true; again;) {
+        again = false;
+        list_each(node, &lane->waiting)
+        {
+            struct upstream_request *rq = list_entry(node, struct upstream_request, link);
+            if (rq->upgrade) {
+                stop_waiting(lane, rq);
+                rq->on_failed(rq, E_HTTP_1_1_REQUIRED);
+                again = true;
+                break;
+            }
+        }
+    }
+}
+
 static void on_room(struct up_session *s, void *owner)
 {
     struct lane *lane = owner;
     struct server_core *sc = lane->core;
     place(lane, s);
+    lane->no_upgrade = !s->can_upgrade;
+    if (lane->no_upgrade) {
+        refuse_upgrades(lane);
+    }
     while (has_room(sc, s)) {
         struct upstream_request *rq = next_for(lane, s);
         if (rq == NULL) {
@@ -622,6 +644,9 @@ int server_acquire(struct server *s, uint32_t core, struct upstream_request *rq)
     if (session != NULL) {
         give(lane, session, rq);
         return 0;
+    }
+    if (rq->upgrade && lane->no_upgrade && sc->open_count > 0) {
+        return E_HTTP_1_1_REQUIRED;
     }
     int e = s->is_name ? follow_name(sc, core) : 0;
     if (e < 0) {

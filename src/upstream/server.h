@@ -78,6 +78,7 @@ struct lane {
     struct list ready;   // up_session with room, most recently used first
     struct list opening; // dials
     struct list waiting; // upstream_request, oldest first
+    bool no_upgrade;     // its sessions are known not to carry a switch of protocols
     uint32_t dialing;
     uint32_t waiting_count;
     uint32_t per_session; // requests that one connection carries at once; 0: not known yet
