@@ -8,36 +8,11 @@
 #include "base/error.h"
 #include "h1/codec_int.h"
 #include "h1/codec_simd_int.h"
+#include "http/hop.h"
 
-#define BIT(id) (UINT64_C(1) << HTTP_##id)
-
-// What never enters the block, by id.
-static const uint64_t hop_ids = BIT(CONNECTION) | BIT(CONTENT_LENGTH) | BIT(EXPECT) | BIT(HOST) |
-                                BIT(HTTP2_SETTINGS) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) |
-                                BIT(TE) | BIT(TRANSFER_ENCODING) | BIT(UPGRADE);
-
-// What Connection may not list: framing and routing, and what origins and adit itself rely on. To
-// let a client strip these would let it choose what the origin believes about it.
-static const uint64_t protected_ids =
-    BIT(AUTHORIZATION) | BIT(CACHE_CONTROL) | BIT(CONTENT_ENCODING) | BIT(CONTENT_LENGTH) |
-    BIT(CONTENT_RANGE) | BIT(CONTENT_TYPE) | BIT(COOKIE) | BIT(EXPECT) | BIT(FORWARDED) |
-    BIT(HOST) | BIT(ORIGIN) | BIT(RANGE) | BIT(SET_COOKIE) | BIT(TRANSFER_ENCODING) | BIT(VIA) |
-    BIT(X_FORWARDED_FOR) | BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PROTO) | BIT(X_REAL_IP) |
-    BIT(X_REQUEST_ID);
-
-// What a trailer section may not carry: framing, routing, request modifiers, authentication, and what
-// must be known before the content (RFC 9110 6.5.1). Dropped, as 6.5.1 allows.
-static const uint64_t not_in_trailers =
-    hop_ids | protected_ids | BIT(ACCEPT) | BIT(ACCEPT_ENCODING) | BIT(ACCEPT_RANGES) | BIT(AGE) |
-    BIT(ALLOW) | BIT(DATE) | BIT(EXPIRES) | BIT(IF_MATCH) | BIT(IF_MODIFIED_SINCE) |
-    BIT(IF_NONE_MATCH) | BIT(IF_RANGE) | BIT(LOCATION) | BIT(MAX_FORWARDS) |
-    BIT(PROXY_AUTHENTICATE) | BIT(PROXY_AUTHORIZATION) | BIT(REFERER) | BIT(RETRY_AFTER) |
-    BIT(SERVER) | BIT(TRAILER) | BIT(USER_AGENT) | BIT(VARY) | BIT(WWW_AUTHENTICATE);
-
-// Names that nobody may imitate by writing something else for '-'.
-static const uint64_t imitated_ids = hop_ids | BIT(FORWARDED) | BIT(TRAILER) | BIT(VIA) |
-                                     BIT(X_FORWARDED_FOR) | BIT(X_FORWARDED_HOST) |
-                                     BIT(X_FORWARDED_PROTO) | BIT(X_REAL_IP) | BIT(X_REQUEST_ID);
+static const uint64_t hop_ids = HTTP_HOP_IDS;
+static const uint64_t protected_ids = HTTP_PROTECTED_IDS;
+static const uint64_t not_in_trailers = HTTP_NOT_IN_TRAILERS;
 
 static bool in_set(uint64_t set, enum http_name id)
 {
@@ -124,21 +99,6 @@ uint32_t h1_token_span(const char *p)
 {
     bool odd = false;
     return token_span(p, &odd);
-}
-
-// True for names like Content_Length: what some servers between here and the application read as one
-// of those that adit has judged.
-static bool is_imitation(struct slice name)
-{
-    char mapped[24];
-    if (name.len > sizeof(mapped)) {
-        return false;
-    }
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        mapped[i] = (http_byte_class[(unsigned char)c] & HTTP_BYTE_HOST) != 0 ? c : '-';
-    }
-    return in_set(imitated_ids, http_name_of(slice_of(mapped, name.len)));
 }
 
 // Why the name at s->pos, `len` bytes of token long, is not followed by a colon.
@@ -302,7 +262,7 @@ static inline int take_line(struct h1_section *s, struct h1_hop *hop, uint64_t s
     }
     struct slice name = slice_of(p + s->pos, name_len);
     enum http_name id = http_name_of(name);
-    if (in_set(special, id) || (unlikely(odd) && is_imitation(name))) {
+    if (in_set(special, id) || (unlikely(odd) && http_name_imitates(name))) {
         return take_special(s, hop, id, slice_of(p + from, to - from));
     }
     if (unlikely(f->count == f->entry_capacity)) {

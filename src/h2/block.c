@@ -30,8 +30,7 @@ void h2_block_open(struct h2_conn *c, uint32_t id, bool end_stream)
     c->block_stream = NULL;
     c->last_block_id = id;
     c->block_bytes = 0;
-    struct h2_limits none = {0};
-    h2_in_begin(&c->in, H2_SECTION_IGNORED, NULL, NULL, &none);
+    h2_in_ignore(&c->in);
     c->role->on_block(c, id, end_stream);
     if (c->dead || c->rx == H2_RX_LINGER) {
         return;

@@ -56,6 +56,13 @@ struct h2_in {
 
 void h2_in_begin(struct h2_in *in, enum h2_section section, struct http_head *head,
                  struct fields *fields, const struct h2_limits *limits);
+/** A section that nobody wants: it is counted only. */
+static inline void h2_in_ignore(struct h2_in *in)
+{
+    in->section = H2_SECTION_IGNORED;
+    in->bytes = 0;
+    in->count = 0;
+}
 /** Takes one field; copies what is kept. What is wrong is remembered in in->error, and nothing more is
  * stored then. */
 void h2_in_field(struct h2_in *in, struct slice name, struct slice value, bool secret);
