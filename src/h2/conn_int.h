@@ -324,8 +324,8 @@ void h2_tx_pump(struct h2_conn *c);
 /** Appends a frame whose payload of at most H2_SMALL_MAX bytes is copied. */
 void h2_tx_frame(struct h2_conn *c, enum h2_frame_type type, unsigned flags, uint32_t stream,
                  const void *payload, size_t len);
-/** Appends bytes as they are. */
-void h2_tx_bytes(struct h2_conn *c, const char *bytes, size_t n);
+/** Appends bytes as they are. False: out of memory. */
+bool h2_tx_bytes(struct h2_conn *c, const char *bytes, size_t n) must_check;
 void h2_tx_reset(struct h2_conn *c, uint32_t id, enum h2_code code);
 void h2_tx_window(struct h2_conn *c, uint32_t id, uint32_t n);
 void h2_tx_goaway(struct h2_conn *c, uint32_t last_id, enum h2_code code);

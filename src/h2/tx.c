@@ -153,17 +153,14 @@ void h2_tx_frame(struct h2_conn *c, enum h2_frame_type type, unsigned flags, uin
     h2_conn_again(c);
 }
 
-void h2_tx_bytes(struct h2_conn *c, const char *bytes, size_t n)
+bool h2_tx_bytes(struct h2_conn *c, const char *bytes, size_t n)
 {
     char *p = pen_room(c, n);
     if (p == NULL) {
-        h2_conn_fail_soon(c, H2_INTERNAL_ERROR, E_NO_MEMORY);
-        return;
+        return false;
     }
     memcpy(p, bytes, n);
-    if (!push_pen(c, n)) {
-        h2_conn_fail_soon(c, H2_INTERNAL_ERROR, E_OVERLOADED);
-    }
+    return push_pen(c, n);
 }
 
 void h2_tx_reset(struct h2_conn *c, uint32_t id, enum h2_code code)

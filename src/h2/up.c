@@ -373,7 +373,8 @@ static const struct up_session_ops session_ops = {
     .close = op_close,
 };
 
-static void send_preface(struct h2_conn *c)
+/** False: out of memory. */
+static bool send_preface(struct h2_conn *c)
 {
     const struct http_settings *settings = &c->core->down->settings;
     char payload[6 * 3];
@@ -381,12 +382,15 @@ static void send_preface(struct h2_conn *c)
     p = h2_setting_write(p, H2_SET_ENABLE_PUSH, 0);
     p = h2_setting_write(p, H2_SET_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW);
     p = h2_setting_write(p, H2_SET_MAX_HEADER_LIST_SIZE, settings->head_bytes);
-    h2_tx_bytes(c, h2_preface, H2_PREFACE_BYTES);
+    if (!h2_tx_bytes(c, h2_preface, H2_PREFACE_BYTES)) {
+        return false;
+    }
     h2_tx_frame(c, H2_SETTINGS, 0, 0, payload, (size_t)(p - payload));
     h2_tx_window(c, 0, (uint32_t)(c->rx_target - c->rx_window));
     c->rx_window = c->rx_target;
     c->settings_deadline_ms = h2_now_ms(c) + H2_SETTINGS_MS;
     h2_conn_deadline(c, c->settings_deadline_ms);
+    return true;
 }
 
 struct up_session *h2_up_open(void *core, struct transport *t, const struct up_session_terms *terms,
@@ -412,7 +416,12 @@ struct up_session *h2_up_open(void *core, struct transport *t, const struct up_s
     c->idle_ms = terms->idle_ms;
     counter_add(h->counters, COUNTER_upstream_open, 1);
     counter_add(h->counters, COUNTER_h2_up_sessions_open, 1);
-    send_preface(c);
+    if (!send_preface(c)) {
+        session->owner = NULL;
+        h2_conn_close(c, false, E_NO_MEMORY);
+        *error = E_NO_MEMORY;
+        return NULL;
+    }
     set_idle(c);
     room_soon(c);
     h2_conn_again(c); // reads what has come already

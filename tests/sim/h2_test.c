@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/slab.h"
 #include "edge.h"
 
 enum {
@@ -20,6 +21,7 @@ enum {
     AT_ONCE = 20,  // streams of a client that live at once
     ORIGIN_CONNECTIONS = 512,
     BODY_MAX = 300 * 1000,
+    WIDE = 64 << 20,
 };
 
 static const struct os_addr edge_at = {.kind = OS_ADDR_V4, .port = 8080, .u.ip = {127, 0, 0, 1}};
@@ -89,6 +91,8 @@ struct world {
     struct job *jobs;
     bool resets;
     bool draining;
+    bool starved; // allocations fail
+    bool wide;    // the origin's windows are no limit
 };
 
 static uint8_t byte_at(const struct flow *f, uint32_t i)
@@ -280,7 +284,13 @@ static void on_accept(struct sim_end *e, void *user)
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t)rng_below(rng, 100000) + 1},
         {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, (uint32_t)rng_below(rng, 5000)},
     };
+    if (w->wide) {
+        entries[1].value = WIDE;
+    }
     rc = nghttp2_submit_settings(p->session, NGHTTP2_FLAG_NONE, entries, array_len(entries));
+    if (w->wide) {
+        rc |= nghttp2_session_set_local_window_size(p->session, NGHTTP2_FLAG_NONE, 0, WIDE);
+    }
     ensure(rc == 0);
     sim_set_actor(e, on_origin, p);
     flush(p);
@@ -379,7 +389,7 @@ static int client_frame(nghttp2_session *session, const nghttp2_frame *frame, vo
     (void)session;
     if (frame->hd.type == NGHTTP2_GOAWAY) {
         cl->told_goaway = true;
-        if (frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+        if (frame->goaway.error_code != NGHTTP2_NO_ERROR && !cl->w->starved) {
             sim_fail(cl->w->c, "GOAWAY with %u", frame->goaway.error_code);
         }
     }
@@ -451,6 +461,9 @@ static void check_ask(struct world *w, const struct client *cl, const struct ask
     if (!a->begun || a->ours || (w->draining && !cl->peer.heard)) {
         return; // the last: nobody listened any more
     }
+    if (w->starved && (cl->peer.gone || (a->closed && (a->code != 0 || a->status != 200)))) {
+        return; // it may fail, but not lie
+    }
     if (!a->closed) {
         sim_fail(w->c, "stream %d of %u was left open (%u of %u bytes)", a->id, cl->count,
                  a->down.done, a->down.size);
@@ -497,33 +510,44 @@ static void drain(void *user)
     edge_drain(w->edge);
 }
 
-static void run(struct sim_case *c, const struct sim_faults *f, bool resets, bool drains)
+struct way {
+    const struct sim_faults *faults;
+    bool resets;
+    bool drains;
+    double alloc_fail;
+    uint32_t upload; // one client sends so much and nothing else
+};
+
+static struct world *new_world(struct sim_case *c, const struct way *way)
 {
     struct world *w = calloc(1, sizeof(*w));
     ensure(w != NULL);
     the_world = w;
     w->c = c;
-    w->resets = resets;
-    w->sim = sim_new(c->seed, f);
+    w->resets = way->resets;
+    w->starved = way->alloc_fail > 0;
+    w->wide = way->upload > 0;
+    w->sim = sim_new(c->seed, way->faults);
     make_callbacks(w);
     sim_listen(w->sim, &origin_at, on_accept, w);
     struct edge_limits limits = {.cores = 1, .chunks_max = 4096, .connections_max = 100};
     w->edge = edge_open(c, w->sim, &edge_at, config, &limits);
-    w->client_count = (unsigned)rng_below(sim_rng(w->sim), CLIENTS_MAX) + 1;
+    w->client_count = way->upload > 0 ? 1 : (unsigned)rng_below(sim_rng(w->sim), CLIENTS_MAX) + 1;
     for (unsigned i = 0; i < w->client_count; i++) {
         open_client(w, &w->clients[i]);
     }
-    if (drains) {
-        sim_after(w->sim, rng_below(sim_rng(w->sim), 50 * 1000000), drain, w);
+    if (way->upload > 0) {
+        w->clients[0].count = 1;
+        w->clients[0].asks[0].up.size = way->upload;
+        w->clients[0].asks[0].down.size = 0;
     }
-    (void)sim_run(w->sim, edge_loops(w->edge), edge_core_count(w->edge),
-                  sim_now_ns(w->sim) + UINT64_C(600) * 1000000000, all_done, w);
+    return w;
+}
+
+static void free_world(struct world *w)
+{
     for (unsigned i = 0; i < w->client_count; i++) {
-        struct client *cl = &w->clients[i];
-        for (unsigned k = 0; k < cl->count; k++) {
-            check_ask(w, cl, &cl->asks[k]);
-        }
-        free_peer(&cl->peer);
+        free_peer(&w->clients[i].peer);
     }
     for (unsigned i = 0; i < w->origin_count; i++) {
         free_peer(&w->origins[i]);
@@ -532,7 +556,7 @@ static void run(struct sim_case *c, const struct sim_faults *f, bool resets, boo
     nghttp2_session_callbacks_del(w->origin_callbacks);
     (void)sim_run(w->sim, edge_loops(w->edge), edge_core_count(w->edge),
                   sim_now_ns(w->sim) + UINT64_C(600) * 1000000000, NULL, NULL);
-    edge_close(c, w->edge);
+    edge_close(w->c, w->edge);
     sim_free(w->sim);
     while (w->jobs != NULL) {
         struct job *next = w->jobs->next;
@@ -542,11 +566,29 @@ static void run(struct sim_case *c, const struct sim_faults *f, bool resets, boo
     free(w);
 }
 
-static void answers_all_on_a_calm_network(struct sim_case *c)
+/** Returns how long it took, in virtual nanoseconds. */
+static uint64_t run(struct sim_case *c, const struct way *way)
 {
-    struct sim_faults f = {.latency_max_ns = 3000000};
-    run(c, &f, false, false);
+    struct world *w = new_world(c, way);
+    if (way->drains) {
+        sim_after(w->sim, rng_below(sim_rng(w->sim), 50 * 1000000), drain, w);
+    }
+    uint64_t started = sim_now_ns(w->sim);
+    alloc_fail_rate(way->alloc_fail, c->seed);
+    (void)sim_run(w->sim, edge_loops(w->edge), edge_core_count(w->edge),
+                  started + UINT64_C(600) * 1000000000, all_done, w);
+    alloc_fail_rate(0, 0);
+    uint64_t took = sim_now_ns(w->sim) - started;
+    for (unsigned i = 0; i < w->client_count; i++) {
+        for (unsigned k = 0; k < w->clients[i].count; k++) {
+            check_ask(w, &w->clients[i], &w->clients[i].asks[k]);
+        }
+    }
+    free_world(w);
+    return took;
 }
+
+static const struct sim_faults calm = {.latency_max_ns = 5000000};
 
 static const struct sim_faults rough = {
     .latency_max_ns = 10000000,
@@ -559,20 +601,41 @@ static const struct sim_faults rough = {
     .buffer_max = 20000,
 };
 
+static void answers_all_on_a_calm_network(struct sim_case *c)
+{
+    (void)run(c, &(struct way){.faults = &calm});
+}
+
 static void answers_all_on_a_rough_network(struct sim_case *c)
 {
-    run(c, &rough, false, false);
+    (void)run(c, &(struct way){.faults = &rough});
 }
 
 static void bears_resets(struct sim_case *c)
 {
-    run(c, &rough, true, false);
+    (void)run(c, &(struct way){.faults = &rough, .resets = true});
 }
 
 static void loses_nothing_when_it_drains(struct sim_case *c)
 {
-    struct sim_faults f = {.latency_max_ns = 5000000};
-    run(c, &f, false, true);
+    (void)run(c, &(struct way){.faults = &calm, .drains = true});
+}
+
+static void bears_lack_of_memory(struct sim_case *c)
+{
+    (void)run(c, &(struct way){.faults = &rough, .alloc_fail = c->seed % 2 == 0 ? 0.01 : 0.1});
+}
+
+// With the first window alone, 16 MiB would take 128 round trips.
+static void fills_a_long_path(struct sim_case *c)
+{
+    struct sim_faults f = {
+        .latency_max_ns = 100000000, .buffer_min = 8 << 20, .buffer_max = 8 << 20};
+    uint64_t took = run(c, &(struct way){.faults = &f, .upload = 16 << 20});
+    if (took > UINT64_C(12) * 1000000000) {
+        sim_fail(c, "16 MiB took %llu ms", (unsigned long long)(took / 1000000));
+    }
+    sim_note(c, "16 MiB took %llu ms", (unsigned long long)(took / 1000000));
 }
 
 static const struct sim_scenario scenarios[] = {
@@ -580,6 +643,8 @@ static const struct sim_scenario scenarios[] = {
     {"answers_all_on_a_rough_network", answers_all_on_a_rough_network, 60},
     {"bears_resets", bears_resets, 60},
     {"loses_nothing_when_it_drains", loses_nothing_when_it_drains, 100},
+    {"bears_lack_of_memory", bears_lack_of_memory, 100},
+    {"fills_a_long_path", fills_a_long_path, 4},
 };
 
 int main(int argc, char **argv)
