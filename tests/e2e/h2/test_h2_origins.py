@@ -416,6 +416,37 @@ def test_8_7_refused_for_ever(edge, raw_origin):
     assert len(app.requests) <= 8
 
 
+ALWAYS = {
+    "closes at once": b"",
+    "no HTTP/2": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+    "bad SETTINGS": f.settings((f.ENABLE_PUSH, 7)),
+    "GOAWAY behind SETTINGS": f.settings() + f.goaway(),
+    "GOAWAY with an error": f.settings() + f.goaway(0, "ENHANCE_YOUR_CALM"),
+    "no streams": f.settings((f.MAX_CONCURRENT_STREAMS, 0)),
+    "streams taken back": f.settings() + f.settings((f.MAX_CONCURRENT_STREAMS, 0)),
+    "nothing said": None,
+}
+
+
+@pytest.mark.parametrize("protocols", ["request", "websocket"])
+@pytest.mark.parametrize("name", ALWAYS)
+def test_an_origin_that_is_always_like_that_is_not_stormed(edge, raw_origin, name, protocols):
+    """One request, however it ends, costs a handful of connections."""
+    def script(conn):
+        conn.first = False
+        if ALWAYS[name]:
+            conn.say(ALWAYS[name])
+        if ALWAYS[name] != b"":
+            conn.sock.settimeout(5)
+            conn.read_to_end()
+    app = raw_origin(script)
+    way = way_to(edge, app)
+    fields = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
+              ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")] if protocols == "websocket" else []
+    assert way.get("/", fields).status in (502, 503, 504)
+    assert len(app.conns) <= 8
+
+
 def test_5_1_2_no_more_streams_than_the_origin_allows(edge, raw_origin):
     """The surplus waits or goes over other connections; the limit holds on each."""
     most = []
