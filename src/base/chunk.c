@@ -105,6 +105,20 @@ struct chunk *chunk_new_large(struct chunk_pool *p, uint32_t capacity)
     return c;
 }
 
+// As many as are in use may be free as well: many streams of few connections begin and end together, and
+// giving memory back each time costs more than all the rest of them. When the use falls for good, two
+// go with each that is given up, so that at its end no more are left than at the beginning.
+static void give_back(struct chunk_pool *p)
+{
+    uint32_t most = p->free_max > p->in_use ? p->free_max : p->in_use;
+    for (int i = 0; i < 2 && p->free_count > most; i++) {
+        struct chunk *c = p->free_list;
+        p->free_list = c->next;
+        p->free_count--;
+        mem_free(c);
+    }
+}
+
 void chunk_unref(struct chunk *c)
 {
     ensure(c->refs > 0);
@@ -116,15 +130,14 @@ void chunk_unref(struct chunk *c)
     uint32_t chunks = weight(c->capacity);
     ensure(p->in_use >= chunks);
     p->in_use -= chunks;
-    // As many as are in use may be free as well: many streams of few connections begin and end
-    // together, and giving memory back each time costs more than all the rest of them.
-    if (chunks == 1 && p->free_count < (p->free_max > p->in_use ? p->free_max : p->in_use)) {
-        c->next = p->free_list;
-        p->free_list = c;
-        p->free_count++;
-    } else {
+    if (chunks != 1) {
         mem_free(c);
+        return;
     }
+    c->next = p->free_list;
+    p->free_list = c;
+    p->free_count++;
+    give_back(p);
 }
 
 // ---- queue -----------------------------------------------------------------------------------------

@@ -6,9 +6,10 @@
 // entry without a further look.
 
 #include "base/error.h"
+#include "http/hop.h"
+
 #include "h1/codec_int.h"
 #include "h1/codec_simd_int.h"
-#include "http/hop.h"
 
 static const uint64_t hop_ids = HTTP_HOP_IDS;
 static const uint64_t protected_ids = HTTP_PROTECTED_IDS;

@@ -10,7 +10,6 @@
 #include <openssl/ssl.h>
 
 #include "base/text.h"
-
 #include "tls/x509_int.h"
 
 enum { CIPHERS_MAX = 4096, CURVE_MAX = 48 };

@@ -31,6 +31,27 @@ static void counts_references(void)
     chunk_pool_fini(&pool);
 }
 
+static void gives_a_burst_back_when_it_is_over(void)
+{
+    enum { BURST = 200, WARM = 8 };
+    struct chunk_pool pool;
+    struct chunk *all[BURST];
+    chunk_pool_init(&pool, BURST, WARM);
+    for (int i = 0; i < BURST; i++) {
+        all[i] = chunk_new(&pool);
+        REQUIRE(all[i] != NULL);
+    }
+    uint32_t most = 0;
+    for (int i = 0; i < BURST; i++) {
+        chunk_unref(all[i]);
+        most = pool.free_count > most ? pool.free_count : most;
+        CHECK(pool.free_count <= (pool.in_use > WARM ? pool.in_use : WARM) + 1);
+    }
+    CHECK(most <= BURST / 2 + 1);
+    CHECK(pool.free_count <= WARM);
+    chunk_pool_fini(&pool);
+}
+
 static struct chunk *filled(struct chunk_pool *pool, const char *text)
 {
     struct chunk *c = chunk_new(pool);
@@ -267,5 +288,6 @@ static void counts_large_chunks(void)
     chunk_pool_fini(&pool);
 }
 
-TAP_MAIN(counts_references, joins_neighbours_and_copies_slivers, is_bounded, writes_all_or_nothing,
-         equals_a_byte_string, takes_slivers_for_long, counts_large_chunks)
+TAP_MAIN(counts_references, gives_a_burst_back_when_it_is_over, joins_neighbours_and_copies_slivers,
+         is_bounded, writes_all_or_nothing, equals_a_byte_string, takes_slivers_for_long,
+         counts_large_chunks)

@@ -224,5 +224,5 @@ static void there_are_not_more_than_was_said(void)
 TAP_MAIN(one_that_listens_gives_a_transport, one_that_refuses_says_so,
          a_silent_one_costs_the_time_that_was_given,
          one_that_does_not_speak_tls_is_told_from_one_that_does,
-         one_that_leaves_in_the_middle_fails_the_handshake,
-         a_cancelled_one_is_never_heard_of_again, there_are_not_more_than_was_said)
+         one_that_leaves_in_the_middle_fails_the_handshake, a_cancelled_one_is_never_heard_of_again,
+         there_are_not_more_than_was_said)

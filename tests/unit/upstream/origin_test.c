@@ -115,8 +115,7 @@ static void a_protocol_that_is_settled_needs_no_lane_for_upgrades(void)
 static uint64_t hash_with(const char *settings, const char *at, const char *ca)
 {
     char room[256];
-    struct slice credentials =
-        ca == NULL ? SLICE("") : credentials_with(room, sizeof(room), ca);
+    struct slice credentials = ca == NULL ? SLICE("") : credentials_with(room, sizeof(room), ca);
     struct made m;
     struct server_settings s;
     struct slice address;
