@@ -124,6 +124,9 @@ static void ask_alive(struct h2_conn *c)
 
 static void conn_due(struct h2_conn *c)
 {
+    if (c->urgency_mask == 0) {
+        c->stall_deadline_ms = 0; // those that were stalled are gone
+    }
     if (is_due(c, c->write_deadline_ms) || is_due(c, c->stall_deadline_ms)) {
         counter_add(c->core->counters, COUNTER_timeouts, 1);
         h2_conn_close(c, true, E_WRITE_TIMEOUT);

@@ -159,6 +159,9 @@ void h2_settings_entry(struct h2_conn *c, const char *p)
 static void settings_done(struct h2_conn *c)
 {
     unsigned cost = c->first_settings ? 4 : 0;
+    if (!c->first_settings && c->live == 0 && c->side == HTTP_DOWN) {
+        c->role->on_room(c); // from here on it may be idle for as long as any other
+    }
     c->first_settings = true;
     if (!h2_glitch(c, H2_GLITCH_SETTINGS, cost + c->frame.length / 6 / SETTINGS_PER_GLITCH)) {
         return;

@@ -475,7 +475,9 @@ void h2_stream_begin_body(struct h2_stream *s, const struct http_head *head, boo
     if (head->method == HTTP_METHOD_CONNECT) {
         s->rx_length = false; // refused, and what its sender goes on with is no content
     }
-    h2_stream_gap_deadline(s);
+    if (!s->switching) { // who waits for a tunnel has nothing to send yet
+        h2_stream_gap_deadline(s);
+    }
 }
 
 void h2_receive_body(struct http_stream *stream, struct http_body *body)
