@@ -91,8 +91,10 @@ struct world {
     struct job *jobs;
     bool resets;
     bool draining;
-    bool starved; // allocations fail
-    bool wide;    // the origin's windows are no limit
+    bool starved;      // allocations fail
+    bool wide;         // the origin's windows are no limit
+    bool falls_silent; // the origin does, with the first request
+    bool silent;
 };
 
 static uint8_t byte_at(const struct flow *f, uint32_t i)
@@ -251,6 +253,10 @@ static int origin_frame(nghttp2_session *session, const nghttp2_frame *frame, vo
         sim_fail(w->c, "the origin got %u of %u bytes%s", j->up.done, j->up.size,
                  j->up.wrong ? ", wrong ones" : "");
     }
+    if (w->falls_silent) {
+        w->silent = true;
+        return 0;
+    }
     static uint8_t name[] = ":status";
     static uint8_t value[] = "200";
     nghttp2_nv nv = {name, value, sizeof(name) - 1, sizeof(value) - 1, 0};
@@ -267,7 +273,9 @@ static void on_origin(struct sim_end *e, unsigned events, void *user)
 {
     (void)e;
     (void)events;
-    receive(the_world, user);
+    if (!the_world->silent) {
+        receive(the_world, user);
+    }
 }
 
 static void on_accept(struct sim_end *e, void *user)
@@ -464,6 +472,12 @@ static void check_ask(struct world *w, const struct client *cl, const struct ask
     if (w->starved && (cl->peer.gone || (a->closed && (a->code != 0 || a->status != 200)))) {
         return; // it may fail, but not lie
     }
+    if (w->falls_silent) {
+        if (a->status != 504) {
+            sim_fail(w->c, "status %u from a silent origin", a->status);
+        }
+        return;
+    }
     if (!a->closed) {
         sim_fail(w->c, "stream %d of %u was left open (%u of %u bytes)", a->id, cl->count,
                  a->down.done, a->down.size);
@@ -516,6 +530,7 @@ struct way {
     bool drains;
     double alloc_fail;
     uint32_t upload; // one client sends so much and nothing else
+    bool falls_silent;
 };
 
 static struct world *new_world(struct sim_case *c, const struct way *way)
@@ -527,6 +542,7 @@ static struct world *new_world(struct sim_case *c, const struct way *way)
     w->resets = way->resets;
     w->starved = way->alloc_fail > 0;
     w->wide = way->upload > 0;
+    w->falls_silent = way->falls_silent;
     w->sim = sim_new(c->seed, way->faults);
     make_callbacks(w);
     sim_listen(w->sim, &origin_at, on_accept, w);
@@ -638,6 +654,16 @@ static void fills_a_long_path(struct sim_case *c)
     sim_note(c, "16 MiB took %llu ms", (unsigned long long)(took / 1000000));
 }
 
+// The response time-out is longer than the silence that is borne, and the PING than that.
+static void asks_a_silent_origin(struct sim_case *c)
+{
+    uint64_t took = run(c, &(struct way){.faults = &calm, .upload = 100, .falls_silent = true});
+    uint64_t seconds = took / 1000000000;
+    if (seconds < 24 || seconds > 26) {
+        sim_fail(c, "it was given up after %llu s", (unsigned long long)seconds);
+    }
+}
+
 static const struct sim_scenario scenarios[] = {
     {"answers_all_on_a_calm_network", answers_all_on_a_calm_network, 60},
     {"answers_all_on_a_rough_network", answers_all_on_a_rough_network, 60},
@@ -645,6 +671,7 @@ static const struct sim_scenario scenarios[] = {
     {"loses_nothing_when_it_drains", loses_nothing_when_it_drains, 100},
     {"bears_lack_of_memory", bears_lack_of_memory, 100},
     {"fills_a_long_path", fills_a_long_path, 4},
+    {"asks_a_silent_origin", asks_a_silent_origin, 10},
 };
 
 int main(int argc, char **argv)
