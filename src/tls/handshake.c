@@ -510,6 +510,13 @@ void handshake_on_io(struct tls *s)
     }
     s->more = false;
     (void)stream_flush(s);
+    if (s->error != 0) {
+        fail(s, s->error);
+        return;
+    }
+    if (!s->socket_readable && s->ahead == NULL) {
+        return; // nothing but room, and the library waits for the peer
+    }
     bool early = !s->hello_seen;
     if (!list_empty(&s->link) || (early && (!list_empty(&s->core->waiting) || is_busy(s->core)))) {
         handshake_begin(s);

@@ -56,7 +56,7 @@ static int take_name(struct tls_origin *o, struct slice name)
     if (name.len > 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']') {
         name = slice_sub(name, 1, name.len - 2);
     }
-    if (name.len > ORIGIN_NAME_MAX || memchr(name.ptr, 0, name.len) != NULL ||
+    if (name.len > ORIGIN_NAME_MAX || slice_find_char(name, 0) >= 0 ||
         (name.len == 0 && o->verify)) {
         return E_INVALID;
     }

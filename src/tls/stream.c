@@ -341,7 +341,8 @@ static struct slice next_piece(struct tls *s, struct cursor *c, size_t record)
         return slice_of(at, n);
     }
     size_t filled = 0;
-    while (c->left > 0 && filled < record && (filled == 0 || here(c) < TLS_GATHER_BYTES)) {
+    while (c->left > 0 && filled < record &&
+           (filled == 0 || here(c) < TLS_GATHER_BYTES || record < TLS_GATHER_BYTES)) {
         size_t n = num_min_size(here(c), record - filled);
         memcpy(s->core->gather + filled, (const char *)c->iov->iov_base + c->off, n);
         filled += n;

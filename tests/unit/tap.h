@@ -222,7 +222,7 @@ static bool tap_survives_starving(const struct tap_case *setup, const struct tap
     return true;
 }
 
-static int tap_run(const struct tap_case *cases, size_t count, int argc, char **argv)
+TAP_FN static int tap_run(const struct tap_case *cases, size_t count, int argc, char **argv)
 {
     const char *starve = getenv("TAP_ALLOC_FAIL");
     uint64_t nth_max = starve != NULL ? strtoull(starve, NULL, 10) : 0;
