@@ -77,13 +77,35 @@ static bool is_transient(int error)
     }
 }
 
+/** What is wrong with one server's TLS stays wrong, but another's may be right. */
+static bool is_of_one_server(int error)
+{
+    switch (error) {
+    case E_TLS_VERSION:
+    case E_TLS_CIPHER:
+    case E_TLS_ALERT:
+    case E_TLS_UNTRUSTED:
+    case E_TLS_EXPIRED:
+    case E_TLS_WRONG_NAME:
+    case E_TLS_NOT_TLS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_worth_repeating(const struct exchange *x, int error)
+{
+    return is_transient(error) || (is_of_one_server(error) && !x->acquire.exhausted);
+}
+
 /** The attempt failed before a response: again, or an error page. */
 static void attempt_failed(struct exchange *x, int error, bool reached)
 {
     const struct upstream *u = x->route->upstream;
     bool safe = !reached || error == E_NOT_PROCESSED || error == E_HTTP_1_1_REQUIRED ||
                 http_method_is_idempotent((enum http_method)x->request.method);
-    if (safe && is_transient(error) && may_repeat(x)) {
+    if (safe && is_worth_repeating(x, error) && may_repeat(x)) {
         bool not_taken =
             error == E_STALE || error == E_NOT_PROCESSED || error == E_HTTP_1_1_REQUIRED;
         if (not_taken && !x->acquire.fresh) {

@@ -341,7 +341,9 @@ static bool set_ticket_mac(EVP_MAC_CTX *mac, const unsigned char *key)
     return EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
-// The first key encrypts, all of them decrypt; what an older one had encrypted is issued anew (2).
+// The first key encrypts, all of them decrypt. The answer 2 asks for a new ticket: when the key was an
+// older one, and in TLS 1.3 always, where a client uses each ticket once (RFC 8446 C.4) and would come
+// without one the next time.
 int handshake_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                         EVP_MAC_CTX *mac, int encrypt)
 {
@@ -372,7 +374,7 @@ int handshake_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CI
     if (ok != 1 || !set_ticket_mac(mac, mac_key)) {
         return -1;
     }
-    return i == 0 ? 1 : 2;
+    return i > 0 || SSL_version(ssl) >= TLS1_3_VERSION ? 2 : 1;
 }
 
 // ---- running it ------------------------------------------------------------------------------------
