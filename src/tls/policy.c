@@ -175,8 +175,7 @@ static int take_curves(struct reading *r, struct tls_policy *p)
     {
         int nid = tls_curve(conf_text(at));
         if (nid == 0) {
-            conf_error(r->diags, at, "`%.*s` is not a curve that is known",
-                       SLICE_ARG(conf_text(at)));
+            conf_error(r->diags, at, "`%.*s` is no curve that is known", SLICE_ARG(conf_text(at)));
             conf_hint(r->diags, "curves: [X25519, P-256, P-384]");
             return E_CONFIG;
         }

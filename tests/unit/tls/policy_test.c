@@ -74,7 +74,7 @@ static void unknown_words_are_errors(void)
         const char *report;
     } rows[] = {
         {"ciphers: NONSENSE", "no cipher of this list is known"},
-        {"curves: [X25519, P-257]", "`P-257` is not a curve that is known"},
+        {"curves: [X25519, P-257]", "`P-257` is no curve that is known"},
         {"curves: [secp256k1]", ""},
     };
     for (size_t i = 0; i < array_len(rows); i++) {
