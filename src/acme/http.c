@@ -221,6 +221,10 @@ int acme_http_open(struct slice ca, const atomic_bool *cancel, struct acme_http 
     if (rc != 0) {
         return rc;
     }
+    if (ca.len > PEM_MAX) {
+        text_str(why, "the file of the CA's authorities is too long");
+        return E_TOO_LARGE;
+    }
     struct acme_http *h = mem_zalloc(sizeof(*h));
     if (h == NULL) {
         return E_NO_MEMORY;
@@ -266,7 +270,7 @@ static bool set_trust(struct acme_http *h)
         return ok && curl->easy_setopt(h->easy, CURLOPT_CAINFO, h->ca_file) == CURLE_OK;
     }
     char *bytes = NULL;
-    ensure(h->ca.len > 0 && h->ca.len <= PEM_MAX);
+    ensure(h->ca.len > 0);
     memcpy(&bytes, &h->ca.ptr, sizeof(bytes)); // libcurl copies it, and says nothing of const
     struct curl_blob blob = {bytes, h->ca.len, CURL_BLOB_COPY};
     return ok && curl->easy_setopt(h->easy, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK;

@@ -619,6 +619,7 @@ bool issuer_stop(struct keeper *k)
     struct vault *v = issuer_vault(i);
     vault_lock(v);
     atomic_store(&i->cancel, true);
+    acme_stop();
     ensure(pthread_cond_broadcast(&v->changed) == 0);
     bool idle = i->working == 0;
     vault_unlock(v);

@@ -220,11 +220,16 @@ def test_junk_of_a_ca_harms_nobody(ca, edge_of):
     assert edge.get("/", [("Host", "files.example")]).body == b"hello"
 
 
-def test_an_order_that_hangs_ends_with_the_edge(ca, edge_of):
-    ca.plan.hang = ("authz",)
+@pytest.mark.parametrize("path", ["dir", "authz", "ari"])
+def test_a_ca_that_hangs_does_not_hold_the_edge(ca, edge_of, path):
+    """The edge ends at once, not when the CA has answered or its time is over."""
+    ca.plan.window = (86400, 90000)
+    ca.plan.hang = (path,)
     edge = edge_of({NAME: {}}, [ca.issuer()])
-    until(lambda: ca.asked("order"), "the order is made")
+    until(lambda: ca.asked(path), "the CA is asked")
+    began = time.monotonic()
     edge.stop()
+    assert time.monotonic() - began < 8
 
 
 # ---- on demand --------------------------------------------------------------------------------------

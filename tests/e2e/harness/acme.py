@@ -450,6 +450,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         parts = self.path.strip("/").split("/")
         plan = ca.plans.get(parts[0])
         if plan and len(parts) > 1 and parts[1] in plan.hang:
+            ca.log.append((time.time(), parts[0], parts[1], None))
             time.sleep(60)
         status, found, fields = ca.answer(self.command, self.path, body)
         raw = found if isinstance(found, bytes) else json.dumps(found).encode()

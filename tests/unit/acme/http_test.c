@@ -144,6 +144,15 @@ static void failures_have_reasons(void)
     }
 }
 
+static void authorities_have_a_size(void)
+{
+    static char pem[(1 << 20) + 1];
+    struct acme_http *h = NULL;
+    why = text_on(why_buffer, sizeof(why_buffer));
+    CHECK_EQ_INT(acme_http_open(slice_of(pem, sizeof(pem)), NULL, &h, &why), E_TOO_LARGE);
+    CHECK(h == NULL && why.len > 0);
+}
+
 static void redirects_are_counted(void)
 {
     char bytes[256];
@@ -171,6 +180,14 @@ static void cancelled_calls_end(void)
     CHECK_EQ_INT(acme_http_sleep(NULL, 0), 0);
 }
 
+// Once for the process, so this comes last.
+static void the_end_of_the_process_ends_all_calls(void)
+{
+    acme_http_stop();
+    CHECK_EQ_INT(get("/"), E_DRAINING);
+    CHECK_EQ_INT(acme_http_sleep(NULL, 60000), E_DRAINING);
+}
+
 static void fini(void)
 {
     web_stop();
@@ -178,5 +195,5 @@ static void fini(void)
 }
 
 TAP_MAIN(setup, urls_are_looked_at, waits_are_read, fields_are_kept_when_they_are_good,
-         what_is_sent, too_much_is_refused, failures_have_reasons, redirects_are_counted,
-         cancelled_calls_end, fini)
+         what_is_sent, too_much_is_refused, failures_have_reasons, authorities_have_a_size,
+         redirects_are_counted, cancelled_calls_end, the_end_of_the_process_ends_all_calls, fini)

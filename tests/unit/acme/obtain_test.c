@@ -133,6 +133,9 @@ static void tls_alpn_01(void)
                              .order = {ACME_TLS_ALPN_01, ACME_HTTP_01}};
     obtain(&t, &r, &a, &out);
     check_certificate(&r, &out, &a, "ECDSA P-256");
+    name = SLICE("127.0.0.1");
+    obtain(&t, &r, &a, &out);
+    check_certificate(&r, &out, &a, "ECDSA P-256");
     CHECK_EQ_INT(t.kinds, ACME_TLS_ALPN_01);
     test_host_fini(&t);
     arena_fini(&a);
