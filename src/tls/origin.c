@@ -237,7 +237,7 @@ static bool set_name(SSL *ssl, const struct tls_origin *o)
     if (o->name[0] == 0) {
         return true;
     }
-    if (!o->is_ip && SSL_set_tlsext_host_name(ssl, o->name) != 1) {
+    if (!o->is_ip && SSL_set_tlsext_host_name(ssl, (void *)(uintptr_t)o->name) != 1) {
         return false;
     }
     if (!o->verify) {

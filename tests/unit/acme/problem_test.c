@@ -69,6 +69,10 @@ static void some_are_about_the_challenge(void)
 {
     CHECK(acme_problem_of_challenge(ACME_PROBLEM_CONNECTION));
     CHECK(acme_problem_of_challenge(ACME_PROBLEM_UNAUTHORIZED));
+    CHECK(acme_problem_of_challenge(ACME_PROBLEM_INCORRECT_RESPONSE));
+    CHECK(acme_problem_of_challenge(ACME_PROBLEM_TLS));
+    struct acme_problem p = {.kind = ACME_PROBLEM_INCORRECT_RESPONSE};
+    CHECK(!acme_problem_permanent(&p));
     CHECK(!acme_problem_of_challenge(ACME_PROBLEM_RATE_LIMITED));
     CHECK(!acme_problem_of_challenge(ACME_PROBLEM_CAA));
 }

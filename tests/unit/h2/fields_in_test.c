@@ -304,9 +304,11 @@ static void judges_responses(void)
         begin();
         feed(&in, H2_SECTION_RESPONSE, a->text);
         int e = h2_in_response(&in, a->ended, a->head_only, a->switching);
-        bool good = CHECK_EQ_INT(e, a->error) & CHECK_EQ_INT(head.status, a->status);
+        bool good = CHECK_EQ_INT(e, a->error);
+        good &= CHECK_EQ_INT(head.status, a->status);
         if (e == 0) {
-            good &= CHECK_EQ_INT(head.body, a->body) & CHECK_EQ_INT(head.has_length, a->has_length);
+            good &= CHECK_EQ_INT(head.body, a->body);
+            good &= CHECK_EQ_INT(head.has_length, a->has_length);
         }
         if (!good) {
             printf("# in: %s\n", a->text);

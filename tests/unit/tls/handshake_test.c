@@ -97,11 +97,11 @@ static void keys_are_those_that_the_client_takes(void)
         (void)world_store(LISTEN "sites: {a.test: {tls: {" BOTH "}, respond: hi}}\n");
         SSL_CTX_set_max_proto_version(world.client, version);
         CHECK_STR(shown_to(world.client, "a.test"), "a-ecdsa");
-        SSL_CTX_set1_sigalgs_list(world.client, "RSA-PSS+SHA256:RSA+SHA256");
+        SSL_CTX_set1_sigalgs_list(world.client, (void *)(uintptr_t) "RSA-PSS+SHA256:RSA+SHA256");
         CHECK_STR(shown_to(world.client, "a.test"), "a-rsa");
-        SSL_CTX_set1_sigalgs_list(world.client, "RSA-PSS+SHA256:ECDSA+SHA256");
+        SSL_CTX_set1_sigalgs_list(world.client, (void *)(uintptr_t) "RSA-PSS+SHA256:ECDSA+SHA256");
         CHECK_STR(shown_to(world.client, "a.test"), "a-ecdsa"); // our order counts
-        SSL_CTX_set1_sigalgs_list(world.client, "ed25519");
+        SSL_CTX_set1_sigalgs_list(world.client, (void *)(uintptr_t) "ed25519");
         CHECK_STR(shown_to(world.client, "a.test"), "");
         CHECK_EQ_INT(world_side()->error, E_TLS_CIPHER);
         world_end();
@@ -139,7 +139,7 @@ static void only_static_rsa(SSL_CTX *ctx)
 
 static void only_p521(SSL_CTX *ctx)
 {
-    SSL_CTX_set1_groups_list(ctx, "P-521");
+    SSL_CTX_set1_groups_list(ctx, (void *)(uintptr_t) "P-521");
 }
 
 static void only_ftp(SSL_CTX *ctx)
@@ -474,7 +474,8 @@ static void staples_go_with_their_certificate(void)
                                       ", ocsp: off}, respond: hi}}\n");
         for (int i = 0; i < 3; i++) {
             if (i == 2) {
-                SSL_CTX_set1_sigalgs_list(world.client, "RSA-PSS+SHA256:RSA+SHA256");
+                SSL_CTX_set1_sigalgs_list(world.client,
+                                          (void *)(uintptr_t) "RSA-PSS+SHA256:RSA+SHA256");
             }
             struct peer *p = world_client(world.client, "a.test");
             if (i > 0) {

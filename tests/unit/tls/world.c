@@ -203,7 +203,7 @@ struct peer *world_client(SSL_CTX *ctx, const char *name)
     struct peer *p = new_peer(ctx);
     SSL_set_connect_state(p->ssl);
     if (name != NULL) {
-        SSL_set_tlsext_host_name(p->ssl, name);
+        SSL_set_tlsext_host_name(p->ssl, (void *)(uintptr_t)name);
     }
     p->end = sim_connect(world.sim, &our_addr, on_peer, p);
     return p;
