@@ -1,4 +1,6 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
 # A DNS hook for `tls: {dns: /etc/adit/dns-hook}`: DNS-01 by dynamic updates (RFC 2136) with nsupdate.
 #
 #   dns-hook present _acme-challenge.example.com VALUE

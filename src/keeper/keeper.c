@@ -294,6 +294,14 @@ void keeper_init(struct keeper *k)
     certificates_init(&k->certificates);
 }
 
+void keeper_fini(struct keeper *k)
+{
+    needs_unref(k->certificates.needs);
+    vault_fini(&k->certificates.vault);
+    k->certificates.needs = NULL;
+    k->magic = 0;
+}
+
 int keeper_main(conf_tables_t tables)
 {
     static struct keeper keeper;
@@ -316,7 +324,6 @@ int keeper_main(conf_tables_t tables)
     if (!issuer_stop(k)) {
         _exit(0); // a thread waits for somebody else; nothing of it is worth waiting for
     }
-    needs_unref(k->certificates.needs);
-    vault_fini(&k->certificates.vault);
+    keeper_fini(k);
     return 0;
 }

@@ -38,6 +38,8 @@ struct keeper {
 
 /** Start-up. */
 void keeper_init(struct keeper *k);
+/** Frees what it holds once issuer_stop() has said that no thread is at work. */
+void keeper_fini(struct keeper *k);
 /** Waits for a message of one type; orders that come in between are remembered. 0 or E_EOF. */
 int keeper_await(struct keeper *k, enum ipc_type type, struct ipc_message *m, struct ipc_fds *fds)
     must_check;

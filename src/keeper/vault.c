@@ -185,6 +185,10 @@ void vault_fini(struct vault *v)
     secret_free(&v->root);
     secret_free(&v->root_key);
     explicit_bzero(&v->tickets, sizeof v->tickets);
+    if (v->wake >= 0) {
+        (void)close(v->wake);
+        v->wake = -1;
+    }
     (void)pthread_mutex_destroy(&v->lock);
     (void)pthread_cond_destroy(&v->changed);
 }

@@ -58,8 +58,9 @@ static int check_command(const char *path, struct text *why)
         return E_INVALID;
     }
     if (stat(path, &st) != 0) {
-        text_printf(why, "%s: %s", path, strerror(errno));
-        return error_from_errno(errno);
+        int error = error_from_errno(errno);
+        text_printf(why, "%s: %s", path, error_text(error));
+        return error;
     }
     if (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0) {
         text_printf(why, "%s: not a program that can be run", path);

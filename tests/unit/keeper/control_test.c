@@ -49,6 +49,7 @@ static json_t *ask(const char *command)
     (void)close(keeper.control);
     (void)unlink(path);
     fake_stop(&supervisor);
+    keeper_fini(&keeper);
     return answer;
 }
 

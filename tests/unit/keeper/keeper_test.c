@@ -31,6 +31,7 @@ static int load(const char *yaml, int32_t answer, uint32_t *generation)
     int error = keeper_load(&keeper, generation, &out);
     buffer[out.len] = '\0';
     fake_stop(&supervisor);
+    keeper_fini(&keeper);
     return error;
 }
 
@@ -86,6 +87,7 @@ static void orders_that_come_in_between_are_kept(void)
     (void)close(supervisor.channel);
     CHECK_EQ_INT(keeper_await(&keeper, IPC_result, &m, &fds), E_EOF);
     CHECK(keeper.ending);
+    keeper_fini(&keeper);
 }
 
 TAP_MAIN(a_good_file_becomes_a_plan, a_bad_file_is_told_with_its_place, an_objection_is_passed_on,

@@ -32,6 +32,7 @@ static int plan_of(const char *yaml)
     int error = keeper_plan_send(&keeper, doc, needs, &why);
     fake_stop(&supervisor);
     needs_unref(needs);
+    keeper_fini(&keeper);
     conf_doc_free(doc);
     conf_diags_free(d);
     return error;

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <unistd.h>
