@@ -511,12 +511,6 @@ static void make_callbacks(struct world *w)
     nghttp2_session_callbacks_set_on_frame_recv_callback(w->origin_callbacks, origin_frame);
 }
 
-static void free_peer(struct peer *p)
-{
-    end_peer(p);
-    nghttp2_session_del(p->session);
-}
-
 static void drain(void *user)
 {
     struct world *w = user;
@@ -563,15 +557,23 @@ static struct world *new_world(struct sim_case *c, const struct way *way)
 static void free_world(struct world *w)
 {
     for (unsigned i = 0; i < w->client_count; i++) {
-        free_peer(&w->clients[i].peer);
+        end_peer(&w->clients[i].peer);
     }
     for (unsigned i = 0; i < w->origin_count; i++) {
-        free_peer(&w->origins[i]);
+        end_peer(&w->origins[i]);
+    }
+    // What the edge still does may bring further connections to the origin.
+    (void)sim_run(w->sim, edge_loops(w->edge), edge_core_count(w->edge),
+                  sim_now_ns(w->sim) + UINT64_C(600) * 1000000000, NULL, NULL);
+    for (unsigned i = 0; i < w->origin_count; i++) {
+        end_peer(&w->origins[i]);
+        nghttp2_session_del(w->origins[i].session);
+    }
+    for (unsigned i = 0; i < w->client_count; i++) {
+        nghttp2_session_del(w->clients[i].peer.session);
     }
     nghttp2_session_callbacks_del(w->client_callbacks);
     nghttp2_session_callbacks_del(w->origin_callbacks);
-    (void)sim_run(w->sim, edge_loops(w->edge), edge_core_count(w->edge),
-                  sim_now_ns(w->sim) + UINT64_C(600) * 1000000000, NULL, NULL);
     edge_close(w->c, w->edge);
     sim_free(w->sim);
     while (w->jobs != NULL) {
