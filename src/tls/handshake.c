@@ -200,9 +200,13 @@ static int choose_host(struct tls *s, struct slice name)
 static int choose_policy(struct tls *s)
 {
     if (s->challenge) {
-        // Whoever validates shows no certificate of its own.
+        // Whoever validates shows no certificate of its own. So it gets no session either: one made
+        // here would be resumed where a certificate is required.
         SSL_set_verify(s->ssl, SSL_VERIFY_NONE, NULL);
-        return 0;
+        SSL_set_options(s->ssl, SSL_OP_NO_TICKET);
+        bool ok = SSL_set_num_tickets(s->ssl, 0) == 1 &&
+                  SSL_set_session_id_context(s->ssl, acme_tls_1, sizeof(acme_tls_1) - 1) == 1;
+        return ok ? 0 : E_NO_MEMORY;
     }
     const struct tls_policy *p = s->host->policy;
     if (p == s->policy) {
@@ -377,6 +381,19 @@ int handshake_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CI
     return i > 0 || SSL_version(ssl) >= TLS1_3_VERSION ? 2 : 1;
 }
 
+// ---- after it --------------------------------------------------------------------------------------
+
+// Key updates, tickets of an origin, renegotiation that is refused: each costs more than it costs the
+// peer, and the library goes through them for as long as they come. bio_read() ends those without end.
+static void on_info(const SSL *ssl, int where, int value)
+{
+    (void)value;
+    if ((where & SSL_CB_LOOP) != 0 || where == SSL_CB_WRITE_ALERT) {
+        struct tls *s = tls_of_ssl(ssl);
+        s->demands++;
+    }
+}
+
 // ---- running it ------------------------------------------------------------------------------------
 
 static void finish(struct tls *s, int error, struct slice alpn)
@@ -426,6 +443,7 @@ static void opened(struct tls *s)
         finish(s, E_EOF, SLICE("acme-tls/1"));
         return;
     }
+    SSL_set_info_callback(s->ssl, on_info);
     bool resumed = s->security.resumed;
     counter_add(c, s->server ? COUNTER_tls_handshakes : COUNTER_tls_origin_handshakes, 1);
     counter_add(c, s->server ? COUNTER_tls_resumed : COUNTER_tls_origin_resumed, resumed);

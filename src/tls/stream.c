@@ -98,6 +98,10 @@ static int bio_read(BIO *b, char *buffer, size_t len, size_t *got)
     if (s->ahead != NULL) {
         return read_ahead_chunk(s, buffer, len, got);
     }
+    if (s->demands > TLS_DEMANDS_MAX) {
+        s->socket_error = E_PROTOCOL;
+        return 0;
+    }
     if (!s->socket_readable) {
         BIO_set_retry_read(b);
         return BIO_NOTHING;
@@ -299,6 +303,7 @@ static struct io_result op_read(struct transport *t, const struct iovec *iov, in
         s->error = (int16_t)rc;
     }
     if (total > 0) {
+        s->demands = 0;
         return (struct io_result){.n = total, .status = IO_OK};
     }
     if (rc == E_EOF) {

@@ -25,6 +25,7 @@ enum {
     TLS_SMALL_BYTES = 65536, // so many in small records after a pause
     TLS_PAUSE_MS = 1000,
     TLS_GATHER_BYTES = 4096, // pieces from this size on are not copied together
+    TLS_DEMANDS_MAX = 128,   // messages of the protocol's own between two pieces of plaintext
     TLS_LINGER_MS = 10000,   // for a peer to take what was written before the close
 };
 
@@ -71,6 +72,7 @@ struct tls {
     int16_t socket_error;
     uint32_t small_bytes; // sent since the last pause
     uint32_t last_write_ms;
+    uint32_t demands; // of the peer since its last plaintext
     uint32_t ahead_off;
     struct transport *t;
     struct tls_core *core;

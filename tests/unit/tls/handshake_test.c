@@ -494,6 +494,9 @@ static void staples_go_with_their_certificate(void)
     }
 }
 
+static const unsigned char acme[] = "\x0a"
+                                    "acme-tls/1";
+
 static void challenges_are_answered(void)
 {
     world_begin(1, NULL);
@@ -513,6 +516,34 @@ static void challenges_are_answered(void)
     CHECK_STR(shown_to(world.client, "a.test"), "");
     CHECK_EQ_INT(world_side()->error, E_TLS_NO_CERTIFICATE);
     world_end();
+}
+
+// What a CA's validation is given must not open a site that asks for certificates.
+static void challenges_give_no_session(void)
+{
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        world_begin(1, NULL);
+        all_credentials();
+        world_credential(CREDENTIAL_TLS_ALPN_01, "b.test", other.cert_pem, other.key_pem);
+        (void)world_store(LISTEN "sites: {a.test: {tls: {" BOTH ", client: {ca: /root.pem}}, "
+                                 "respond: hi}}\n");
+        SSL_CTX *ctx = world_client_context();
+        SSL_CTX_set_max_proto_version(ctx, version);
+        SSL_CTX_set_alpn_protos(ctx, acme, sizeof(acme) - 1);
+        struct peer *p = world_client(ctx, "b.test");
+        world_run(10);
+        CHECK_EQ_INT(world_side()->error, E_EOF);
+        CHECK(p->session == NULL || version == TLS1_2_VERSION);
+        CHECK(p->session == NULL || SSL_SESSION_has_ticket(p->session) == 0);
+        if (p->session != NULL) {
+            struct peer *q = world_client(world.client, "a.test");
+            REQUIRE(SSL_set_session(q->ssl, p->session) == 1);
+            world_run(10);
+            CHECK_EQ_INT(world_side()->error, E_TLS_CLIENT_CERTIFICATE);
+        }
+        SSL_CTX_free(ctx);
+        world_end();
+    }
 }
 
 static char wanted_name[64];
@@ -574,4 +605,4 @@ TAP_MAIN(setup, names_choose_certificates, keys_are_those_that_the_client_takes,
          clients_show_certificates, authorities_that_are_missing_let_nobody_in,
          sessions_are_resumed, tickets_may_be_off, resumption_keeps_identity_and_policy,
          protocols_are_agreed_on, staples_go_with_their_certificate, challenges_are_answered,
-         names_on_demand_are_asked_for, storms_are_spread)
+         challenges_give_no_session, names_on_demand_are_asked_for, storms_are_spread)

@@ -317,6 +317,28 @@ static void renegotiation_is_refused(void)
     world_end();
 }
 
+// What a client makes the library say is bounded: whoever asks for new keys without end, and reads none
+// of the answers, is cut off.
+static void demands_without_end_are_cut(void)
+{
+    begin(1, NULL);
+    struct peer *p = world_client(world.client, "a.test");
+    peer_send(p, pattern, 100);
+    world_run(10);
+    CHECK(echoed(p, 100));
+    p->deaf = true;
+    for (int i = 0; i < 20000; i++) {
+        REQUIRE(SSL_key_update(p->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+        REQUIRE(SSL_do_handshake(p->ssl) == 1);
+    }
+    peer_wake(p);
+    world_run(10);
+    printf("# chunks in use %u\n", (unsigned)world.loop.chunks.in_use);
+    CHECK_EQ_INT(world_side()->read_error, E_PROTOCOL);
+    CHECK(world_side()->t == NULL);
+    world_end();
+}
+
 // Broken records end the connection with an alert, and the owner hears why.
 static void garbage_after_the_handshake(void)
 {
@@ -335,4 +357,4 @@ static void garbage_after_the_handshake(void)
 TAP_MAIN(setup, bytes_come_back, byte_by_byte, hostile_networks, a_cut_is_no_end, a_reset_is_told,
          either_direction_ends_alone, back_pressure, a_close_loses_nothing, a_lingerer_gives_up,
          records_begin_small, small_pieces_are_one_record, keys_are_updated,
-         renegotiation_is_refused, garbage_after_the_handshake)
+         renegotiation_is_refused, demands_without_end_are_cut, garbage_after_the_handshake)
