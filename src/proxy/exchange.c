@@ -133,8 +133,7 @@ static void note_security(struct exchange *x)
 static bool is_covered(const struct exchange *x)
 {
     const struct http_security *s = x->down->peer->security;
-    return s == NULL || s->covers == NULL || x->request.host.len == 0 ||
-           s->covers(s, x->request.host);
+    return s == NULL || s->covers == NULL || s->covers(s, x->request.host);
 }
 
 /** The site and its route; 0 or why there is none. */

@@ -69,8 +69,9 @@ static bool covers(const struct http_security *security, struct slice host)
     if (h != NULL && (h->off || memcmp(h->policy->id, s->policy->id, sizeof(h->policy->id)) != 0)) {
         return false;
     }
-    // A client that asked for no name takes what it got, for whatever it then asks.
-    if (same || asked.len == 0) {
+    // A client that asked for no name takes what it got, for whatever it then asks. A request without a
+    // host names nobody: its site's policy is all there is to keep.
+    if (same || asked.len == 0 || host.len == 0) {
         return true;
     }
     struct store_cert *cert = cert_of(s);

@@ -113,6 +113,26 @@ static void reloads_tighten_policies(void)
     world_end();
 }
 
+// A request without a host is the fallback's, whatever name its connection asked for.
+static void no_host_is_the_fallback(void)
+{
+    world_begin(1, NULL);
+    credentials();
+    (void)world_store(LISTEN "sites:\n"
+                             "  a.test: {tls: {" FILES "}, respond: hi}\n"
+                             "  default: {tls: {" FILES
+                             ", client: {ca: /root.pem}}, respond: hi}\n");
+    connect_to("a.test");
+    CHECK(covers("a.test") && !covers("") && !covers("c.test"));
+    credentials();
+    (void)world_store(LISTEN "sites:\n"
+                             "  a.test: {tls: {" FILES "}, respond: hi}\n"
+                             "  default: {tls: {" FILES "}, respond: hi}\n");
+    connect_to("a.test");
+    CHECK(covers("a.test") && covers(""));
+    world_end();
+}
+
 static void resumed_connections_cover_as_well(void)
 {
     world_begin(1, NULL);
@@ -131,4 +151,4 @@ static void resumed_connections_cover_as_well(void)
 }
 
 TAP_MAIN(setup, a_connection_is_described, hosts_are_covered_or_not, reloads_tighten_policies,
-         resumed_connections_cover_as_well)
+         no_host_is_the_fallback, resumed_connections_cover_as_well)
