@@ -187,6 +187,7 @@ void h1_conn_close(struct h1_conn *c, bool reset)
     if (c->t != NULL) {
         transport_close(c->t, reset);
         c->t = NULL;
+        c->peer.security = NULL; // it ended with the transport
     }
     loop_timer_stop(l, &c->rx_timer);
     loop_timer_stop(l, &c->tx_timer);

@@ -258,6 +258,7 @@ void h2_conn_close(struct h2_conn *c, bool reset, int error)
         c->streams_at_end = c->u.up.session.streams;
     }
     transport_close(c->t, reset);
+    c->peer.security = NULL; // it ended with the transport; the streams end only now
     loop_timer_stop(core->loop, &c->timer);
     loop_cancel(core->loop, &c->again);
     fail_streams(c, error);
