@@ -95,11 +95,10 @@ static void redirects_to_the_canonical_name(void)
 
 static bool covers_only_a(const struct http_security *s, struct slice host)
 {
-    (void)s;
-    return slice_eq(host, SLICE("a.example"));
+    return slice_eq(host, SLICE("a.example")) || (host.len == 0 && s->client_verified);
 }
 
-static const struct http_security security = {
+static struct http_security security = {
     .version = SLICE_INIT("TLSv1.3"),
     .cipher = SLICE_INIT("TLS_AES_128_GCM_SHA256"),
     .covers = covers_only_a,
@@ -124,7 +123,10 @@ static void a_connection_serves_what_its_certificate_covers(void)
 {
     CHECK_EQ_INT(status_on_tls("a.example"), 200);
     CHECK_EQ_INT(status_on_tls("b.example"), 421);
-    CHECK_EQ_INT(status_on_tls(""), 200); // HTTP/1.0 names none
+    CHECK_EQ_INT(status_on_tls(""), 421); // HTTP/1.0 names none: that is asked about as well
+    security.client_verified = true;
+    CHECK_EQ_INT(status_on_tls(""), 200);
+    security.client_verified = false;
 }
 
 static void a_client_that_leaves_frees_the_origin(void)
