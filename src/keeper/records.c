@@ -69,6 +69,19 @@ static void load_status(struct holding *h, int dir, struct arena *a)
     json_decref(status);
 }
 
+// What a hook or a CA said may be cut in the middle of a letter, or be in none that JSON knows: without
+// those the rest is still kept, above all when to try again.
+static json_t *words_of(const char *text)
+{
+    json_t *words = json_string(text);
+    char plain[HOLDING_ERROR_MAX];
+    size_t n = 0;
+    for (; words == NULL && text[n] != '\0' && n < sizeof plain - 1; n++) {
+        plain[n] = (unsigned char)text[n] < 0x80 ? text[n] : '?';
+    }
+    return words != NULL ? words : json_stringn(plain, n);
+}
+
 void record_status(const struct holding *h, int dir)
 {
     char path[SHELF_PATH_MAX];
@@ -76,12 +89,13 @@ void record_status(const struct holding *h, int dir)
         return;
     }
     json_t *status = json_pack(
-        "{s:s%, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:s, s:b}", "name", h->name.ptr,
-        h->name.len, "issuer", h->issuer, "via", h->via, "not_before", (json_int_t)h->not_before,
-        "not_after", (json_int_t)h->not_after, "renew_at", (json_int_t)h->renew_at, "window_start",
-        (json_int_t)h->window.start, "window_end", (json_int_t)h->window.end, "window_ask_again",
-        (json_int_t)h->window.ask_again, "failures", (int)h->failures, "next_attempt",
-        (json_int_t)h->next_attempt, "last_error", h->error, "on_demand", (int)h->on_demand);
+        "{s:s%, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:o, s:b}", "name", h->name.ptr,
+        h->name.len, "issuer", words_of(h->issuer), "via", h->via, "not_before",
+        (json_int_t)h->not_before, "not_after", (json_int_t)h->not_after, "renew_at",
+        (json_int_t)h->renew_at, "window_start", (json_int_t)h->window.start, "window_end",
+        (json_int_t)h->window.end, "window_ask_again", (json_int_t)h->window.ask_again, "failures",
+        (int)h->failures, "next_attempt", (json_int_t)h->next_attempt, "last_error",
+        words_of(h->error), "on_demand", (int)h->on_demand);
     char *text = json_dumps(status, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     if (text != NULL) {
         int ignored = shelf_write(dir, path, slice_str(text), SHELF_PUBLIC);

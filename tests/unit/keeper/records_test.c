@@ -62,6 +62,22 @@ static void a_certificate_comes_back(void)
     CHECK_STR(h->via, "ca.test");
 }
 
+// A hook may speak Latin-1, and a CA's words may be cut within a letter.
+static void words_that_are_no_text(void)
+{
+    struct holding *h = fresh("acme:a.test");
+    h->failures = 7;
+    h->next_attempt = 34567;
+    (void)snprintf(h->error, sizeof h->error, "caf\xe9 and \xe2\x82");
+    (void)snprintf(h->issuer, sizeof h->issuer, "CA\xc3");
+    record_status(h, dir);
+    h = fresh("acme:a.test");
+    record_load(h, dir, made_now());
+    CHECK_EQ_INT(h->failures, 7);
+    CHECK_EQ_INT(h->next_attempt, 34567);
+    CHECK_STR(h->error, "caf? and ??");
+}
+
 static void a_second_key_type_has_its_own_folder(void)
 {
     struct holding *h = fresh("acme:a.test#rsa");
@@ -144,6 +160,7 @@ static void accounts_belong_to_their_issuer(void)
     made_remove(path, dir);
 }
 
-TAP_MAIN(setup, a_certificate_comes_back, a_second_key_type_has_its_own_folder,
-         a_crash_between_certificate_and_key, what_cannot_be_served_is_not_loaded,
-         names_on_demand_are_listed, accounts_belong_to_their_issuer)
+TAP_MAIN(setup, a_certificate_comes_back, words_that_are_no_text,
+         a_second_key_type_has_its_own_folder, a_crash_between_certificate_and_key,
+         what_cannot_be_served_is_not_loaded, names_on_demand_are_listed,
+         accounts_belong_to_their_issuer)
