@@ -44,7 +44,7 @@ static inline bool slice_eq(struct slice a, struct slice b)
 static inline struct slice slice_sub(struct slice s, size_t from, size_t len)
 {
     if (from >= s.len) {
-        return (struct slice){s.ptr + s.len, 0};
+        return (struct slice){s.len > 0 ? s.ptr + s.len : s.ptr, 0}; // a NULL stays as it is
     }
     return (struct slice){s.ptr + from, len < s.len - from ? len : s.len - from};
 }
