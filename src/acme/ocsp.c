@@ -35,7 +35,7 @@ static int ask(struct slice url, struct slice question, struct arena *a, struct 
     if (rc == 0 && answer->status != 200) {
         text_printf(why, "the OCSP responder %.*s answered with status %d", SLICE_ARG(url),
                     answer->status);
-        rc = E_DENIED;
+        rc = E_INVALID; // not E_DENIED: that is what a revoked certificate is told by
     }
     return rc;
 }

@@ -11,8 +11,10 @@
 #include "base/slab.h"
 #include "base/text.h"
 #include "ipc/messages.h"
+#include "os/clock.h"
 #include "os/memfd.h"
 #include "tls/credentials.h"
+#include "tls/ocsp.h"
 
 struct bundle {
     struct credential_writer *writer; // NULL: only the size is counted
@@ -151,7 +153,19 @@ int bundle_make(struct vault *v, const struct needs *n)
 
 // ---- the way back -------------------------------------------------------------------------------
 
-static void recover_files(struct needs *n, struct need *one, const struct credential *c)
+// With the end of its life, so that it is not shown for longer.
+static int recover_staple(struct holding *h, const struct credential *c)
+{
+    char buffer[128];
+    struct text why = text_on(buffer, sizeof buffer);
+    uint64_t until = 0;
+    uint64_t now = os_clock_wall_ms() / 1000;
+    bool good = c->ocsp.len > 0 && ocsp_verify(h->chain, c->ocsp, now, &until, &why) == 0;
+    return good ? holding_staple(h, c->ocsp, until) : 0;
+}
+
+static void recover_files(struct vault *v, struct needs *n, struct need *one,
+                          const struct credential *c)
 {
     if (one->chain.len > 0) {
         return;
@@ -162,6 +176,13 @@ static void recover_files(struct needs *n, struct need *one, const struct creden
         one->chain = chain;
         one->secret = key;
     }
+    struct holding *h =
+        one->ocsp && c->ocsp.len > 0 ? vault_add(v, one->kind, one->id, one->cert) : NULL;
+    int error = h != NULL ? holding_set(h, c->chain, SLICE("")) : 0;
+    if (h != NULL && error == 0) {
+        error = recover_staple(h, c); // without one another is asked for
+    }
+    (void)error;
 }
 
 static void recover_holding(struct vault *v, enum need_kind kind, struct slice id,
@@ -172,8 +193,8 @@ static void recover_holding(struct vault *v, enum need_kind kind, struct slice i
         return;
     }
     int error = holding_set(h, c->chain, c->key);
-    if (error == 0 && c->ocsp.len > 0) {
-        error = holding_staple(h, c->ocsp, 0);
+    if (error == 0) {
+        error = recover_staple(h, c);
     }
     h->wanted = h->wanted || error == 0;
 }
@@ -198,7 +219,7 @@ static void recover_certificate(struct vault *v, struct needs *n, const struct c
     struct need *one = need_of(v, n, c->id);
     bool acme = slice_starts(c->id, SLICE("acme:"));
     if (one != NULL && (one->kind == NEED_FILES || one->kind == NEED_AUTHORITY)) {
-        recover_files(n, one, c);
+        recover_files(v, n, one, c);
     } else if (one != NULL) {
         recover_holding(v, one->kind, one->id, one->name, c);
     } else if (acme && n->on_demand) {

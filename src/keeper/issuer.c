@@ -30,9 +30,11 @@
 enum {
     JOB_BYTES_MAX = 8 << 20,
     DAY_S = 86400,
-    WAIT_MAX_S = 600,      // a wall clock may be set
-    STAPLE_RETRY_S = 3600, // after a responder that did not answer
-    STAPLE_MIN_S = 600,
+    WAIT_MAX_S = 600,    // a wall clock may be set
+    STAPLE_MIN_S = 2,    // between two questions, however short its answers last
+    STAPLE_RETRY_S = 15, // after a responder that did not answer; doubled each time, up to
+    STAPLE_RETRY_MAX_S = 3600,
+    MEMORY_RETRY_S = 600,
     WINDOW_RETRY_S = 6 * 3600, // after an issuer that did not say when to renew
     DENIED_S = 60,             // for so long `ask` is not asked again
     DEMAND_PENDING_MAX = 200,  // names on demand without a certificate yet
@@ -124,6 +126,9 @@ static void look_at(void *arg, struct holding *h)
         int ignored = holding_staple(h, SLICE(""), 0); // better none than one that is over
         (void)ignored;
         vault_touch(issuer_vault(s->issuer));
+    }
+    if (h->staple_until > s->now) {
+        consider(s, h, JOB_NONE, h->staple_until); // to be taken away then
     }
     if (!h->wanted || h->busy) {
         return;
@@ -498,6 +503,18 @@ static void run_window(struct issuer *i, struct job *job)
     }
 }
 
+// Half of its life later; after a failure soon, and then less and less often.
+static uint64_t next_staple_at(struct holding *h, uint64_t now, uint64_t until, int error)
+{
+    if (error == 0) {
+        uint64_t half = until > now ? (until - now) / 2 : 0;
+        h->staple_failures = 0;
+        return now + (half > STAPLE_MIN_S ? half : STAPLE_MIN_S);
+    }
+    uint64_t pause = (uint64_t)STAPLE_RETRY_S << num_min_u64(h->staple_failures++, 16);
+    return error == E_UNSUPPORTED ? UINT64_MAX : now + num_min_u64(pause, STAPLE_RETRY_MAX_S);
+}
+
 static void run_staple(struct issuer *i, struct job *job)
 {
     struct holding *h = job->holding;
@@ -508,16 +525,12 @@ static void run_staple(struct issuer *i, struct job *job)
     int error = acme_ocsp(job->chain, &job->arena, &der, &next, &why);
     vault_lock(issuer_vault(i));
     bool same = slice_eq(h->chain, job->chain); // a reload may have brought another one
-    uint64_t half = next > job->now ? (next - job->now) / 2 : 0;
     if (error == 0 && same) {
         error = holding_staple(h, der, next);
         vault_touch(issuer_vault(i));
     }
     if (same) {
-        h->staple_at = error == E_UNSUPPORTED ? UINT64_MAX
-                       : error != 0           ? job->now + STAPLE_RETRY_S
-                       : half > STAPLE_MIN_S  ? job->now + half
-                                              : job->now + STAPLE_MIN_S;
+        h->staple_at = next_staple_at(h, now_s(), next, error);
     }
     if (error == E_DENIED && same && h->kind == NEED_ACME) {
         h->renew_at = job->now; // revoked: nobody will believe it any more
@@ -567,9 +580,9 @@ static void *issuer_main(void *arg)
             run_job(i, &job);
             vault_lock(v);
         } else {
-            job.holding->next_attempt = job.now + STAPLE_MIN_S;
-            job.holding->staple_at = job.now + STAPLE_MIN_S;
-            job.holding->window.ask_again = job.now + STAPLE_MIN_S;
+            job.holding->next_attempt = job.now + MEMORY_RETRY_S;
+            job.holding->staple_at = job.now + MEMORY_RETRY_S;
+            job.holding->window.ask_again = job.now + MEMORY_RETRY_S;
         }
         end_job(i, &job);
     }

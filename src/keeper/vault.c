@@ -229,6 +229,7 @@ int holding_set(struct holding *h, struct slice chain, struct slice key)
     if (error == 0) {
         secret_free(&h->staple);
         h->staple_at = 0;
+        h->staple_failures = 0;
         h->staple_until = 0;
         h->window = (struct acme_window){0};
     }

@@ -57,6 +57,7 @@ struct holding {
     struct acme_window window;
     uint64_t staple_at; // when to ask again
     uint64_t staple_until;
+    uint32_t staple_failures; // in a row
 };
 
 struct challenge {

@@ -88,7 +88,7 @@ static void others_are_not_taken(void)
     struct slice der = {NULL, 0};
     uint64_t next = 0;
     web_answer(SLICE("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"));
-    CHECK_EQ_INT(ask(&der, &next), E_DENIED);
+    CHECK_EQ_INT(ask(&der, &next), E_INVALID);
     CHECK(slice_find(text_slice(&why), SLICE("status 500")) > 0);
     web_answer(SLICE("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno"));
     CHECK_EQ_INT(ask(&der, &next), E_INVALID);
