@@ -85,6 +85,9 @@ struct chunk *chunk_new(struct chunk_pool *p)
 // How many of the budget's chunks one of this capacity stands for.
 static uint32_t weight(uint32_t capacity)
 {
+    if (likely(capacity == CHUNK_BYTES)) {
+        return 1;
+    }
     return (capacity + CHUNK_BYTES - 1) / CHUNK_BYTES;
 }
 
@@ -119,12 +122,8 @@ static void give_back(struct chunk_pool *p)
     }
 }
 
-void chunk_unref(struct chunk *c)
+static void free_chunk(struct chunk *c)
 {
-    ensure(c->refs > 0);
-    if (--c->refs > 0) {
-        return;
-    }
     struct chunk_pool *p = c->pool;
     ensure_magic(p, CHUNK_POOL_MAGIC);
     uint32_t chunks = weight(c->capacity);
@@ -137,7 +136,17 @@ void chunk_unref(struct chunk *c)
     c->next = p->free_list;
     p->free_list = c;
     p->free_count++;
-    give_back(p);
+    if (unlikely(p->free_count > p->free_max)) {
+        give_back(p);
+    }
+}
+
+void chunk_unref(struct chunk *c)
+{
+    ensure(c->refs > 0);
+    if (--c->refs == 0) {
+        free_chunk(c);
+    }
 }
 
 // ---- queue -----------------------------------------------------------------------------------------

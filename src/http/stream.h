@@ -92,7 +92,7 @@ enum http_side { HTTP_DOWN, HTTP_UP };
 
 /** What a secure transport knows of its other end; lives as long as the connection. */
 struct http_security {
-    struct slice version;     // "TLSv1.3"
+    struct slice version;     // "TLSv1.3"; constant, as is the next
     struct slice cipher;      // as IANA names it: "TLS_AES_128_GCM_SHA256"
     struct slice server_name; // SNI, lower case; empty: none was sent
     bool resumed;

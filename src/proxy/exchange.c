@@ -122,8 +122,8 @@ static void note_security(struct exchange *x)
     if (s == NULL) {
         return;
     }
-    x->tls.version = arena_dup(&x->arena, s->version);
-    x->tls.cipher = arena_dup(&x->arena, s->cipher);
+    x->tls.version = s->version;
+    x->tls.cipher = s->cipher;
     if (s->client_verified) {
         x->tls.client = arena_dup(&x->arena, s->client_name);
     }
