@@ -31,8 +31,12 @@ void text_hex(struct text *t, uint64_t value)
 void text_printf(struct text *t, const char *format, ...)
 {
     va_list args;
-    va_start(args, format);
     size_t room = t->capacity - t->len;
+    if (room == 0) { // perhaps there is no buffer at all
+        t->overflow = true;
+        return;
+    }
+    va_start(args, format);
     int n = vsnprintf(t->ptr + t->len, room, format, args);
     va_end(args);
     // vsnprintf needs one byte more than the text for its NUL.
