@@ -5,7 +5,6 @@
 
 #include "tls/issue.h"
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
@@ -13,6 +12,7 @@
 
 #include "base/error.h"
 #include "tls/jws.h"
+#include "tls/names_int.h"
 #include "tls/pem_int.h"
 
 enum {
@@ -21,8 +21,11 @@ enum {
     CHALLENGE_BEFORE_S = 24 * 3600,
     CHALLENGE_AFTER_S = 7 * 24 * 3600,
     SHA256_BYTES = 32,
-    IP_TEXT_MAX = 46,
 };
+
+static_assert((int)NAMES_MAX == (int)ISSUE_NAMES_MAX &&
+                  (int)NAMES_BYTES_MAX == (int)ISSUE_NAME_BYTES_MAX,
+              "as the header says");
 
 // ---- keys -----------------------------------------------------------------------------------------
 
@@ -42,31 +45,16 @@ int issue_key_new(enum issue_key kind, struct arena *a, struct slice *key_pem)
 
 // ---- names ----------------------------------------------------------------------------------------
 
-// The bytes of an address, 4 or 16; 0: it is none.
-static size_t ip_bytes(struct slice name, unsigned char out[16])
-{
-    char text[IP_TEXT_MAX];
-    if (name.len == 0 || name.len >= sizeof(text)) {
-        return 0;
-    }
-    memcpy(text, name.ptr, name.len);
-    text[name.len] = '\0';
-    if (inet_pton(AF_INET, text, out) == 1) {
-        return 4;
-    }
-    return inet_pton(AF_INET6, text, out) == 1 ? 16 : 0;
-}
-
 bool issue_is_ip(struct slice name)
 {
     unsigned char bytes[16];
-    return ip_bytes(name, bytes) > 0;
+    return names_ip(name, bytes) > 0;
 }
 
 int issue_ip_sni(struct slice ip, struct text *out)
 {
     unsigned char bytes[16];
-    size_t len = ip_bytes(ip, bytes);
+    size_t len = names_ip(ip, bytes);
     if (len == 0) {
         return E_INVALID;
     }
@@ -79,67 +67,6 @@ int issue_ip_sni(struct slice ip, struct text *out)
     }
     text_str(out, len == 4 ? "in-addr.arpa" : "ip6.arpa");
     return out->overflow ? E_INVALID : 0;
-}
-
-static bool is_host_name(struct slice name)
-{
-    if (slice_starts(name, SLICE("*."))) {
-        name = slice_from(name, 2);
-    }
-    if (name.len == 0 || name.len > ISSUE_NAME_BYTES_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '-' || c == '.' || c == '_';
-        if (!ok) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static int add_name(GENERAL_NAMES *names, struct slice name)
-{
-    unsigned char ip[16];
-    size_t ip_len = ip_bytes(name, ip);
-    if (ip_len == 0 && !is_host_name(name)) {
-        return E_INVALID;
-    }
-    GENERAL_NAME *gen = GENERAL_NAME_new();
-    ASN1_STRING *value = ip_len > 0 ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
-    const void *bytes = ip_len > 0 ? (const void *)ip : name.ptr;
-    size_t len = ip_len > 0 ? ip_len : name.len;
-    if (gen == NULL || value == NULL || ASN1_STRING_set(value, bytes, (int)len) != 1) {
-        ASN1_STRING_free(value);
-        GENERAL_NAME_free(gen);
-        return E_NO_MEMORY;
-    }
-    GENERAL_NAME_set0_value(gen, ip_len > 0 ? GEN_IPADD : GEN_DNS, value);
-    if (sk_GENERAL_NAME_push(names, gen) == 0) {
-        GENERAL_NAME_free(gen);
-        return E_NO_MEMORY;
-    }
-    return 0;
-}
-
-static int make_names(const struct slice *names, uint32_t count, GENERAL_NAMES **out)
-{
-    if (count == 0 || count > ISSUE_NAMES_MAX) {
-        return E_INVALID;
-    }
-    GENERAL_NAMES *all = GENERAL_NAMES_new();
-    int rc = all != NULL ? 0 : E_NO_MEMORY;
-    for (uint32_t i = 0; rc == 0 && i < count; i++) {
-        rc = add_name(all, names[i]);
-    }
-    if (rc != 0) {
-        GENERAL_NAMES_free(all);
-        return rc;
-    }
-    *out = all;
-    return 0;
 }
 
 // ---- the signing request --------------------------------------------------------------------------
@@ -176,7 +103,7 @@ int issue_request(struct slice key_pem, const struct slice *names, uint32_t coun
     }
     GENERAL_NAMES *all = NULL;
     X509_REQ *req = X509_REQ_new();
-    int rc = req != NULL ? make_names(names, count, &all) : E_NO_MEMORY;
+    int rc = req != NULL ? names_make(names, count, &all) : E_NO_MEMORY;
     if (rc == 0) {
         rc = fill_request(req, all, key);
     }
@@ -254,7 +181,7 @@ int issue_tls_alpn_01(struct slice name, struct slice key_authorization, struct 
                       struct slice *chain_pem, struct slice *key_pem)
 {
     GENERAL_NAMES *names = NULL;
-    int rc = make_names(&name, 1, &names);
+    int rc = names_make(&name, 1, &names);
     if (rc != 0) {
         return rc;
     }
@@ -279,7 +206,7 @@ int issue_tls_alpn_01(struct slice name, struct slice key_authorization, struct 
 static bool covers(X509 *leaf, struct slice name)
 {
     unsigned char ip[16];
-    size_t ip_len = ip_bytes(name, ip);
+    size_t ip_len = names_ip(name, ip);
     if (ip_len > 0) {
         return X509_check_ip(leaf, ip, ip_len, 0) == 1;
     }

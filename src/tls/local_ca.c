@@ -5,7 +5,6 @@
 
 #include "tls/local_ca.h"
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -13,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "tls/names_int.h"
 #include "tls/pem_int.h"
 
 enum {
@@ -20,7 +20,6 @@ enum {
     DAY_S = 86400,
     SERIAL_BYTES = 16,
     COMMON_NAME_MAX = 64, // RFC 5280, ub-common-name
-    IP_TEXT_MAX = 46,
 };
 
 static bool set_serial(X509 *x)
@@ -152,69 +151,10 @@ bool local_ca_usable(struct slice root_pem, struct slice key_pem, uint64_t now)
 
 // ---- certificates -------------------------------------------------------------------------------
 
-static size_t ip_bytes(struct slice name, unsigned char out[16])
-{
-    char text[IP_TEXT_MAX];
-    if (name.len >= 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']') {
-        name = slice_sub(name, 1, name.len - 2);
-    }
-    if (name.len == 0 || name.len >= sizeof text) {
-        return 0;
-    }
-    memcpy(text, name.ptr, name.len);
-    text[name.len] = '\0';
-    if (inet_pton(AF_INET, text, out) == 1) {
-        return 4;
-    }
-    return inet_pton(AF_INET6, text, out) == 1 ? 16 : 0;
-}
-
-static bool is_host_name(struct slice name)
-{
-    if (slice_starts(name, SLICE("*."))) {
-        name = slice_from(name, 2);
-    }
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-              c == '_')) {
-            return false;
-        }
-    }
-    return name.len > 0 && name.len < 254;
-}
-
-static int add_name(GENERAL_NAMES *all, struct slice name)
-{
-    unsigned char ip[16];
-    size_t ip_len = ip_bytes(name, ip);
-    if (ip_len == 0 && !is_host_name(name)) {
-        return E_INVALID;
-    }
-    GENERAL_NAME *one = GENERAL_NAME_new();
-    ASN1_STRING *value = ip_len > 0 ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
-    const void *bytes = ip_len > 0 ? (const void *)ip : name.ptr;
-    size_t len = ip_len > 0 ? ip_len : name.len;
-    if (one == NULL || value == NULL || ASN1_STRING_set(value, bytes, (int)len) != 1) {
-        ASN1_STRING_free(value);
-        GENERAL_NAME_free(one);
-        return E_NO_MEMORY;
-    }
-    GENERAL_NAME_set0_value(one, ip_len > 0 ? GEN_IPADD : GEN_DNS, value);
-    if (sk_GENERAL_NAME_push(all, one) == 0) {
-        GENERAL_NAME_free(one);
-        return E_NO_MEMORY;
-    }
-    return 0;
-}
-
 static int add_names(X509 *x, const struct local_ca_request *r)
 {
-    GENERAL_NAMES *all = GENERAL_NAMES_new();
-    int error = all != NULL ? 0 : E_NO_MEMORY;
-    for (uint32_t i = 0; error == 0 && i < r->count; i++) {
-        error = add_name(all, r->names[i]);
-    }
+    GENERAL_NAMES *all = NULL;
+    int error = names_make(r->names, r->count, &all);
     if (error == 0 && X509_add1_ext_i2d(x, NID_subject_alt_name, all, 0, 0) != 1) {
         error = E_NO_MEMORY;
     }
