@@ -28,7 +28,9 @@ static struct slice mode_of(const struct check *c, struct conf_node site)
 // A wildcard that ACME cannot have, because nobody can prove it without the DNS.
 static void check_wildcard(struct check *c, const struct tls_plan_name *n, bool said)
 {
-    bool reachable = c->listens && !conf_is_off(conf_get(n->site, "tls")) &&
+    // Without `listen` there are no TLS listeners just because this name has no certificate.
+    bool heard = c->listens || !conf_exists(conf_get(c->root, "listen"));
+    bool reachable = heard && !conf_is_off(conf_get(n->site, "tls")) &&
                      !(conf_is_off(conf_get(c->root, "tls")) && !said);
     if (n->source != TLS_SOURCE_NONE || !reachable || !slice_starts(n->name, SLICE("*."))) {
         return;
@@ -122,7 +124,8 @@ static void check_unheard(const struct check *c, struct conf_node site)
 {
     struct conf_node tls = conf_get(site, "tls");
     bool said = conf_exists(tls) && !conf_is_off(tls);
-    if (said && !c->listens && conf_diags_errors(c->d) == 0) {
+    bool listener = c->listens || !conf_exists(conf_get(c->root, "listen"));
+    if (said && !listener && conf_diags_errors(c->d) == 0) {
         conf_warning(c->d, tls, "there is no TLS listener, so `tls` has no effect");
         conf_hint(c->d, "listen: [\":80\", \":443\"], or {at: \":8443\", tls: on}");
     }

@@ -161,7 +161,7 @@ static void check_ciphers(struct conf_diags *d, struct conf_node n)
          .type = CONF_TYPE_BOOL,                                                                   \
          .fallback = "on",                                                                         \
          .aka = "ssl_session_tickets session_tickets",                                             \
-         .text = "Whether clients may resume a session; the keys are changed every few hours."},   \
+         .text = "Whether clients may resume a session; their key is changed twice a day."},       \
         {.name = "ocsp",                                                                           \
          .contexts = CONF_IN_OBJECT,                                                               \
          .type = CONF_TYPE_BOOL,                                                                   \
@@ -517,7 +517,7 @@ const struct conf_directive https_directives[] = {
      .on_ok = true,
      .shorthand = "mode",
      .check = check_site,
-     .aka = "ssl https",
+     .aka = "ssl https ssl_certificate ssl_certificate_key certificate",
      .text = "TLS of the site. Where there is a TLS listener a site with a name has it without "
              "further words; `off` never, `local` with a certificate of the local CA.",
      .example = "sites:\n"

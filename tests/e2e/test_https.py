@@ -374,6 +374,7 @@ MISTAKES = [
     ({"tls": {"cert": "x.pem"}}, "key"),
     ({"tls": {"key": "x.pem"}}, "cert"),
     ({"tls": {"cert": "/none/x.pem", "key": "/none/x.key"}}, "/none/x.pem"),
+    ({"ssl_certificate": "x.pem"}, "did you mean `tls`"),
     ({"tls": {"clinet": "off"}}, "did you mean `client`"),
     ({"tls": {"client": {"mode": "required"}}}, "ca"),
     ({"tls": {"client": "required"}}, "ca"),
@@ -391,10 +392,14 @@ def test_mistakes_are_named(tmp_path, wrong, word):
     assert code == 3 and word in said and "adit.yaml" in said, said
 
 
-def test_a_wildcard_needs_a_hook_or_files(tmp_path):
-    code, said = checked(tmp_path, listen=[":80", ":443"],
-                         sites={"*.example.com": {"proxy": 3000, "tls": "on"}})
-    assert code == 3 and "dns" in said, said
+@pytest.mark.parametrize("top", [{"listen": [":80", ":443"]}, {}], ids=["listen", "no listen"])
+def test_a_wildcard_needs_a_hook_or_files(tmp_path, top):
+    """Also where there is no TLS listener because nothing else has TLS."""
+    code, said = checked(tmp_path, **top, sites={"*.example.com": {"proxy": 3000, "tls": "on"}})
+    assert code == 3 and "DNS hook" in said and "no TLS listener" not in said, said
+    code, said = checked(tmp_path, **top, sites={"*.example.com": {"proxy": 3000}, "default": {
+        "respond": "ok"}})
+    assert code == 0 and "has no TLS" in said, said
 
 
 # -- limits --------------------------------------------------------------------------------------------
