@@ -100,7 +100,7 @@ int acme_account_open(struct acme_client *c, struct acme_host *host, bool anew)
     if (c->key == NULL) {
         bool known = host->load_account(host, c->issuer, c->arena, &key, &url);
         c->key_pem = key;
-        c->account = known && acme_url_ok(url, false) ? url : (struct slice){NULL, 0};
+        c->account = known && acme_url_ok(url, false) ? url : SLICE("");
         int rc = known ? 0 : make_key(c);
         if (rc == 0 && jws_key_open(c->key_pem, c->arena, &c->key) != 0) {
             c->key = NULL;
@@ -112,7 +112,7 @@ int acme_account_open(struct acme_client *c, struct acme_host *host, bool anew)
         }
     }
     if (anew) {
-        c->account = (struct slice){NULL, 0};
+        c->account = SLICE("");
     }
     if (c->account.len > 0) {
         return 0;

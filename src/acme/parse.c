@@ -53,7 +53,7 @@ static json_t *open_object(struct slice json, struct text *why)
 static struct slice text_of(const json_t *value)
 {
     return json_is_string(value) ? slice_of(json_string_value(value), json_string_length(value))
-                                 : (struct slice){NULL, 0};
+                                 : SLICE("");
 }
 
 // A member that must be a URL, copied. E_NOT_FOUND: it is not there.
@@ -117,7 +117,7 @@ static struct slice take_words(const json_t *value, struct arena *a)
     struct slice s = slice_sub(text_of(value), 0, PARSE_TEXT_MAX);
     char *bytes = s.len > 0 ? arena_bytes(a, s.len) : NULL;
     if (bytes == NULL) {
-        return (struct slice){NULL, 0};
+        return SLICE("");
     }
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
