@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "tls/credentials.h"
 #include "tls/tls.h"
+#include "tls/wants.h"
 
 enum { ID_MAX = 2 * 4096 + 8 };
 
@@ -80,14 +81,10 @@ static int compile_tls(const struct origin_sources *from, struct conf_node n, st
     struct slice ca_path = conf_string(conf_get(tls, "ca"), "");
     struct slice cert_path = conf_string(conf_get(tls, "cert"), "");
     if (ca_path.len > 0) {
-        text_str(&ca, "ca:");
-        text_put(&ca, ca_path);
+        tls_authority_id(ca_path, &ca);
     }
     if (cert_path.len > 0) {
-        text_str(&certificate, "file:");
-        text_put(&certificate, cert_path);
-        text_str(&certificate, "|");
-        text_put(&certificate, conf_string(conf_get(tls, "key"), ""));
+        tls_file_id(cert_path, conf_string(conf_get(tls, "key"), ""), &certificate);
     }
     if (ca.overflow || certificate.overflow) {
         return E_TOO_LARGE;
