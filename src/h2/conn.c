@@ -275,6 +275,21 @@ void h2_conn_close(struct h2_conn *c, bool reset, int error)
     c->role->on_gone(c, error);
 }
 
+static void begin_linger(struct h2_conn *c)
+{
+    c->rx = H2_RX_LINGER;
+    c->linger_left = H2_LINGER_BYTES;
+}
+
+static void linger_deadline(struct h2_conn *c)
+{
+    c->settings_deadline_ms = 0;
+    c->block_deadline_ms = 0;
+    c->drain_deadline_ms = 0;
+    c->idle_deadline_ms = h2_now_ms(c) + H2_LINGER_MS;
+    h2_conn_deadline(c, c->idle_deadline_ms);
+}
+
 void h2_conn_fail(struct h2_conn *c, enum h2_code code, int error)
 {
     if (c->dead || c->rx == H2_RX_LINGER) {
@@ -282,10 +297,9 @@ void h2_conn_fail(struct h2_conn *c, enum h2_code code, int error)
     }
     counter_add(c->core->counters, COUNTER_h2_errors, 1);
     h2_tx_goaway(c, c->side == HTTP_DOWN ? c->last_id : 0, code);
-    c->rx = H2_RX_LINGER;
+    begin_linger(c);
     c->closing = true;
     c->goaway_last = true;
-    c->linger_left = H2_LINGER_BYTES;
     c->soon_error = 0;
     fail_streams(c, error);
     if (c->dead) {
@@ -296,11 +310,7 @@ void h2_conn_fail(struct h2_conn *c, enum h2_code code, int error)
         h2_conn_close(c, false, error);
         return;
     }
-    c->settings_deadline_ms = 0;
-    c->block_deadline_ms = 0;
-    c->drain_deadline_ms = 0;
-    c->idle_deadline_ms = h2_now_ms(c) + H2_LINGER_MS;
-    h2_conn_deadline(c, c->idle_deadline_ms);
+    linger_deadline(c);
     h2_conn_again(c);
 }
 
@@ -332,6 +342,22 @@ static bool is_drained(const struct h2_conn *c)
     return over && c->live == 0 && c->rx != H2_RX_LINGER && h2_out_bytes(c) == 0;
 }
 
+/** A client still acknowledges its last answers: closing at once would let the kernel reset the
+ * connection, and what is on its way would be lost (as in RFC 9112 9.6). */
+static void end_drained(struct h2_conn *c)
+{
+    if (c->side == HTTP_UP || c->t->hung_up) {
+        h2_conn_close(c, false, E_EOF);
+        return;
+    }
+    begin_linger(c);
+    linger_deadline(c);
+    shut(c);
+    if (!c->dead && c->t->readable) {
+        h2_rx_pump(c);
+    }
+}
+
 static void go_on(struct task *t)
 {
     struct h2_conn *c = container_of(t, struct h2_conn, again);
@@ -352,7 +378,7 @@ static void go_on(struct task *t)
         h2_rx_pump(c);
     }
     if (!c->dead && is_drained(c)) {
-        h2_conn_close(c, false, E_EOF);
+        end_drained(c);
     }
     panic_leave(&scope);
 }
