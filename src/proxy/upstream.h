@@ -2,6 +2,10 @@
 //
 // What the exchange knows of an upstream: it gives streams that can carry an exchange. A pool of TCP
 // connections, a multiplexed h2 one and an agent's tunnel differ only behind this interface.
+//
+// The exchange holds a ticket, struct upstream_request. acquire() ends in on_ready (or on_transport)
+// or on_failed; after on_ready the ticket holds a place at a server until upstream_release() gives it
+// back and says how it went, from which the upstream learns.
 
 #pragma once
 
@@ -10,17 +14,42 @@
 #include "base/list.h"
 #include "http/stream.h"
 
+struct arena;
+struct loop;
+struct transport;
 struct upstream;
 struct upstream_request;
-struct loop;
+
+/** How an attempt that had a place at a server went. */
+struct upstream_outcome {
+    int error;           // 0, or why it failed: the server's doing
+    uint32_t status;     // of the final response; 0: none
+    uint64_t latency_ns; // from asking to the response head; 0: not known
+    bool abandoned;      // the client has gone, or another attempt was quicker: says nothing of it
+};
 
 struct upstream_ops {
+    /** Which upstream serves this request: a split chooses one of several, by rq->subject. Left out:
+     * itself. NULL: none. The same for every attempt of an exchange, so asked once. */
+    struct upstream *(*choose)(struct upstream *u, const struct upstream_request *rq);
     /** Asks for a stream for rq, on the core of rq->loop. The answer comes through rq->on_ready or
      * rq->on_failed, possibly before this returns. */
     void (*acquire)(struct upstream *u, struct upstream_request *rq);
     /** The request no longer wants one; no callback follows. Only while it waits. */
     void (*cancel)(struct upstream *u, struct upstream_request *rq);
+    /** Gives the place back. */
+    void (*release)(struct upstream *u, struct upstream_request *rq,
+                    const struct upstream_outcome *o);
+    /** May an attempt be repeated, or (hedge) begun beside another one? Taken from the upstream's
+     * budget when it may. Left out: always. */
+    bool (*may_repeat)(struct upstream *u, struct loop *l, bool hedge);
+    /** A core begins to use the snapshot of u: from now on u says what its group is. After it, the
+     * core leaves the snapshot before. May be left out. */
+    void (*enter)(struct upstream *u, struct loop *l);
+    void (*leave)(struct upstream *u, struct loop *l);
 };
+
+enum upstream_host { UPSTREAM_HOST_PASS, UPSTREAM_HOST_SERVER, UPSTREAM_HOST_TEXT };
 
 struct upstream {
     const struct upstream_ops *ops;
@@ -32,23 +61,50 @@ struct upstream {
     struct slice host_text; // UPSTREAM_HOST_TEXT
 };
 
-enum upstream_host { UPSTREAM_HOST_PASS, UPSTREAM_HOST_SERVER, UPSTREAM_HOST_TEXT };
+/** What a choice may depend on. Lives as long as the exchange. */
+struct upstream_subject {
+    const struct http_head *request; // NULL: not HTTP
+    const struct os_addr *client;    // after trusted proxies
+    const struct http_peer *peer;    // the client's connection
+    struct slice path;               // decoded; empty: not HTTP
+    struct arena *arena;             // for what the choice must remember
+};
 
-/** Embedded in the exchange. */
+enum { UPSTREAM_TRIED_MAX = 16 };
+
+/** The ticket, embedded in the exchange. Zero it first. */
 struct upstream_request {
     struct list link; // queue of the upstream, while waiting
     struct loop *loop;
     struct upstream *upstream;
+    const struct upstream_subject *subject;
     void *server;        // the upstream's own: which server was chosen, kept for the next attempt
-    uint64_t tried;      // bit per server (index modulo 64) that failed this request
+    void *place;         // the upstream's own: what release() gives back; NULL: nothing
     uint32_t connect_ms; // time-out of the route
-    bool exhausted;      // out: no server is left that this request has not tried
-    bool upgrade;        // the request asks for a switch of protocols
-    bool fresh;          // a pooled connection just proved stale: open a new one
-    bool reused;         // out: the stream is on a connection that carried exchanges before
-    struct slice server_text; // out: the server's address, for logs; lives as long as the snapshot
+    uint8_t tried_count;
+    const void *tried[UPSTREAM_TRIED_MAX]; // servers that failed this request, the last ones
+    bool exhausted;                        // out: no server is left that this request has not tried
+    bool upgrade;                          // the request asks for a switch of protocols
+    bool fresh;                            // a pooled connection just proved stale: open a new one
+    bool raw;                              // a transport is wanted, not a stream: layer 4
+    bool reused;              // out: the stream is on a connection that carried exchanges before
+    struct slice server_text; // out: the server's address, for logs; on the arena
+    struct slice server_host; // out: the same as it was written, for the Host field; on the arena
+    struct slice set_cookie;  // out: value of a Set-Cookie for the response; on the subject's arena
     uint64_t connect_ns;      // out: time spent connecting, 0 when reused
+    uint64_t queued_ns;       // out: time spent waiting for a place
     /** `s` is idle and ours until its on_closed; events and user are set by the callee. */
     void (*on_ready)(struct upstream_request *rq, struct http_stream *s);
+    /** With `raw`, in place of on_ready: ours until transport_close(). */
+    void (*on_transport)(struct upstream_request *rq, struct transport *t);
+    /** Nothing is held: no release. */
     void (*on_failed)(struct upstream_request *rq, int error);
 };
+
+/** Once after each on_ready or on_transport; a second call does nothing. Core of rq->loop. */
+static inline void upstream_release(struct upstream_request *rq, const struct upstream_outcome *o)
+{
+    if (rq->place != NULL) {
+        rq->upstream->ops->release(rq->upstream, rq, o);
+    }
+}

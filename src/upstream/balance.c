@@ -10,19 +10,18 @@ static size_t round_robin_bytes(uint32_t n)
     return n * sizeof(int64_t);
 }
 
-static int round_robin_pick(void *state, const struct balance_candidate *candidates, uint32_t n,
-                            const struct upstream_request *rq)
+static int round_robin_pick(const struct balance_choice *c)
 {
-    (void)rq;
-    int64_t *credit = state;
+    int64_t *credit = c->state;
     int64_t sum = 0;
     int best = -1;
-    for (uint32_t i = 0; i < n; i++) {
-        if (!candidates[i].usable) {
+    for (uint32_t n = 0; n < c->list_count; n++) {
+        uint32_t i = c->list[n];
+        if (c->barred(c->barred_arg, i)) {
             continue;
         }
-        credit[i] += candidates[i].weight;
-        sum += candidates[i].weight;
+        credit[i] += c->servers[i].weight;
+        sum += c->servers[i].weight;
         if (best < 0 || credit[i] > credit[best]) {
             best = (int)i;
         }
@@ -34,8 +33,16 @@ static int round_robin_pick(void *state, const struct balance_candidate *candida
 }
 
 static const struct balance_method methods[] = {
-    {"round-robin", round_robin_bytes, round_robin_pick},
+    {.name = "round-robin", .state_bytes = round_robin_bytes, .pick = round_robin_pick},
 };
+
+uint64_t balance_weight(const struct balance_settings *settings, const struct balance_server *s,
+                        uint64_t now_ns)
+{
+    (void)settings;
+    (void)now_ns;
+    return (uint64_t)s->weight * 1000;
+}
 
 const struct balance_method *balance_find(struct slice name)
 {

@@ -21,8 +21,9 @@ struct pool {
     uint32_t magic;
     uint32_t server_count;
     struct upstream base;
-    uint64_t all; // a bit per server
     const struct balance_method *method;
+    struct balance_settings balance;
+    struct balance_server *seen; // as the method sees the servers
     struct pool_server *servers;
     void **state; // per core
 };
@@ -34,28 +35,79 @@ static struct pool *pool_of(struct upstream *u)
     return p;
 }
 
+static bool was_tried(const struct upstream_request *rq, const struct server *s)
+{
+    for (unsigned i = 0; i < rq->tried_count; i++) {
+        if (rq->tried[i] == s) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_tried(struct upstream_request *rq, const struct server *s)
+{
+    if (rq->tried_count < UPSTREAM_TRIED_MAX && !was_tried(rq, s)) {
+        rq->tried[rq->tried_count++] = s;
+    }
+}
+
+struct picking {
+    const struct pool *pool;
+    const struct upstream_request *rq;
+};
+
+static bool barred(const void *arg, uint32_t i)
+{
+    const struct picking *p = arg;
+    return was_tried(p->rq, p->pool->servers[i].server);
+}
+
 /** Who may be asked: not tried yet by this request, and of those the ones that are not failing now,
  * when there are any; backups when no other is left. */
-static int pick(struct pool *p, uint32_t core, const struct upstream_request *rq)
+static int pick(struct pool *p, struct upstream_request *rq)
 {
-    struct balance_candidate candidates[POOL_SERVERS_MAX];
+    uint16_t list[POOL_SERVERS_MAX];
+    uint32_t core = rq->loop->core;
     uint64_t now = rq->loop->now_ms;
+    const struct picking picking = {p, rq};
     for (int round = 0; round < 4; round++) {
         bool backups = round >= 2;
         bool failing_too = round % 2 == 1;
+        struct balance_choice choice = {
+            .settings = &p->balance,
+            .servers = p->seen,
+            .count = p->server_count,
+            .list = list,
+            .state = p->state[core],
+            .rng = &rq->loop->rng,
+            .now_ns = rq->loop->now_ns,
+            .barred = barred,
+            .barred_arg = &picking,
+        };
         for (uint32_t i = 0; i < p->server_count; i++) {
             const struct pool_server *s = &p->servers[i];
             bool failing = s->server->cores[core].avoid_until_ms > now;
-            candidates[i].weight = s->weight;
-            candidates[i].usable =
-                s->backup == backups && (rq->tried >> i & 1) == 0 && (failing_too || !failing);
+            if (s->backup == backups && (failing_too || !failing)) {
+                list[choice.list_count++] = (uint16_t)i;
+            }
         }
-        int best = p->method->pick(p->state[core], candidates, p->server_count, rq);
+        int best = p->method->pick(&choice);
         if (best >= 0) {
             return best;
         }
     }
     return -1;
+}
+
+static bool all_tried(const struct pool *p, const struct upstream_request *rq)
+{
+    for (uint32_t i = 0; i < p->server_count; i++) {
+        if (!was_tried(rq, p->servers[i].server)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void acquire(struct upstream *u, struct upstream_request *rq)
@@ -64,26 +116,26 @@ static void acquire(struct upstream *u, struct upstream_request *rq)
     uint32_t core = rq->loop->core;
     int error = E_NO_SERVER;
     for (uint32_t n = 0; n < p->server_count; n++) {
-        int i = pick(p, core, rq);
-        if (i < 0 && rq->tried != 0) { // all have been: from the start
-            rq->tried = 0;
-            i = pick(p, core, rq);
+        int i = pick(p, rq);
+        if (i < 0 && rq->tried_count != 0) { // all have been: from the start
+            rq->tried_count = 0;
+            i = pick(p, rq);
         }
         if (i < 0) {
             break;
         }
         struct server *s = p->servers[i].server;
         if (!(rq->fresh && rq->server == s)) { // a stale connection says nothing of its server
-            rq->tried |= UINT64_C(1) << i;
+            note_tried(rq, s);
         }
-        rq->exhausted = (rq->tried & p->all) == p->all;
+        rq->exhausted = all_tried(p, rq);
         rq->server = s;
         rq->server_text = server_text(s);
         error = server_acquire(s, core, rq);
         if (error == 0) {
             return;
         }
-        rq->tried |= UINT64_C(1) << i;
+        note_tried(rq, s);
     }
     rq->on_failed(rq, error);
 }
@@ -94,7 +146,16 @@ static void cancel(struct upstream *u, struct upstream_request *rq)
     server_cancel(rq->server, rq->loop->core, rq);
 }
 
-static const struct upstream_ops pool_ops = {.acquire = acquire, .cancel = cancel};
+static void release(struct upstream *u, struct upstream_request *rq,
+                    const struct upstream_outcome *o)
+{
+    (void)pool_of(u);
+    (void)o;
+    rq->place = NULL;
+}
+
+static const struct upstream_ops pool_ops = {
+    .acquire = acquire, .cancel = cancel, .release = release};
 
 static struct conf_node servers_node(struct conf_node n)
 {
@@ -121,6 +182,7 @@ static int add_server(struct pool *p, const struct pool_factory *f, struct conf_
     }
     s->weight = (uint32_t)conf_int(conf_get(n, "weight"), 1);
     s->backup = conf_bool(conf_get(n, "backup"), false);
+    p->seen[p->server_count] = (struct balance_server){.weight = s->weight};
     p->server_count++;
     return 0;
 }
@@ -176,7 +238,8 @@ static int make(struct upstream_factory *factory, struct snapshot *snapshot, str
     }
     p->magic = POOL_MAGIC;
     p->servers = arena_zalloc(arena, count * sizeof(*p->servers));
-    if (p->servers == NULL || arena_on_fini(arena, release_servers, p) < 0) {
+    p->seen = arena_zalloc(arena, count * sizeof(*p->seen));
+    if (p->servers == NULL || p->seen == NULL || arena_on_fini(arena, release_servers, p) < 0) {
         return E_NO_MEMORY;
     }
     p->base.ops = &pool_ops;
@@ -200,7 +263,6 @@ static int make(struct upstream_factory *factory, struct snapshot *snapshot, str
             return e;
         }
     }
-    p->all = count == 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1;
     *out = &p->base;
     return make_state(p, arena, f->registry->core_count);
 }

@@ -316,6 +316,7 @@ static void give(struct lane *lane, struct up_session *s, struct upstream_reques
     rq->reused = reused;
     rq->connect_ns = reused ? 0 : s->connect_ns;
     rq->server_text = server_text(lane->core->server);
+    rq->place = lane->core->server;
     rq->on_ready(rq, stream);
 }
 

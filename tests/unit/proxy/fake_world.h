@@ -184,7 +184,8 @@ static void world_cancel(struct upstream *u, struct upstream_request *rq)
     world->cancels++;
 }
 
-static const struct upstream_ops world_upstream_ops = {world_acquire, world_cancel};
+static const struct upstream_ops world_upstream_ops = {.acquire = world_acquire,
+                                                       .cancel = world_cancel};
 
 static int world_make(struct upstream_factory *f, struct snapshot *s, struct conf_node node,
                       struct slice name, struct upstream **out)
