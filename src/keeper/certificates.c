@@ -98,6 +98,15 @@ int certificates_stage(struct keeper *k, struct needs *n, int *fd, uint64_t *num
     return 0;
 }
 
+void certificates_unstage(struct keeper *k)
+{
+    struct certificates *c = &k->certificates;
+    vault_lock(&c->vault);
+    c->sent = 0; // nobody took them: those of the document in force are to be sent again
+    vault_wake(&c->vault);
+    vault_unlock(&c->vault);
+}
+
 static void unwant(void *arg, struct holding *h)
 {
     const struct needs *n = arg;
@@ -211,6 +220,8 @@ void certificates_in_force(struct keeper *k, const struct ipc_in_force *m)
         log_line(LOG_ERROR, "the workers could not take new certificates: %s; those before stay",
                  m->text[0] != '\0' ? m->text : error_text(m->error));
     }
+    // What changed meanwhile has been waiting for this, and its call may have been answered already.
+    vault_wake(&c->vault);
     ensure(pthread_cond_broadcast(&c->vault.changed) == 0);
     vault_unlock(&c->vault);
 }

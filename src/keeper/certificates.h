@@ -32,6 +32,8 @@ void certificates_init(struct certificates *c);
 int certificates_stage(struct keeper *k, struct needs *n, int *fd, uint64_t *number) must_check;
 /** The document of these needs is in force; takes them over. */
 void certificates_commit(struct keeper *k, struct needs *n);
+/** The document that they were staged for was refused. */
+void certificates_unstage(struct keeper *k);
 /** Takes over what a keeper before this one left in force. `fds` stay the caller's. */
 void certificates_recover(struct keeper *k, const struct ipc_doc *doc, const struct ipc_fds *fds);
 /** What is due: renewals of the local CA, ticket keys, new credentials for the workers. */

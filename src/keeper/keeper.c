@@ -173,6 +173,7 @@ int keeper_load(struct keeper *k, uint32_t *generation, struct text *out)
     if (error == 0 && m.u.result.error == 0) {
         certificates_commit(k, needs);
     } else {
+        certificates_unstage(k);
         needs_unref(needs);
     }
     if (error != 0) {

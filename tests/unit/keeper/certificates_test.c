@@ -5,6 +5,8 @@
 
 #include "keeper/certificates.h"
 
+#include <poll.h>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "conf/load.h"
@@ -76,6 +78,12 @@ static void change(void)
     vault_unlock(&keeper.certificates.vault);
 }
 
+static bool is_called(void)
+{
+    struct pollfd p = {.fd = keeper.certificates.vault.wake, .events = POLLIN};
+    return poll(&p, 1, 0) == 1;
+}
+
 static uint64_t served(void)
 {
     return keeper.certificates.vault.served;
@@ -120,8 +128,27 @@ static void a_change_is_sent_alone_and_once(void)
     CHECK(served() == before);
     certificates_in_force(&keeper, &(struct ipc_in_force){.number = 2});
     CHECK(served() > before);
+    CHECK(is_called()); // the call of the second change was answered in vain
     certificates_tick(&keeper);
     CHECK_EQ_INT(came_alone(), 3);
+    end();
+}
+
+static void a_change_that_went_with_a_refused_document_is_sent_again(void)
+{
+    begin(LOCAL);
+    change();
+    certificates_tick(&keeper);
+    CHECK_EQ_INT(came_alone(), 2);
+    int fd = -1;
+    uint64_t other = 0;
+    REQUIRE(certificates_stage(&keeper, keeper.certificates.needs, &fd, &other) == 0);
+    (void)close(fd);
+    certificates_in_force(&keeper, &(struct ipc_in_force){.number = 2, .error = E_AGAIN});
+    certificates_unstage(&keeper);
+    CHECK(is_called());
+    certificates_tick(&keeper);
+    CHECK_EQ_INT(came_alone(), 4);
     end();
 }
 
@@ -200,5 +227,6 @@ static void a_new_keeper_takes_over(void)
 }
 
 TAP_MAIN(a_load_carries_them, without_tls_there_is_nothing_to_do, a_change_is_sent_alone_and_once,
+         a_change_that_went_with_a_refused_document_is_sent_again,
          what_workers_cannot_take_is_noted, what_came_at_the_wrong_moment_is_sent_again,
          what_no_document_wants_is_forgotten, a_new_keeper_takes_over)
