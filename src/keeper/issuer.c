@@ -119,6 +119,32 @@ static void consider(struct search *s, struct holding *h, enum job_kind kind, ui
     }
 }
 
+static bool is_ordered(const struct issuer *i, struct slice name)
+{
+    for (uint32_t n = 0; n < i->orders; n++) {
+        if (slice_eq(i->ordered[n]->name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void begin_order(struct issuer *i, const struct holding *h)
+{
+    ensure(i->orders < ISSUER_THREADS);
+    i->ordered[i->orders++] = h;
+}
+
+static void end_order(struct issuer *i, const struct holding *h)
+{
+    uint32_t at = 0;
+    while (at < i->orders && i->ordered[at] != h) {
+        at++;
+    }
+    ensure(at < i->orders);
+    i->ordered[at] = i->ordered[--i->orders];
+}
+
 static void look_at(void *arg, struct holding *h)
 {
     struct search *s = arg;
@@ -135,6 +161,9 @@ static void look_at(void *arg, struct holding *h)
     }
     // Until an account is known orders come one by one, or each would register its own.
     bool alone = !s->issuer->registered && s->issuer->orders > 0;
+    // Two orders for one name (of an ECDSA and an RSA key) would take each other's place in the answer
+    // to a challenge by TLS.
+    alone = alone || is_ordered(s->issuer, h->name);
     bool must_ask = h->on_demand && !h->allowed;
     if (must_ask) {
         consider(s, h, JOB_ASK, order_due(h, s->now));
@@ -174,7 +203,9 @@ static int begin_job(struct issuer *i, struct job *job)
     job->needs = needs_ref(i->keeper->certificates.needs);
     h->busy = true;
     i->working++;
-    i->orders += job->kind == JOB_ORDER;
+    if (job->kind == JOB_ORDER) {
+        begin_order(i, h);
+    }
     return job->chain.ptr != NULL && job->hook.ptr != NULL ? 0 : E_NO_MEMORY;
 }
 
@@ -183,7 +214,9 @@ static void end_job(struct issuer *i, struct job *job)
     struct vault *v = issuer_vault(i);
     job->holding->busy = false;
     i->working--;
-    i->orders -= job->kind == JOB_ORDER;
+    if (job->kind == JOB_ORDER) {
+        end_order(i, job->holding);
+    }
     needs_unref(job->needs);
     arena_fini(&job->arena);
     if (!job->holding->wanted) {

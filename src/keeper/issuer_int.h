@@ -54,7 +54,8 @@ struct issuer {
     uint32_t threads; // that were started
     uint32_t working; // that are not waiting for work
     uint32_t orders;  // that are under way
-    bool registered;  // an account is known: orders may run beside each other
+    const struct holding *ordered[ISSUER_THREADS];
+    bool registered; // an account is known: orders may run beside each other
     pthread_t thread[ISSUER_THREADS];
     struct hook_call *hooks;
     uint64_t hook_number;
