@@ -7,12 +7,7 @@ import subprocess
 import tempfile
 
 from harness import WAIT, Client, until
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+from harness.ports import free_port
 
 
 class Peer:

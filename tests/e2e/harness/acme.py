@@ -40,10 +40,12 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 if __package__:
     from .pki import Authority, alternative, distinguished
+    from .ports import free_port
     from .wait import until
 else:
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     from pki import Authority, alternative, distinguished
+    from ports import free_port
     from wait import until
 
 URN = "urn:ietf:params:acme:error:"
@@ -475,12 +477,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 # ---- pebble -----------------------------------------------------------------------------------
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Pebble:
     """Debian's pebble, validating on the given ports, and its DNS server: every name is 127.0.0.1."""
 
@@ -520,7 +516,12 @@ class Pebble:
         """Also again after stop_ca(): pebble then has forgotten everything."""
         self.process = self.run("pebble", "-config", self.config, "-dnsserver",
                                 f"127.0.0.1:{self.dns}")
-        until(lambda: self.listens(self.port) and self.listens(self.dns_control), "pebble listens")
+        until(self.ready, "pebble listens")
+
+    def ready(self):
+        ended = [one.args[0] for one in (self.process, self.dns_server) if one.poll() is not None]
+        assert not ended, f"{ended} ended: {self.log}"
+        return all(map(self.listens, (self.port, self.manage, self.dns_control)))
 
     @staticmethod
     def listens(port):

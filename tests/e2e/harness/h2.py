@@ -21,6 +21,7 @@ import h2.exceptions
 import h2.settings
 from hyperframe.frame import GoAwayFrame
 
+from .ports import free_port
 from .tls import TlsSocket
 from .wait import WAIT, until
 from .wire import connect
@@ -447,7 +448,7 @@ class H2Origin:
 
     def start(self):
         host, _, port = self.bind.rpartition(":")
-        self.listener = socket.create_server((host, int(port)), backlog=1024)
+        self.listener = socket.create_server((host, int(port) or free_port()), backlog=1024)
         self.port = self.listener.getsockname()[1]
         self.bind = f"{host}:{self.port}"
         self.at = ("https://" if self.context else "h2c://") + self.bind

@@ -14,6 +14,7 @@ import socket
 import ssl
 import threading
 
+from .ports import free_port
 from .tls import TlsSocket
 from .wait import WAIT, until
 from .wire import Cut, Malformed, Request, Wire
@@ -107,7 +108,7 @@ class Origin:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self.listener = socket.socket(family)
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            until(lambda: self.try_bind((host, int(port))), f"binding {at}")
+            until(lambda: self.try_bind((host, int(port) or free_port())), f"binding {at}")
             self.port = self.listener.getsockname()[1]
             self.at = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
             if self.context:
