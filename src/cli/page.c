@@ -64,13 +64,15 @@ static const char *range_text(const struct conf_directive *row, char *buffer, si
     char low[32];
     char high[32];
     bool numeric = row->type == CONF_TYPE_INT || row->type == CONF_TYPE_SIZE ||
-                   row->type == CONF_TYPE_DURATION || row->type == CONF_TYPE_STATUS;
+                   row->type == CONF_TYPE_DURATION || row->type == CONF_TYPE_PERCENT ||
+                   row->type == CONF_TYPE_STATUS;
     buffer[0] = '\0';
     if (numeric && (row->min != 0 || row->max != 0)) {
         put_quantity(low, sizeof low, row, row->min);
         put_quantity(high, sizeof high, row, row->max);
-        (void)snprintf(buffer, size, "%s to %s%s%s", low, high, row->unit != NULL ? " " : "",
-                       row->unit != NULL ? row->unit : "");
+        const char *sign = row->type == CONF_TYPE_PERCENT ? "%" : "";
+        (void)snprintf(buffer, size, "%s%s to %s%s%s%s", low, sign, high, sign,
+                       row->unit != NULL ? " " : "", row->unit != NULL ? row->unit : "");
     }
     return buffer;
 }

@@ -80,6 +80,8 @@ static json_t *scalar_of(const struct conf_directive *row)
     case CONF_TYPE_SIZE:
         return json_pack("{s:[o,{s:s}]}", "anyOf",
                          pattern("^[0-9]+(B|[KMGT]i?B)?$|^\\$(env|file)\\("), "type", "integer");
+    case CONF_TYPE_PERCENT:
+        return pattern("^[0-9]+%$|^\\$(env|file)\\(");
     case CONF_TYPE_STATUS:
         return status_of(row);
     case CONF_TYPE_PATH:

@@ -335,6 +335,33 @@ static bool check_duration(struct check *c)
     return rc == 0 && in_range(c->row, ms) ? true : wrong_range(c, put_duration);
 }
 
+static void put_percent(struct text *t, uint64_t percent)
+{
+    text_printf(t, "%llu%%", (unsigned long long)percent);
+}
+
+static bool check_percent(struct check *c)
+{
+    uint64_t percent = 0;
+    uint64_t plain = 0;
+    struct slice s = c->item->text;
+    int rc = conf_value_percent(s, &percent);
+    if (rc != E_INVALID) {
+        ensure(c->row->max > 0);
+        return rc == 0 && in_range(c->row, percent) ? true : wrong_range(c, put_percent);
+    }
+    WRONG(c, "`%s` takes a percentage%s, not `%.*s`", c->row->name,
+          c->row->off_ok ? " or `off`" : "", SLICE_ARG(c->shown));
+    if (num_parse_u64(s, UINT64_MAX, &plain) == 0) {
+        HINT(c, "write %.*s%%", SLICE_ARG(s));
+    } else if (slice_find_char(s, '.') >= 0 || slice_find_char(s, ',') >= 0) {
+        HINT(c, "whole numbers only, as in 20%%");
+    } else {
+        HINT(c, "a number with a percent sign, as in 20%%");
+    }
+    return false;
+}
+
 static void hint_size(struct check *c, struct slice s)
 {
     static const char *const letters = "kmgtKMGT";
@@ -658,6 +685,8 @@ static bool check_type(struct check *c, enum conf_type type)
         return check_duration(c);
     case CONF_TYPE_SIZE:
         return check_size(c);
+    case CONF_TYPE_PERCENT:
+        return check_percent(c);
     case CONF_TYPE_STRING:
         return check_string(c);
     case CONF_TYPE_TEMPLATE:

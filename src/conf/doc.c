@@ -258,6 +258,19 @@ uint64_t conf_duration_ms(struct conf_node n, uint64_t fallback_ms)
     return value;
 }
 
+uint32_t conf_percent(struct conf_node n, uint32_t fallback)
+{
+    uint64_t value = fallback;
+    if (conf_is_off(n)) {
+        return 0;
+    }
+    if (conf_exists(n)) {
+        ensure(conf_value_percent(conf_text(n), &value) == 0);
+    }
+    ensure(value <= UINT32_MAX);
+    return (uint32_t)value;
+}
+
 uint64_t conf_size(struct conf_node n, uint64_t fallback)
 {
     uint64_t value = fallback;

@@ -69,6 +69,8 @@ bool conf_bool(struct conf_node n, bool fallback);
 int64_t conf_int(struct conf_node n, int64_t fallback);
 /** Milliseconds; "off" is 0. */
 uint64_t conf_duration_ms(struct conf_node n, uint64_t fallback_ms);
+/** "off" is 0. */
+uint32_t conf_percent(struct conf_node n, uint32_t fallback);
 /** Bytes; "off" is UINT64_MAX. */
 uint64_t conf_size(struct conf_node n, uint64_t fallback);
 struct slice conf_string(struct conf_node n, const char *fallback);

@@ -61,6 +61,7 @@ static const struct {
     [CONF_TYPE_INT] = {"number", "numbers", "10"},
     [CONF_TYPE_DURATION] = {"duration", "durations", "10s"},
     [CONF_TYPE_SIZE] = {"size", "sizes", "1MiB"},
+    [CONF_TYPE_PERCENT] = {"percentage", "percentages", "20%"},
     [CONF_TYPE_STRING] = {"text", "texts", "text"},
     [CONF_TYPE_TEMPLATE] = {"text with variables", "texts with variables", NULL},
     [CONF_TYPE_ENUM] = {"word", "words", NULL},

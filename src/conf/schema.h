@@ -14,7 +14,7 @@
 // What stands in a checked document for each type ("canonical"):
 //
 //   BOOL      on | off
-//   INT, DURATION, SIZE, STATUS   as written; conf_int() and the like read them; or a word of `words`
+//   INT, DURATION, SIZE, PERCENT, STATUS   as written; conf_int() and the like read them; or a word of `words`
 //   TEMPLATE  the template with $env() and $file() already put in (conf/template.h compiles it)
 //   ADDRESS   IP:PORT, [v6]:PORT, NAME:PORT or unix:/path, whatever short form was written; with
 //             https:// or h2c:// in front where that was
@@ -33,6 +33,7 @@ enum conf_type {
     CONF_TYPE_INT,      // digits, min..max
     CONF_TYPE_DURATION, // 10s, 500ms, 1m30s, 1h, 1d; off when `off_ok`; min and max in ms
     CONF_TYPE_SIZE,     // 512, 4KiB, 1MiB, 1GiB, 10KB; min and max in bytes
+    CONF_TYPE_PERCENT,  // 20%, 0%; whole; min and max in percent
     CONF_TYPE_STRING,
     CONF_TYPE_TEMPLATE, // with $variables (conf/template.h)
     CONF_TYPE_ENUM,     // one of `words`

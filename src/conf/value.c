@@ -129,6 +129,18 @@ int conf_value_size(struct slice s, uint64_t *bytes)
     return __builtin_mul_overflow(value, units[unit].factor, bytes) ? E_RANGE : 0;
 }
 
+int conf_value_percent(struct slice s, uint64_t *percent)
+{
+    struct slice unit;
+    uint64_t value = 0;
+    int rc = take_number(&s, &value, &unit);
+    if (rc == E_INVALID || s.len > 0 || !slice_eq(unit, SLICE("%"))) {
+        return E_INVALID;
+    }
+    *percent = value;
+    return rc;
+}
+
 int conf_value_status(struct slice s, bool classes, unsigned *out)
 {
     uint64_t value = 0;

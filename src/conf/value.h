@@ -19,6 +19,8 @@ int conf_value_int(struct slice s, int64_t *out) must_check;
 int conf_value_duration(struct slice s, uint64_t *ms) must_check;
 /** NUMBER with B, KB, MB, GB, TB (1000) or KiB, MiB, GiB, TiB (1024); bytes without a unit. */
 int conf_value_size(struct slice s, uint64_t *bytes) must_check;
+/** NUMBER%, whole; 0% and above. */
+int conf_value_percent(struct slice s, uint64_t *percent) must_check;
 /** 100..599 without `classes`; with it also 1xx..5xx, which gives 1..5. */
 int conf_value_status(struct slice s, bool classes, unsigned *out) must_check;
 /** A token of RFC 9110 5.6.2: what methods and field names are made of. */

@@ -17,7 +17,6 @@
 #include "os/cpu.h"
 #include "os/shared.h"
 #include "super/files.h"
-
 #include "super/super_int.h"
 
 void edition_close(struct edition *e)
@@ -161,7 +160,8 @@ void edition_plan(struct super *s, const struct ipc_plan *plan, struct ipc_fds *
     if (s->applying || s->draining || !plan_ok(s, plan)) {
         s->planned = 0;
         super_tell_keeper(s, E_INVALID, s->now.generation,
-                    s->draining ? SLICE("the edge is stopping") : SLICE("a plan was refused"));
+                          s->draining ? SLICE("the edge is stopping")
+                                      : SLICE("a plan was refused"));
         return;
     }
     renewal_drop(s, E_AGAIN, "a configuration came");

@@ -14,7 +14,6 @@
 #include "obs/log.h"
 #include "os/clock.h"
 #include "super/files.h"
-
 #include "super/super_int.h"
 
 enum { KEEPER_GOODBYE_MS = 2000 };

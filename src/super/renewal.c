@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "os/clock.h"
-
 #include "super/super_int.h"
 
 static void tell_in_force(struct super *s, uint64_t number, int error, const char *why)

@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "obs/log.h"
 #include "os/clock.h"
-
 #include "super/super_int.h"
 
 struct ipc_identity super_identity(const struct os_identity *who)
@@ -127,8 +126,9 @@ void super_on_worker_gone(struct super *s)
     } else if (!s->served) {
         super_give_up(s, SUPER_EXIT_FAILURE, "the worker could not start");
     } else if (delay < 0) {
-        super_give_up(s, SUPER_EXIT_FAILURE,
-                "the worker dies again and again; giving up. The lines above say how it died");
+        super_give_up(
+            s, SUPER_EXIT_FAILURE,
+            "the worker dies again and again; giving up. The lines above say how it died");
     } else if (delay == 0) {
         super_start_worker(s);
     } else {

@@ -93,6 +93,21 @@ static void numbers(void)
     CHECK(conf_value_int(SLICE("1e3"), &n) == E_INVALID);
 }
 
+static void percentages(void)
+{
+    uint64_t n = 7;
+    CHECK(conf_value_percent(SLICE("0%"), &n) == 0 && n == 0);
+    CHECK(conf_value_percent(SLICE("125%"), &n) == 0 && n == 125);
+    CHECK(conf_value_percent(SLICE("99999999999999999999%"), &n) == E_RANGE);
+    CHECK(conf_value_percent(SLICE("20"), &n) == E_INVALID);
+    CHECK(conf_value_percent(SLICE("%"), &n) == E_INVALID);
+    CHECK(conf_value_percent(SLICE(""), &n) == E_INVALID);
+    CHECK(conf_value_percent(SLICE("020%"), &n) == E_INVALID);
+    CHECK(conf_value_percent(SLICE("20 %"), &n) == E_INVALID);
+    CHECK(conf_value_percent(SLICE("20%5"), &n) == E_INVALID);
+    CHECK(conf_value_percent(SLICE("0.5%"), &n) == E_INVALID);
+}
+
 static void statuses(void)
 {
     unsigned status = 0;
@@ -115,4 +130,4 @@ static void tokens(void)
     CHECK(!conf_is_token(slice_of("x\0", 2)));
 }
 
-TAP_MAIN(durations, sizes, switches, numbers, statuses, tokens)
+TAP_MAIN(durations, sizes, switches, numbers, percentages, statuses, tokens)
