@@ -9,11 +9,11 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "os/file.h"
 
 static int error_of_errno(int errnum)
 {
@@ -31,41 +31,6 @@ static int error_of_errno(int errnum)
     }
 }
 
-static int read_open(int fd, size_t max, struct arena *a, struct slice *out)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0) {
-        return error_of_errno(errno);
-    }
-    if (!S_ISREG(st.st_mode)) {
-        return E_INVALID;
-    }
-    if (st.st_size < 0 || (uint64_t)st.st_size > max) {
-        return E_TOO_LARGE;
-    }
-    size_t size = (size_t)st.st_size;
-    char *bytes = arena_bytes(a, size + 1);
-    if (bytes == NULL) {
-        return E_NO_MEMORY;
-    }
-    size_t have = 0;
-    while (have < size) {
-        ssize_t n = read(fd, bytes + have, size - have);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return error_of_errno(errno);
-        }
-        if (n == 0) {
-            break; // became shorter meanwhile
-        }
-        have += (size_t)n;
-    }
-    *out = slice_of(bytes, have);
-    return 0;
-}
-
 static int files_read(struct conf_source *s, const char *path, size_t max, struct arena *a,
                       struct slice *out)
 {
@@ -75,7 +40,7 @@ static int files_read(struct conf_source *s, const char *path, size_t max, struc
     if (fd < 0) {
         return error_of_errno(errno);
     }
-    int rc = read_open(fd, max, a, out);
+    int rc = os_file_read(fd, max, a, out);
     (void)close(fd);
     return rc;
 }

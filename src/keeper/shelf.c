@@ -17,40 +17,9 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "os/file.h"
 
 enum { FOLDER_MODE = 0755 };
-
-static int read_open(int fd, size_t max, struct arena *a, struct slice *out)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        return E_INVALID;
-    }
-    if ((uint64_t)st.st_size > max) {
-        return E_TOO_LARGE;
-    }
-    size_t size = (size_t)st.st_size;
-    char *bytes = arena_bytes(a, size + 1);
-    if (bytes == NULL) {
-        return E_NO_MEMORY;
-    }
-    size_t have = 0;
-    while (have < size) {
-        ssize_t n = read(fd, bytes + have, size - have);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return error_from_errno(errno);
-        }
-        if (n == 0) {
-            break;
-        }
-        have += (size_t)n;
-    }
-    *out = slice_of(bytes, have);
-    return 0;
-}
 
 int shelf_read(int dir, const char *path, size_t max, struct arena *a, struct slice *out)
 {
@@ -62,7 +31,7 @@ int shelf_read(int dir, const char *path, size_t max, struct arena *a, struct sl
     if (fd < 0) {
         return error_from_errno(errno);
     }
-    int error = read_open(fd, max, a, out);
+    int error = os_file_read(fd, max, a, out);
     (void)close(fd);
     return error;
 }
@@ -92,15 +61,9 @@ static int open_folder(int dir, const char *path, const char **name)
 
 static int write_whole(int fd, struct slice bytes)
 {
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.ptr, bytes.len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return n == 0 ? E_IO : error_from_errno(errno);
-        }
-        bytes = slice_from(bytes, (size_t)n);
+    int error = os_file_write(fd, bytes);
+    if (error != 0) {
+        return error;
     }
     return fsync(fd) == 0 ? 0 : error_from_errno(errno);
 }

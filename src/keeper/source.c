@@ -4,7 +4,6 @@
 // Patterns of `include:` are resolved here, component by component, so that the supervisor never sees
 // one.
 
-#include <errno.h>
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "base/error.h"
 #include "base/slab.h"
 #include "base/text.h"
+#include "os/file.h"
 #include "os/memfd.h"
 
 #include "keeper/keeper_int.h"
@@ -53,35 +53,6 @@ static int ask(struct keeper *k, enum ipc_file_kind kind, const char *path)
     return fds.fd[0];
 }
 
-static int read_all(int fd, size_t max, struct arena *a, struct slice *out)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0) {
-        return error_from_errno(errno);
-    }
-    if ((uint64_t)st.st_size > max) {
-        return E_TOO_LARGE;
-    }
-    size_t size = (size_t)st.st_size;
-    char *bytes = arena_bytes(a, size + 1);
-    if (bytes == NULL) {
-        return E_NO_MEMORY;
-    }
-    size_t have = 0;
-    while (have < size) {
-        ssize_t n = pread(fd, bytes + have, size - have, (off_t)have);
-        if (n < 0) {
-            return error_from_errno(errno);
-        }
-        if (n == 0) {
-            break; // became shorter meanwhile
-        }
-        have += (size_t)n;
-    }
-    *out = slice_of(bytes, have);
-    return 0;
-}
-
 static int source_read(struct conf_source *s, const char *path, size_t max, struct arena *a,
                        struct slice *out)
 {
@@ -89,7 +60,7 @@ static int source_read(struct conf_source *s, const char *path, size_t max, stru
     if (fd < 0) {
         return fd;
     }
-    int error = read_all(fd, max, a, out);
+    int error = os_file_read(fd, max, a, out);
     (void)close(fd);
     return error;
 }

@@ -15,20 +15,15 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "os/file.h"
 
 static const int all_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
 
 static int fill(int fd, struct slice bytes)
 {
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.ptr, bytes.len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return n == 0 ? E_IO : error_from_errno(errno);
-        }
-        bytes = slice_from(bytes, (size_t)n);
+    int rc = os_file_write(fd, bytes);
+    if (rc != 0) {
+        return rc;
     }
     return fcntl(fd, F_ADD_SEALS, all_seals) == 0 ? 0 : error_from_errno(errno);
 }
