@@ -128,10 +128,6 @@ static inline bool up_session_has_room(const struct up_session *s)
 {
     return !s->closing && s->streams < s->streams_max;
 }
-static inline bool up_session_is_idle(const struct up_session *s)
-{
-    return s->streams == 0;
-}
 
 /** What a pool tells a session that it opens. */
 struct up_session_terms {
