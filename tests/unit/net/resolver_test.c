@@ -287,11 +287,42 @@ static void changes_its_servers(void)
         loop_turn(&l, 5);
     }
     CHECK_EQ_INT(resolver_set_servers(r, SLICE("")), 0);
+    CHECK_EQ_INT(heard[1].calls, 0); // never during the call
+    wait_calls(&heard[1], 1, 2);
     CHECK_EQ_INT(heard[1].error, E_NOT_RESOLVED);
     behaviour = ANSWER_ADDRESS;
     CHECK_EQ_INT(resolver_set_servers(r, slice_str(server)), 0);
     wait_calls(&heard[1], 2, 5);
     CHECK_STR(heard[1].text, "10.0.0.1:80 ");
+    resolver_free(r);
+}
+
+static void takes_new_texts(void)
+{
+    open_with_server("");
+    (void)watch("in-hosts", &heard[0]);
+    (void)watch("name.test", &heard[1]);
+    wait_calls(&heard[0], 1, 5);
+    wait_calls(&heard[1], 1, 5);
+    CHECK_STR(heard[0].text, "10.9.9.9:80 ");
+    CHECK_EQ_INT(resolver_set_texts(r, SLICE("search a.test\n"), SLICE("10.9.9.8 in-hosts\n")), 0);
+    wait_calls(&heard[0], 2, 5);
+    CHECK_STR(heard[0].text, "10.9.9.8:80 ");
+    CHECK_EQ_INT(heard[1].calls, 1); // asked again, but nothing is new
+    CHECK_EQ_INT(resolver_set_texts(r, SLICE(""), SLICE("10.9.9.7 name.test\n")), 0);
+    wait_calls(&heard[1], 2, 5);
+    CHECK_STR(heard[1].text, "10.9.9.7:80 ");
+    resolver_free(r);
+    // Without servers of the configuration those of resolv.conf count.
+    char conf[64];
+    (void)snprintf(conf, sizeof(conf), "nameserver 127.0.0.1:%u\n", port);
+    open_resolver(SLICE(""), SLICE(""), SLICE(""));
+    (void)watch("name.test", &heard[0]);
+    wait_calls(&heard[0], 1, 5);
+    CHECK_EQ_INT(heard[0].error, E_NOT_RESOLVED);
+    CHECK_EQ_INT(resolver_set_texts(r, slice_str(conf), SLICE("")), 0);
+    wait_calls(&heard[0], 2, 5);
+    CHECK_STR(heard[0].text, "10.0.0.1:80 ");
     resolver_free(r);
 }
 
@@ -364,5 +395,5 @@ static void teardown(void)
 }
 
 TAP_MAIN(setup, answers_without_a_server, refuses_bad_servers, changes_its_servers, asks_the_server,
-         asks_again_when_the_ttl_is_over, repeats_truncated_answers_over_tcp,
+         takes_new_texts, asks_again_when_the_ttl_is_over, repeats_truncated_answers_over_tcp,
          forgets_watches_that_ended_early, teardown)
