@@ -341,7 +341,8 @@ def test_a_cancelled_request_reaches_the_origin(start, context):
 def test_an_answer_before_the_upload_ends_stops_it(start, context):
     """RFC 9113 8.1: after a whole answer the rest of the request may be asked not to be sent."""
     def play(conn):
-        conn.read_request_head()
+        if conn.read_request_head().method == "PUT":
+            conn.read(1000)     # what comes later may meet a stream that is over
         conn.send(reply(413, b"no", close=True))
         conn.close()
     _, way = start(play=play)
