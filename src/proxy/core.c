@@ -60,7 +60,9 @@ void core_swap(struct core *c, struct snapshot *s)
     struct snapshot *old = c->snapshot;
     c->snapshot = s;
     trace(TRACE_swap, c->index, s->generation);
+    snapshot_enter(s, c->loop);
     if (old != NULL) {
+        snapshot_leave(old, c->loop);
         snapshot_unref(old, c->index);
     }
 }

@@ -220,6 +220,8 @@ static void up_on_closed(struct http_stream *s)
     int error = x->up_error;
     x->up = NULL;
     x->up_error = 0;
+    upstream_release(&x->acquire,
+                     &(struct upstream_outcome){.error = error, .status = x->response.status});
     if (x->down == NULL) {
         exchange_check_done(x);
         return;
@@ -264,8 +266,8 @@ static void set_host(struct exchange *x)
         x->request.authority = u->host_text;
     } else if (u->host_mode == UPSTREAM_HOST_SERVER || x->request.authority.len == 0) {
         // HTTP/1.0 without Host has none to pass, and an empty one is what many origins refuse.
-        bool is_socket = slice_starts(x->acquire.server_text, SLICE("unix:"));
-        x->request.authority = is_socket ? SLICE("localhost") : x->acquire.server_text;
+        bool is_socket = slice_starts(x->acquire.server_host, SLICE("unix:"));
+        x->request.authority = is_socket ? SLICE("localhost") : x->acquire.server_host;
     }
 }
 
@@ -333,6 +335,17 @@ void forward_request(struct exchange *x)
         http_body_keep(&x->request_body, &x->kept, u->replay_bytes);
     }
     list_init(&x->acquire.link);
+    struct upstream_subject *subject = arena_zalloc(&x->arena, sizeof(*subject));
+    if (subject == NULL) {
+        exchange_fail(x, E_NO_MEMORY, HTTP_DOWN);
+        return;
+    }
+    *subject = (struct upstream_subject){.request = &x->request,
+                                         .client = &x->client,
+                                         .peer = x->down->peer,
+                                         .path = x->normal_path,
+                                         .arena = &x->arena};
+    x->acquire.subject = subject;
     x->acquire.loop = x->loop;
     x->acquire.upstream = u;
     x->acquire.connect_ms = within_deadline(x, x->route->connect_ms);
@@ -354,6 +367,7 @@ void forward_abandon(struct exchange *x)
         return;
     }
     x->up = NULL;
+    upstream_release(&x->acquire, &(struct upstream_outcome){.abandoned = true});
     up->events = &abandoned_events;
     up->ops->reset(up, E_CLIENT_GONE);
 }

@@ -377,17 +377,18 @@ static void sort_by_cost(struct match_test **tests, size_t count)
     }
 }
 
+static const struct {
+    const char *key;
+    compile_test_fn *compile;
+} keys[] = {
+    {"path", compile_paths},    {"method", compile_methods}, {"host", compile_hosts},
+    {"header", compile_fields}, {"query", compile_query},    {"client", compile_clients},
+    {"match", compile_group},   {"any", compile_any},        {"all", compile_all},
+    {"not", compile_not},
+};
+
 static int compile_chain(struct compile *c, struct conf_node map, const struct match_test **out)
 {
-    static const struct {
-        const char *key;
-        compile_test_fn *compile;
-    } keys[] = {
-        {"path", compile_paths},    {"method", compile_methods}, {"host", compile_hosts},
-        {"header", compile_fields}, {"query", compile_query},    {"client", compile_clients},
-        {"match", compile_group},   {"any", compile_any},        {"all", compile_all},
-        {"not", compile_not},
-    };
     *out = NULL;
     if (++c->depth > MATCH_DEPTH_MAX) {
         conf_error(c->diags, map, "matches are nested too deep");
@@ -414,6 +415,15 @@ static int compile_chain(struct compile *c, struct conf_node map, const struct m
         *out = tests[i - 1];
     }
     return 0;
+}
+
+uint64_t match_hash(struct conf_node route)
+{
+    uint64_t h = 0;
+    for (size_t i = 0; i < array_len(keys); i++) {
+        h = h * UINT64_C(0x9e3779b97f4a7c15) + conf_hash(conf_get(route, keys[i].key));
+    }
+    return h;
 }
 
 int match_compile(struct conf_node route, struct arena *arena, struct conf_diags *diags,

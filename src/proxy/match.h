@@ -20,6 +20,8 @@ enum { MATCH_DEPTH_MAX = 8 }; // of match: any/all/not within each other
 
 struct match;
 
+/** Of what a route matches, the same in every process; other keys of the route do not count. */
+uint64_t match_hash(struct conf_node route);
 /** `route` is a checked node with route context. *out is NULL when it has no match and so takes
  * everything. E_CONFIG (reported to diags), E_NO_MEMORY. Helper thread. */
 int match_compile(struct conf_node route, struct arena *arena, struct conf_diags *diags,

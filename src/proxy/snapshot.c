@@ -161,6 +161,35 @@ static int compile_top(struct compile *c)
 
 // ---- upstreams ------------------------------------------------------------------------------------
 
+int snapshot_add_upstream(struct snapshot *s, struct upstream_factory *f, struct conf_node node,
+                          struct slice name, struct upstream **out)
+{
+    int rc = f->make(f, s, node, name, out);
+    if (rc == 0) {
+        (*out)->next = s->all_upstreams;
+        s->all_upstreams = *out;
+    }
+    return rc;
+}
+
+void snapshot_enter(struct snapshot *s, struct loop *l)
+{
+    for (struct upstream *u = s->all_upstreams; u != NULL; u = u->next) {
+        if (u->ops->enter != NULL) {
+            u->ops->enter(u, l);
+        }
+    }
+}
+
+void snapshot_leave(struct snapshot *s, struct loop *l)
+{
+    for (struct upstream *u = s->all_upstreams; u != NULL; u = u->next) {
+        if (u->ops->leave != NULL) {
+            u->ops->leave(u, l);
+        }
+    }
+}
+
 static int compile_upstreams(struct compile *c)
 {
     struct conf_node map = conf_get(c->top, "upstreams");
@@ -171,8 +200,8 @@ static int compile_upstreams(struct compile *c)
     }
     conf_each(at, map)
     {
-        int rc =
-            c->factory->make(c->factory, s, at, conf_key(at), &s->upstreams[s->upstream_count]);
+        struct upstream **out = &s->upstreams[s->upstream_count];
+        int rc = snapshot_add_upstream(s, c->factory, at, conf_key(at), out);
         if (rc != 0) {
             return rc;
         }
@@ -191,8 +220,46 @@ static struct upstream *named_upstream(const struct snapshot *s, struct slice na
     return NULL;
 }
 
-static int compile_proxy(struct compile *c, struct route *r, struct conf_node proxy)
+static bool is_taken(const struct snapshot *s, struct slice name)
 {
+    for (const struct upstream *u = s->all_upstreams; u != NULL; u = u->next) {
+        if (slice_eq(u->name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** A route's own upstream is called by its site and by what the route matches, so that a reload knows
+ * it again when routes were added before it or its list has changed. */
+static int name_own_upstream(struct compile *c, const struct route *r, struct conf_node route,
+                             struct slice *out)
+{
+    enum { HASH_DIGITS = 16, MORE_MAX = 16 };
+    size_t size = r->text.len + 1 + HASH_DIGITS + MORE_MAX;
+    char *bytes = arena_bytes(&c->s->arena, size);
+    if (bytes == NULL) {
+        return E_NO_MEMORY;
+    }
+    struct text t = text_on(bytes, size);
+    size_t site = r->text.len; // "site/2", with the slash
+    while (site > 0 && r->text.ptr[site - 1] != '/') {
+        site--;
+    }
+    text_put(&t, slice_of(r->text.ptr, site));
+    if (r->match != NULL) {
+        text_hex(&t, match_hash(route));
+    }
+    while (is_taken(c->s, text_slice(&t)) && !t.overflow) {
+        text_char(&t, '+'); // a second one of the same kind
+    }
+    *out = text_slice(&t);
+    return 0;
+}
+
+static int compile_proxy(struct compile *c, struct route *r, struct conf_node own)
+{
+    struct conf_node proxy = conf_get(own, "proxy");
     if (!conf_exists(proxy)) {
         return 0;
     }
@@ -204,8 +271,12 @@ static int compile_proxy(struct compile *c, struct route *r, struct conf_node pr
     if (conf_exists(to) && conf_kind_of(to) == CONF_SCALAR) {
         r->upstream = named_upstream(c->s, conf_text(to));
     }
-    return r->upstream != NULL ? 0
-                               : c->factory->make(c->factory, c->s, proxy, r->text, &r->upstream);
+    if (r->upstream != NULL) {
+        return 0;
+    }
+    struct slice name;
+    int rc = name_own_upstream(c, r, own, &name);
+    return rc != 0 ? rc : snapshot_add_upstream(c->s, c->factory, proxy, name, &r->upstream);
 }
 
 // ---- routes and sites -----------------------------------------------------------------------------
@@ -254,7 +325,7 @@ static int compile_route(struct compile *c, struct route *r, const struct conf_s
     if (rc == 0) {
         rc = compile_modules(c, r, scope);
     }
-    return rc != 0 ? rc : compile_proxy(c, r, conf_get(own, "proxy"));
+    return rc != 0 ? rc : compile_proxy(c, r, own);
 }
 
 static int name_route(struct compile *c, struct route *r, struct slice site)

@@ -83,8 +83,9 @@ struct snapshot {
     uint8_t access_format;              // enum access_log_format, proxy/access_log.h
     uint64_t requests_per_connection;   // UINT64_MAX: no limit
     struct http_timeouts down_timeouts; // before a route is known
-    struct upstream **upstreams;
+    struct upstream **upstreams;        // those with a name of their own
     uint32_t upstream_count;
+    struct upstream *all_upstreams;      // these and the routes' own
     struct slice resolver;               // name servers; empty: those of the system
     void *owner;                         // of whoever asked for the compile
     void (*dispose)(struct snapshot *s); // called when the snapshot goes; may be NULL
@@ -112,6 +113,12 @@ static inline void snapshot_ref(struct snapshot *s, uint32_t core)
 {
     s->core_refs[core].refs++;
 }
+/** A core begins to use it: upstreams take over what it says. Then it leaves the one before. */
+void snapshot_enter(struct snapshot *s, struct loop *l);
+void snapshot_leave(struct snapshot *s, struct loop *l);
+/** Makes an upstream and puts it in the snapshot's list. During a compile. */
+int snapshot_add_upstream(struct snapshot *s, struct upstream_factory *f, struct conf_node node,
+                          struct slice name, struct upstream **out) must_check;
 /** Frees one that was not published. */
 void snapshot_discard(struct snapshot *s);
 /** The last reference of the last core frees it. */

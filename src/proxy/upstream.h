@@ -53,6 +53,7 @@ enum upstream_host { UPSTREAM_HOST_PASS, UPSTREAM_HOST_SERVER, UPSTREAM_HOST_TEX
 
 struct upstream {
     const struct upstream_ops *ops;
+    struct upstream *next; // of the snapshot's
     struct slice name;
     uint32_t attempts;      // beyond the first
     uint32_t backoff_ms;    // before an attempt when every server has failed; tripled each time
@@ -78,8 +79,12 @@ struct upstream_request {
     struct loop *loop;
     struct upstream *upstream;
     const struct upstream_subject *subject;
-    void *server;        // the upstream's own: which server was chosen, kept for the next attempt
-    void *place;         // the upstream's own: what release() gives back; NULL: nothing
+    void *server;      // the upstream's own: which server was chosen, kept for the next attempt
+    void *place;       // the upstream's own: what release() gives back; NULL: nothing
+    const void *terms; // the upstream's own, as are the next three
+    uint64_t key;
+    uint64_t waiting_since_ns;
+    bool has_key;
     uint32_t connect_ms; // time-out of the route
     uint8_t tried_count;
     const void *tried[UPSTREAM_TRIED_MAX]; // servers that failed this request, the last ones

@@ -63,8 +63,8 @@ static const struct conf_directive retry_rows[] = {
 
 static void check_servers(struct conf_diags *d, struct conf_node servers)
 {
-    if (conf_count(servers) > POOL_SERVERS_MAX) {
-        conf_error(d, servers, "more than %d servers in an upstream", POOL_SERVERS_MAX);
+    if (conf_count(servers) > POOL_ENTRIES_MAX) {
+        conf_error(d, servers, "more than %d servers in an upstream", POOL_ENTRIES_MAX);
     }
     conf_each(a, servers)
     {

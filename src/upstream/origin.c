@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From `https://`, `h2c://`, `protocol:` and `tls:` to the settings of a server (upstream/origin.h).
+// From `https://`, `h2c://`, `protocol:` and `tls:` to the kind of a server (upstream/origin.h).
 
 #include "upstream/origin.h"
 
@@ -68,7 +68,7 @@ static struct slice alpn_of(uint32_t protocol)
 }
 
 static int compile_tls(const struct origin_sources *from, struct conf_node n, struct slice address,
-                       struct server_settings *settings)
+                       struct server_kind *kind)
 {
     if (from->tls == NULL) {
         return E_UNSUPPORTED;
@@ -94,7 +94,7 @@ static int compile_tls(const struct origin_sources *from, struct conf_node n, st
         .server_name = conf_string(conf_get(tls, "name"), ""),
         .ca = text_slice(&ca),
         .certificate = text_slice(&certificate),
-        .alpn = alpn_of(settings->protocol),
+        .alpn = alpn_of(kind->protocol),
         .min_version = conf_string(conf_get(tls, "min_version"), "1.2"),
     };
     if (t.server_name.len == 0) {
@@ -108,51 +108,50 @@ static int compile_tls(const struct origin_sources *from, struct conf_node n, st
     hash_more(&h, t.min_version);
     hash_credential(&h, from->credentials, t.ca);
     hash_credential(&h, from->credentials, t.certificate);
-    settings->tls_hash = h.value | 1; // 0 says: in clear
-    int e = tls_origin_new(&t, from->tls, from->cores, &settings->tls);
-    if (e == 0 && settings->protocol == SERVER_AUTO) {
+    kind->tls_hash = h.value | 1; // 0 says: in clear
+    int e = tls_origin_new(&t, from->tls, from->cores, &kind->tls);
+    if (e == 0 && kind->protocol == SERVER_AUTO) {
         t.alpn = SLICE("http/1.1");
-        e = tls_origin_new(&t, from->tls, from->cores, &settings->tls_h1);
+        e = tls_origin_new(&t, from->tls, from->cores, &kind->tls_h1);
     }
     return e;
 }
 
 int origin_compile(const struct origin_sources *from, struct conf_node n, struct slice at,
-                   struct server_settings *settings, struct slice *address)
+                   struct server_kind *kind, struct slice *address)
 {
     struct slice protocol = conf_string(conf_get(n, "protocol"), "auto");
-    settings->protocol = slice_eq(protocol, SLICE("h2"))         ? SERVER_H2
-                         : slice_eq(protocol, SLICE("http/1.1")) ? SERVER_H1
-                                                                 : SERVER_AUTO;
-    settings->streams_max = (uint32_t)conf_int(conf_get(n, "streams"), 128);
-    settings->tls_hash = 0;
-    settings->tls = NULL;
-    settings->tls_h1 = NULL;
+    kind->protocol = slice_eq(protocol, SLICE("h2"))         ? SERVER_H2
+                     : slice_eq(protocol, SLICE("http/1.1")) ? SERVER_H1
+                                                             : SERVER_AUTO;
+    kind->tls_hash = 0;
+    kind->tls = NULL;
+    kind->tls_h1 = NULL;
     bool secure = slice_starts(at, SLICE("https://"));
     if (secure) {
         *address = slice_from(at, 8);
-        int e = compile_tls(from, n, *address, settings);
+        int e = compile_tls(from, n, *address, kind);
         if (e < 0) {
-            origin_release(settings);
+            origin_release(kind);
         }
         return e;
     }
     *address = at;
     if (slice_starts(at, SLICE("h2c://"))) {
         *address = slice_from(at, 6);
-        settings->protocol = SERVER_H2;
+        kind->protocol = SERVER_H2;
     }
     return 0;
 }
 
-void origin_release(struct server_settings *settings)
+void origin_release(struct server_kind *kind)
 {
-    if (settings->tls != NULL) {
-        tls_origin_unref(settings->tls);
+    if (kind->tls != NULL) {
+        tls_origin_unref(kind->tls);
     }
-    if (settings->tls_h1 != NULL) {
-        tls_origin_unref(settings->tls_h1);
+    if (kind->tls_h1 != NULL) {
+        tls_origin_unref(kind->tls_h1);
     }
-    settings->tls = NULL;
-    settings->tls_h1 = NULL;
+    kind->tls = NULL;
+    kind->tls_h1 = NULL;
 }

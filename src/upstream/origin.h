@@ -17,9 +17,9 @@ struct origin_sources {
     uint32_t cores;
 };
 
-/** Fills protocol, streams and TLS of `settings` for an address of the upstream `n`, and takes the
+/** Fills `kind` for an address of the upstream `n`, and takes the
  * scheme off: *address is what is left of `at`. 0, E_NO_MEMORY, E_INVALID, E_TLS_... (a certificate
  * that cannot be used). On success origin_release() gives the TLS settings back. */
 int origin_compile(const struct origin_sources *from, struct conf_node n, struct slice at,
-                   struct server_settings *settings, struct slice *address) must_check;
-void origin_release(struct server_settings *settings);
+                   struct server_kind *kind, struct slice *address) must_check;
+void origin_release(struct server_kind *kind);

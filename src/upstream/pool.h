@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A pool: the upstream made of servers that we connect to. It chooses a server (balance.h) and asks
-// it for a connection (server.h).
+// A pool: the upstream made of servers that we connect to, as a snapshot says it. What it is at run
+// time is its group (group.h).
 
 #pragma once
 
 #include "proxy/snapshot.h"
-#include "upstream/server.h"
+#include "upstream/group.h"
 
-enum { POOL_SERVERS_MAX = 64 }; // a request remembers by a bit each which it has tried
+enum { POOL_ENTRIES_MAX = 1024 }; // lines of its list
 
 /** Makes pools of checked nodes for snapshot_compile(); one per process. */
 struct pool_factory {

@@ -5,88 +5,31 @@
 
 #include "upstream/server.h"
 
+#include <limits.h>
+
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/num.h"
 #include "base/slab.h"
-#include "net/resolver.h"
+#include "base/text.h"
 #include "obs/log.h"
 #include "tls/tls.h"
+#include "upstream/group.h"
 
 enum { SERVER_MAGIC = 0x73727672 };
 
-void upstream_registry_init(struct upstream_registry *r, uint32_t cores)
-{
-    ensure(cores > 0 && cores <= SNAPSHOT_CORES_MAX);
-    memset(r, 0, sizeof(*r));
-    int e = pthread_mutex_init(&r->lock, NULL);
-    ensure(e == 0);
-    list_init(&r->servers);
-    r->core_count = cores;
-}
+// ---- life -------------------------------------------------------------------------------------------
 
-void upstream_registry_fini(struct upstream_registry *r)
-{
-    ensure(list_empty(&r->servers));
-    pthread_mutex_destroy(&r->lock);
-}
+// Ids must be the same in every process; nobody hostile chooses addresses.
+static const struct hash_key id_key = {{0x61646974, 0x73727672}};
 
-void upstream_registry_attach(struct upstream_registry *r, uint32_t core,
-                              const struct upstream_core *what)
-{
-    ensure(core < r->core_count);
-    r->cores[core] = *what;
-}
+static void on_evict(struct mail *m, struct loop *to);
 
-static bool same_settings(const struct server_settings *a, const struct server_settings *b)
-{
-    return a->connections_max == b->connections_max && a->idle_max == b->idle_max &&
-           a->idle_ms == b->idle_ms && a->streams_max == b->streams_max &&
-           a->protocol == b->protocol && a->tls_hash == b->tls_hash;
-}
-
-static struct server *find(struct upstream_registry *r, struct slice text,
-                           const struct server_settings *settings)
-{
-    list_each(node, &r->servers)
-    {
-        struct server *s = list_entry(node, struct server, link);
-        if (slice_eq(server_text(s), text) && same_settings(&s->settings, settings)) {
-            return s;
-        }
-    }
-    return NULL;
-}
-
-/** Splits "name:port"; an address literal fills every core's list at once. */
-static int set_address(struct server *s)
-{
-    struct os_addr addr;
-    if (os_addr_parse(server_text(s), &addr) == 0) {
-        for (uint32_t i = 0; i < s->registry->core_count; i++) {
-            s->cores[i].addrs[0] = addr;
-            s->cores[i].addr_count = 1;
-        }
-        return 0;
-    }
-    struct slice text = server_text(s);
-    size_t colon = text.len;
-    while (colon > 0 && text.ptr[colon - 1] != ':') {
-        colon--;
-    }
-    uint64_t port = 0;
-    if (colon == 0 || num_parse_u64(slice_from(text, colon), UINT16_MAX, &port) < 0) {
-        return E_INVALID;
-    }
-    s->is_name = true;
-    s->port = (uint16_t)port;
-    memcpy(s->host, text.ptr, colon - 1);
-    s->host[colon - 1] = '\0';
-    return 0;
-}
-
-static void init_core(struct server *s, struct server_core *sc)
+static void init_core(struct server *s, struct server_core *sc, const struct server_limits *limits)
 {
     sc->server = s;
+    sc->limits = *limits;
+    sc->evict.fn = on_evict;
     for (unsigned i = 0; i < LANE_COUNT; i++) {
         struct lane *lane = &sc->lanes[i];
         list_init(&lane->ready);
@@ -94,156 +37,131 @@ static void init_core(struct server *s, struct server_core *sc)
         list_init(&lane->waiting);
         lane->core = sc;
         // What a server prefers over TLS shows with its first connection.
-        bool open = s->settings.protocol == SERVER_AUTO && s->settings.tls != NULL;
-        bool h2 = s->settings.protocol == SERVER_H2;
-        lane->per_session = i == LANE_ANY && open ? 0 : h2 ? s->settings.streams_max : 1;
+        bool open = s->kind.protocol == SERVER_AUTO && s->kind.tls != NULL;
+        bool h2 = s->kind.protocol == SERVER_H2 && i != LANE_RAW;
+        lane->per_session = i == LANE_ANY && open ? 0 : h2 ? limits->streams_max : 1;
     }
 }
 
 static void hold_tls(struct server *s)
 {
-    if (s->settings.tls != NULL) {
-        (void)tls_origin_ref(s->settings.tls);
+    if (s->kind.tls != NULL) {
+        (void)tls_origin_ref(s->kind.tls);
     }
-    if (s->settings.tls_h1 != NULL) {
-        (void)tls_origin_ref(s->settings.tls_h1);
+    if (s->kind.tls_h1 != NULL) {
+        (void)tls_origin_ref(s->kind.tls_h1);
     }
 }
 
 static void let_tls_go(struct server *s)
 {
-    if (s->settings.tls != NULL) {
-        tls_origin_unref(s->settings.tls);
+    if (s->kind.tls != NULL) {
+        tls_origin_unref(s->kind.tls);
     }
-    if (s->settings.tls_h1 != NULL) {
-        tls_origin_unref(s->settings.tls_h1);
+    if (s->kind.tls_h1 != NULL) {
+        tls_origin_unref(s->kind.tls_h1);
     }
 }
 
-static struct server *make(struct upstream_registry *r, struct slice text,
-                           const struct server_settings *settings)
+struct server *server_new(struct upstream_registry *r, const struct server_order *o)
 {
-    if (text.len >= SERVER_TEXT_MAX) {
-        return NULL;
-    }
-    struct server *s = mem_zalloc(sizeof(*s) + (size_t)r->core_count * sizeof(struct server_core));
+    size_t size = sizeof(struct server) + (size_t)r->core_count * sizeof(struct server_core);
+    struct server *s =
+        o->host.len < SERVER_TEXT_MAX ? mem_zalloc_aligned(size, _Alignof(struct server)) : NULL;
     if (s == NULL) {
         return NULL;
     }
     s->magic = SERVER_MAGIC;
     s->registry = r;
-    s->settings = *settings;
-    memcpy(s->text, text.ptr, text.len);
+    s->owner = o->owner;
+    s->group = o->group;
+    s->kind = *o->kind;
+    s->addr = o->addr;
+    memcpy(s->host, o->host.ptr, o->host.len);
+    s->host_len = (uint32_t)o->host.len;
+    struct text text = text_on(s->text, sizeof(s->text));
+    os_addr_text(&o->addr, &text);
     s->text_len = (uint32_t)text.len;
-    list_init(&s->link);
+    s->id = hash_bytes(&id_key, server_text(s));
+    atomic_init(&s->holders, r->core_count);
     for (uint32_t i = 0; i < r->core_count; i++) {
-        init_core(s, &s->cores[i]);
-    }
-    if (set_address(s) < 0) {
-        mem_free(s);
-        return NULL;
+        init_core(s, &s->cores[i], o->limits);
     }
     hold_tls(s);
-    return s;
-}
-
-struct server *server_get(struct upstream_registry *r, struct slice text,
-                          const struct server_settings *settings)
-{
+    list_init(&s->link);
     pthread_mutex_lock(&r->lock);
-    struct server *s = find(r, text, settings);
-    if (s == NULL) {
-        s = make(r, text, settings);
-        if (s != NULL) {
-            list_push_back(&r->servers, &s->link);
-        }
-    }
-    if (s != NULL) {
-        s->refs++;
-    }
+    list_push_back(&r->servers, &s->link);
     pthread_mutex_unlock(&r->lock);
     return s;
 }
 
-static void server_ref(struct server *s)
-{
-    pthread_mutex_lock(&s->registry->lock);
-    ensure(s->refs > 0);
-    s->refs++;
-    pthread_mutex_unlock(&s->registry->lock);
-}
-
 static void free_server(struct server *s)
 {
+    s->owner->on_freed(s);
     let_tls_go(s);
     s->magic = 0;
     mem_free(s);
 }
 
-static void end_watch(struct server_core *sc)
+static void hold(struct server_core *sc)
 {
-    struct server *s = sc->server;
-    if (sc->watch != NULL) {
-        resolver_unwatch(s->registry->cores[sc - s->cores].resolver, sc->watch);
-        sc->watch = NULL;
-    }
+    sc->holds++;
 }
 
-static void on_retire(struct mail *m, struct loop *to)
-{
-    struct server_core *sc = container_of(m, struct server_core, retire);
-    struct server *s = sc->server;
-    ensure_magic(s, SERVER_MAGIC);
-    ensure(&s->cores[to->core] == sc);
-    end_watch(sc);
-    if (atomic_fetch_sub_explicit(&s->watched, 1, memory_order_acq_rel) == 1) {
-        free_server(s);
-    }
-}
-
-/** Nobody can ask for it any more, but cores may still follow its name: each ends that by itself. */
-static void retire(struct server *s)
-{
-    struct upstream_registry *r = s->registry;
-    unsigned watched = 0;
-    for (uint32_t i = 0; i < r->core_count; i++) {
-        watched += s->cores[i].watch != NULL;
-    }
-    if (watched == 0) {
-        free_server(s);
-        return;
-    }
-    atomic_store_explicit(&s->watched, watched, memory_order_relaxed);
-    uint32_t cores = r->core_count; // the last mail may free the server while we post
-    for (uint32_t i = 0; i < cores && watched > 0; i++) {
-        if (s->cores[i].watch != NULL) {
-            watched--;
-            s->cores[i].retire.fn = on_retire;
-            loop_post(r->cores[i].loop, &s->cores[i].retire);
-        }
-    }
-}
-
-void server_unref(struct server *s)
+void server_discard(struct server *s)
 {
     ensure_magic(s, SERVER_MAGIC);
-    struct upstream_registry *r = s->registry;
-    pthread_mutex_lock(&r->lock);
-    ensure(s->refs > 0);
-    bool last = --s->refs == 0;
-    if (last) {
-        list_remove(&s->link);
+    pthread_mutex_lock(&s->registry->lock);
+    list_remove(&s->link);
+    pthread_mutex_unlock(&s->registry->lock);
+    free_server(s);
+}
+
+static void drop_holder(struct server *s)
+{
+    if (atomic_fetch_sub_explicit(&s->holders, 1, memory_order_acq_rel) == 1) {
+        server_discard(s);
     }
-    pthread_mutex_unlock(&r->lock);
-    if (last) {
-        retire(s);
+}
+
+static void let_go(struct server_core *sc)
+{
+    struct server *s = sc->server;
+    ensure(sc->holds > 0);
+    if (--sc->holds == 0) {
+        drop_holder(s);
     }
+}
+
+void server_enter(struct server *s, uint32_t core, const struct server_limits *limits)
+{
+    ensure_magic(s, SERVER_MAGIC);
+    s->cores[core].limits = *limits;
+    hold(&s->cores[core]);
+}
+
+void server_hold(struct server *s, uint32_t core)
+{
+    ensure_magic(s, SERVER_MAGIC);
+    hold(&s->cores[core]);
+}
+
+void server_let_go(struct server *s, uint32_t core)
+{
+    ensure_magic(s, SERVER_MAGIC);
+    let_go(&s->cores[core]);
+}
+
+void server_leave(struct server *s, uint32_t core)
+{
+    ensure_magic(s, SERVER_MAGIC);
+    let_go(&s->cores[core]);
 }
 
 // ---- lanes ------------------------------------------------------------------------------------------
 
 /** What the owner of a session notes in its owner_flags. */
-enum { SESSION_READY = 1, SESSION_IDLE = 2, SESSION_STRANGER = 4, SESSION_GONE = 8 };
+enum { SESSION_READY = 1, SESSION_IDLE = 2, SESSION_GONE = 4 };
 
 static struct upstream_core *core_of(const struct server_core *sc)
 {
@@ -264,12 +182,18 @@ static void stop_waiting(struct lane *lane, struct upstream_request *rq)
     lane->waiting_count--;
 }
 
+static void fail(struct lane *lane, struct upstream_request *rq, int error)
+{
+    struct server *s = lane->core->server;
+    stop_waiting(lane, rq);
+    s->owner->on_failed(s, rq, error);
+}
+
 static void fail_first(struct lane *lane, int error)
 {
     struct upstream_request *rq = first_waiting(lane);
     if (rq != NULL) {
-        stop_waiting(lane, rq);
-        rq->on_failed(rq, error);
+        fail(lane, rq, error);
     }
 }
 
@@ -282,10 +206,15 @@ static uint64_t expected(const struct lane *lane)
     return lane->per_session == 0 ? UINT32_MAX : (uint64_t)lane->dialing * lane->per_session;
 }
 
+static uint32_t idle_count(const struct server_core *sc)
+{
+    return atomic_load_explicit(&sc->idle_count, memory_order_relaxed);
+}
+
 static bool has_room(const struct server_core *sc, const struct up_session *s)
 {
-    return up_session_has_room(s) && (s->owner_flags & (SESSION_GONE | SESSION_STRANGER)) == 0 &&
-           s->streams < sc->server->settings.streams_max;
+    return up_session_has_room(s) && (s->owner_flags & SESSION_GONE) == 0 &&
+           s->streams < sc->limits.streams_max;
 }
 
 /** Puts a session where it belongs after its load or its will has changed. */
@@ -294,7 +223,10 @@ static void place(struct lane *lane, struct up_session *s)
     struct server_core *sc = lane->core;
     bool idle = s->streams == 0 && (s->owner_flags & SESSION_GONE) == 0;
     bool was_idle = (s->owner_flags & SESSION_IDLE) != 0;
-    sc->idle_count += (uint32_t)idle - (uint32_t)was_idle;
+    if (idle != was_idle) {
+        (void)atomic_fetch_add_explicit(&sc->idle_count, idle ? 1U : UINT_MAX,
+                                        memory_order_relaxed);
+    }
     list_remove(&s->link);
     s->owner_flags &= (uint8_t) ~(SESSION_READY | SESSION_IDLE);
     s->owner_flags |= idle ? SESSION_IDLE : 0;
@@ -309,30 +241,26 @@ static void give(struct lane *lane, struct up_session *s, struct upstream_reques
     bool reused = s->exchanges > 0;
     struct http_stream *stream = s->ops->take(s);
     place(lane, s);
+    struct server *server = lane->core->server;
     if (stream == NULL) {
-        rq->on_failed(rq, E_NO_MEMORY);
+        server->owner->on_failed(server, rq, E_NO_MEMORY);
         return;
     }
     rq->reused = reused;
     rq->connect_ns = reused ? 0 : s->connect_ns;
-    rq->server_text = server_text(lane->core->server);
-    rq->place = lane->core->server;
     rq->on_ready(rq, stream);
 }
 
-/** Leads to an address that the name no longer means. */
-static bool is_stranger(const struct server_core *sc, const struct up_session *s)
+/** One connection fewer. The server may be freed by this. */
+static void connection_ended(struct server_core *sc)
 {
-    if (!sc->server->is_name) {
-        return false;
-    }
-    const struct os_addr addr = os_peer_addr(&s->peer->addr);
-    for (uint32_t i = 0; i < sc->addr_count; i++) {
-        if (os_addr_eq(&sc->addrs[i], &addr)) {
-            return false;
-        }
-    }
-    return true;
+    struct server *s = sc->server;
+    uint32_t core = (uint32_t)(sc - s->cores);
+    ensure(sc->open_count > 0);
+    sc->open_count--;
+    atomic_fetch_sub_explicit(&s->vitals.open, 1, memory_order_relaxed);
+    s->owner->on_room(s, core);
+    let_go(sc);
 }
 
 /** Closes one that carries nothing. */
@@ -341,9 +269,8 @@ static void close_session(struct lane *lane, struct up_session *s)
     ensure(s->streams == 0);
     s->owner_flags |= SESSION_GONE;
     place(lane, s);
-    lane->core->open_count--;
     s->ops->close(s);
-    server_unref(lane->core->server);
+    connection_ended(lane->core);
 }
 
 static bool can_serve(const struct up_session *s, const struct upstream_request *rq)
@@ -372,8 +299,7 @@ static void refuse_upgrades(struct lane *lane)
         {
             struct upstream_request *rq = list_entry(node, struct upstream_request, link);
             if (rq->upgrade) {
-                stop_waiting(lane, rq);
-                rq->on_failed(rq, E_HTTP_1_1_REQUIRED);
+                fail(lane, rq, E_HTTP_1_1_REQUIRED);
                 again = true;
                 break;
             }
@@ -399,10 +325,10 @@ static void on_room(struct up_session *s, void *owner)
         give(lane, s, rq);
     }
     bool idle = (s->owner_flags & SESSION_IDLE) != 0;
-    // One that was busy when the addresses changed is seen here for the first time.
-    if (idle &&
-        (sc->idle_count > sc->server->settings.idle_max || s->closing || is_stranger(sc, s))) {
+    if (idle && (sc->left || s->closing || idle_count(sc) > sc->limits.idle_max)) {
         close_session(lane, s);
+    } else if (idle) {
+        sc->server->owner->on_room(sc->server, (uint32_t)(sc - sc->server->cores));
     }
 }
 
@@ -418,8 +344,7 @@ static void on_gone(struct up_session *s, void *owner, int error)
     (void)error;
     s->owner_flags |= SESSION_GONE;
     place(lane, s);
-    sc->open_count--;
-    server_unref(sc->server);
+    connection_ended(sc);
 }
 
 static const struct up_session_owner owner_ops = {
@@ -432,13 +357,13 @@ static int dial(struct lane *lane, uint32_t connect_ms);
 /** Which protocol a transport is for: what was agreed on, or what is spoken without asking. */
 static const struct up_protocol *choose_protocol(const struct server_core *sc, struct slice alpn)
 {
-    const struct server_settings *settings = &sc->server->settings;
+    const struct server_kind *kind = &sc->server->kind;
     struct slice name = alpn;
     if (name.len == 0) {
-        bool h2 = settings->protocol == SERVER_H2 && settings->tls == NULL;
+        bool h2 = kind->protocol == SERVER_H2 && kind->tls == NULL;
         name = h2 ? SLICE("h2") : SLICE("http/1.1");
     }
-    if (settings->protocol == SERVER_H2 && !slice_eq(name, SLICE("h2"))) {
+    if (kind->protocol == SERVER_H2 && !slice_eq(name, SLICE("h2"))) {
         return NULL;
     }
     const struct up_protocol *p = core_of(sc)->protocols;
@@ -460,15 +385,28 @@ static void tell_refusal(struct server_core *sc, int error, struct slice reason)
              reason.len > 0 ? ": " : "", (int)reason.len, reason.ptr);
 }
 
+static void avoid(struct server_core *sc)
+{
+    uint64_t until = core_of(sc)->loop->now_ms + SERVER_PENALTY_MS;
+    atomic_store_explicit(&sc->server->vitals.avoid_until_ms, until, memory_order_relaxed);
+}
+
+static void is_reachable(struct server_core *sc)
+{
+    struct vitals *v = &sc->server->vitals;
+    if (atomic_load_explicit(&v->avoid_until_ms, memory_order_relaxed) != 0) {
+        atomic_store_explicit(&v->avoid_until_ms, 0, memory_order_relaxed);
+    }
+}
+
 /** A waiting request in excess of what the dials on their way will serve has lost its own. */
 static void dial_failed(struct lane *lane, const struct dial_result *r)
 {
     struct server_core *sc = lane->core;
     struct upstream_core *core = core_of(sc);
-    sc->open_count--;
-    sc->avoid_until_ms = core->loop->now_ms + SERVER_PENALTY_MS;
+    avoid(sc);
     counter_add(core->counters, COUNTER_upstream_connect_errors, 1);
-    if (sc->server->settings.tls != NULL && r->error != E_CONNECT_TIMEOUT) {
+    if (sc->server->kind.tls != NULL && r->error != E_CONNECT_TIMEOUT) {
         tell_refusal(sc, r->error, r->reason);
     }
     uint64_t will_be_served = expected(lane);
@@ -478,7 +416,7 @@ static void dial_failed(struct lane *lane, const struct dial_result *r)
             break; // one dial of many: the others' requests wait on
         }
     }
-    server_unref(sc->server);
+    connection_ended(sc);
 }
 
 /** Opens what the waiting requests need beyond the dials on their way. */
@@ -494,6 +432,28 @@ static void dial_for_waiting(struct lane *lane)
     }
 }
 
+/** Layer 4: the connection as it is, to the first that waits. */
+static void give_transport(struct lane *lane, const struct dial_result *r)
+{
+    is_reachable(lane->core);
+    struct upstream_request *rq = first_waiting(lane);
+    if (rq == NULL) { // who asked has left
+        transport_close(r->t, false);
+        connection_ended(lane->core);
+        return;
+    }
+    stop_waiting(lane, rq);
+    rq->reused = false;
+    rq->connect_ns = r->took_ns;
+    rq->on_transport(rq, r->t);
+}
+
+void server_raw_closed(struct server *s, uint32_t core)
+{
+    ensure_magic(s, SERVER_MAGIC);
+    connection_ended(&s->cores[core]);
+}
+
 static void on_dialed(struct dial *d, const struct dial_result *r, void *arg)
 {
     struct lane *lane = arg;
@@ -501,6 +461,10 @@ static void on_dialed(struct dial *d, const struct dial_result *r, void *arg)
     (void)d;
     ensure(lane->dialing > 0);
     lane->dialing--;
+    if (lane == &sc->lanes[LANE_RAW] && r->error == 0) {
+        give_transport(lane, r);
+        return;
+    }
     struct dial_result result = *r;
     const struct up_protocol *p = r->error == 0 ? choose_protocol(sc, r->alpn) : NULL;
     struct up_session *s = NULL;
@@ -509,7 +473,7 @@ static void on_dialed(struct dial *d, const struct dial_result *r, void *arg)
             .peer = &r->peer,
             .owner = &owner_ops,
             .owner_arg = lane,
-            .idle_ms = sc->server->settings.idle_ms,
+            .idle_ms = sc->limits.idle_ms,
         };
         s = p->open(p->core, r->t, &terms, &result.error);
     } else if (r->error == 0) {
@@ -522,11 +486,79 @@ static void on_dialed(struct dial *d, const struct dial_result *r, void *arg)
     }
     s->connect_ns = r->took_ns;
     s->owner_flags = 0;
-    lane->per_session = (uint32_t)num_min_u64(s->streams_max, sc->server->settings.streams_max);
+    lane->per_session = (uint32_t)num_min_u64(s->streams_max, sc->limits.streams_max);
     lane->per_session += lane->per_session == 0;
-    sc->avoid_until_ms = 0;
+    is_reachable(sc);
+    hold(sc); // closing one that is not needed may free the server
     on_room(s, lane);
     dial_for_waiting(lane);
+    let_go(sc);
+}
+
+// ---- room -------------------------------------------------------------------------------------------
+
+static struct up_session *an_idle_session(struct server_core *sc, struct lane **of)
+{
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        list_each(node, &sc->lanes[i].ready)
+        {
+            struct up_session *s = list_entry(node, struct up_session, link);
+            if (s->streams == 0) {
+                *of = &sc->lanes[i];
+                return s;
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool evict_one(struct server_core *sc)
+{
+    struct lane *lane = NULL;
+    struct up_session *s = an_idle_session(sc, &lane);
+    if (s == NULL) {
+        return false;
+    }
+    close_session(lane, s);
+    return true;
+}
+
+static void on_evict(struct mail *m, struct loop *to)
+{
+    struct server_core *sc = container_of(m, struct server_core, evict);
+    (void)to;
+    atomic_store(&sc->evict_posted, false);
+    struct server *s = sc->server;
+    (void)evict_one(sc);
+    drop_holder(s);
+}
+
+/** No further connection may be opened, and others' idle ones are no use here: one of them goes, and
+ * the owner hears of the room. Mail on its way holds the server. */
+static void ask_for_room(struct server_core *sc)
+{
+    struct server *s = sc->server;
+    for (uint32_t i = 0; i < s->registry->core_count; i++) {
+        struct server_core *other = &s->cores[i];
+        if (other != sc && idle_count(other) > 0 && !atomic_exchange(&other->evict_posted, true)) {
+            atomic_fetch_add_explicit(&s->holders, 1, memory_order_relaxed);
+            loop_post(s->registry->cores[i].loop, &other->evict);
+            return;
+        }
+    }
+}
+
+/** Takes a connection of those that all cores may open. */
+static bool reserve(struct server_core *sc)
+{
+    atomic_uint *open = &sc->server->vitals.open;
+    uint32_t max = sc->limits.connections_max;
+    if (atomic_fetch_add_explicit(open, 1, memory_order_relaxed) < max) {
+        sc->open_count++;
+        return true;
+    }
+    atomic_fetch_sub_explicit(open, 1, memory_order_relaxed);
+    return false;
 }
 
 static int dial(struct lane *lane, uint32_t connect_ms)
@@ -534,89 +566,50 @@ static int dial(struct lane *lane, uint32_t connect_ms)
     struct server_core *sc = lane->core;
     struct server *s = sc->server;
     struct upstream_core *core = core_of(sc);
-    if (sc->open_count >= s->settings.connections_max) {
-        return E_UPSTREAM_FULL;
+    if (!reserve(sc)) {
+        if (!evict_one(sc) || !reserve(sc)) {
+            ask_for_room(sc);
+            return E_UPSTREAM_FULL;
+        }
     }
     bool upgrade = lane == &sc->lanes[LANE_UPGRADE];
     struct dial_order order = {
-        .to = {.to = sc->addrs[sc->addr_next++ % sc->addr_count], .from = NULL},
+        .to = {.to = s->addr, .from = NULL},
         .limit_ms = connect_ms,
-        .tls = upgrade ? s->settings.tls_h1 : s->settings.tls,
+        .tls = upgrade ? s->kind.tls_h1 : s->kind.tls,
     };
     int error = 0;
     struct dial *d = dial_begin(core->dialer, &order, on_dialed, lane, &error);
     if (d == NULL) {
         counter_add(core->counters, COUNTER_upstream_connect_errors, 1);
-        sc->avoid_until_ms = core->loop->now_ms + SERVER_PENALTY_MS;
+        avoid(sc);
+        sc->open_count--;
+        atomic_fetch_sub_explicit(&s->vitals.open, 1, memory_order_relaxed);
         return error;
     }
     list_push_back(&lane->opening, dial_link(d));
-    server_ref(s);
-    sc->open_count++;
+    hold(sc);
     lane->dialing++;
     return 0;
 }
 
-/** The name means other addresses now: what is pooled to the old ones is not used again. */
-static void close_strangers(struct lane *lane)
+void server_retire(struct server *s, uint32_t core)
 {
-    list_each_safe(node, next, &lane->ready)
-    {
-        struct up_session *s = list_entry(node, struct up_session, link);
-        if (!is_stranger(lane->core, s)) {
-            continue;
-        }
-        if (s->streams == 0) {
-            close_session(lane, s);
-        } else {
-            s->owner_flags |= SESSION_STRANGER; // closed when it has nothing more to carry
-            place(lane, s);
-        }
+    ensure_magic(s, SERVER_MAGIC);
+    struct server_core *sc = &s->cores[core];
+    sc->left = true;
+    hold(sc);
+    while (evict_one(sc)) {
     }
+    let_go(sc);
 }
 
-static void on_addresses(void *arg, const struct os_addr *addrs, unsigned count, int error)
-{
-    struct server_core *sc = arg;
-    sc->resolving = false;
-    if (count > SERVER_ADDRS_MAX) {
-        count = SERVER_ADDRS_MAX;
-    }
-    if (count > 0) { // when a lookup fails the last addresses stay
-        memcpy(sc->addrs, addrs, count * sizeof(addrs[0]));
-        sc->addr_count = count;
-    }
-    for (unsigned i = 0; i < LANE_COUNT; i++) {
-        struct lane *lane = &sc->lanes[i];
-        if (count > 0) {
-            close_strangers(lane);
-        }
-        while (sc->addr_count == 0 && first_waiting(lane) != NULL) {
-            fail_first(lane, error < 0 ? error : E_NOT_RESOLVED);
-        }
-        dial_for_waiting(lane);
-    }
-}
-
-/** Follows the server's name on this core, once. */
-static int follow_name(struct server_core *sc, uint32_t core)
-{
-    struct server *s = sc->server;
-    if (sc->watch != NULL) {
-        return sc->addr_count > 0 || sc->resolving ? 0 : E_NOT_RESOLVED;
-    }
-    struct resolver *r = s->registry->cores[core].resolver;
-    if (r == NULL) {
-        return E_NOT_RESOLVED;
-    }
-    sc->resolving = true;
-    return resolver_watch(r, slice_str(s->host), s->port, on_addresses, sc, &sc->watch);
-}
+// ---- requests ---------------------------------------------------------------------------------------
 
 /** Where a request goes: upgrades have a lane of their own where the protocol is not settled. */
 static struct lane *lane_for(struct server_core *sc, const struct upstream_request *rq)
 {
-    bool apart = rq->upgrade && sc->server->settings.tls_h1 != NULL;
+    bool apart = rq->upgrade && sc->server->kind.tls_h1 != NULL;
     return &sc->lanes[apart ? LANE_UPGRADE : LANE_ANY];
 }
 
@@ -636,7 +629,7 @@ int server_acquire(struct server *s, uint32_t core, struct upstream_request *rq)
 {
     ensure_magic(s, SERVER_MAGIC);
     struct server_core *sc = &s->cores[core];
-    struct lane *lane = &sc->lanes[LANE_ANY];
+    struct lane *lane = rq->raw ? &sc->lanes[LANE_RAW] : &sc->lanes[LANE_ANY];
     struct up_session *session = find_session(lane, rq);
     if (session == NULL) {
         lane = lane_for(sc, rq);
@@ -649,12 +642,8 @@ int server_acquire(struct server *s, uint32_t core, struct upstream_request *rq)
     if (rq->upgrade && lane->no_upgrade && sc->open_count > 0) {
         return E_HTTP_1_1_REQUIRED;
     }
-    int e = s->is_name ? follow_name(sc, core) : 0;
-    if (e < 0) {
-        return e;
-    }
-    if (sc->addr_count > 0 && lane->waiting_count + 1 > expected(lane)) {
-        e = dial(lane, rq->connect_ms);
+    if (lane->waiting_count + 1 > expected(lane)) {
+        int e = dial(lane, rq->connect_ms);
         if (e < 0) {
             return e;
         }
@@ -670,6 +659,26 @@ void server_cancel(struct server *s, uint32_t core, struct upstream_request *rq)
     stop_waiting(lane_for(&s->cores[core], rq), rq);
 }
 
+// ---- the registry -----------------------------------------------------------------------------------
+
+void upstream_registry_init(struct upstream_registry *r, uint32_t cores)
+{
+    ensure(cores > 0 && cores <= SNAPSHOT_CORES_MAX);
+    memset(r, 0, sizeof(*r));
+    int e = pthread_mutex_init(&r->lock, NULL);
+    ensure(e == 0);
+    list_init(&r->servers);
+    list_init(&r->groups);
+    r->core_count = cores;
+}
+
+void upstream_registry_attach(struct upstream_registry *r, uint32_t core,
+                              const struct upstream_core *what)
+{
+    ensure(core < r->core_count);
+    r->cores[core] = *what;
+}
+
 static void close_lane(struct lane *lane)
 {
     struct list *node;
@@ -677,10 +686,9 @@ static void close_lane(struct lane *lane)
         close_session(lane, list_entry(node, struct up_session, link));
     }
     while ((node = list_first(&lane->opening)) != NULL) {
-        lane->core->open_count--;
         lane->dialing--;
         dial_cancel(dial_of_link(node)); // takes it out of the list
-        server_unref(lane->core->server);
+        connection_ended(lane->core);
     }
 }
 
@@ -690,17 +698,18 @@ static void close_core(struct server *s, uint32_t core)
     for (unsigned i = 0; i < LANE_COUNT; i++) {
         close_lane(&sc->lanes[i]);
     }
-    end_watch(sc);
 }
 
 void upstream_registry_close(struct upstream_registry *r, uint32_t core)
 {
-    // Held by this loop too, so that closing a server's last connection does not end the walk.
+    atomic_store(&r->closing, true);
+    groups_close(r, core);
+    // The lists hold their servers until the end, and what they do not hold has connections here.
     pthread_mutex_lock(&r->lock);
     struct list *node = list_first(&r->servers);
     struct server *s = node == NULL ? NULL : list_entry(node, struct server, link);
     if (s != NULL) {
-        s->refs++;
+        hold(&s->cores[core]);
     }
     pthread_mutex_unlock(&r->lock);
     while (s != NULL) {
@@ -710,10 +719,26 @@ void upstream_registry_close(struct upstream_registry *r, uint32_t core)
         struct server *after = NULL;
         if (next != &r->servers) {
             after = list_entry(next, struct server, link);
-            after->refs++;
+            hold(&after->cores[core]);
         }
         pthread_mutex_unlock(&r->lock);
-        server_unref(s);
+        let_go(&s->cores[core]);
         s = after;
     }
+}
+
+void upstream_registry_fini(struct upstream_registry *r)
+{
+    struct list *node;
+    while ((node = list_first(&r->servers)) != NULL) {
+        struct server *s = list_entry(node, struct server, link);
+        for (uint32_t i = 0; i < r->core_count; i++) {
+            ensure(s->cores[i].open_count == 0);
+        }
+        list_remove(node);
+        free_server(s);
+    }
+    groups_free(r);
+    ensure(list_empty(&r->groups));
+    pthread_mutex_destroy(&r->lock);
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A server: one origin address and, per core, the connections to it. Servers are shared by all
-// snapshots that name the same address and settings, so a reload that does not change one keeps its
-// warm connections. What a core keeps here only that core touches; the count of references, taken by
-// snapshots and by open connections, is guarded by the registry's lock, which the request path never
-// takes (only opening and closing a connection does).
+// A server: one address in one group (group.h) and the connections to it, per core. Its vitals are
+// for all cores; the rest of a core's share only that core touches. A core holds a server while it is
+// in the core's list of servers and while a connection to it lives, by a plain count; the last core
+// to let go frees it. So no lock is taken with a request or a connection.
 //
 // A connection that is being opened is not tied to the request that asked for it: requests wait in
 // order, and whichever connection becomes ready first serves the first of them that it can. A
@@ -12,7 +11,8 @@
 // first connection, and until then only one is opened however many wait.
 //
 // Requests that want to switch protocols (WebSocket) have a lane of their own where the protocol is
-// open to choice: there HTTP/1.1 is asked for, which every origin can switch from.
+// open to choice: there HTTP/1.1 is asked for, which every origin can switch from. Those of layer 4
+// have one too: they get the connection as it is.
 
 #pragma once
 
@@ -25,14 +25,15 @@
 #include "proxy/snapshot.h"
 #include "proxy/upstream.h"
 #include "upstream/dial.h"
+#include "upstream/vitals.h"
 
+struct group;
 struct resolver;
 
 enum {
-    SERVER_ADDRS_MAX = 16,
     SERVER_TEXT_MAX = 300,
     SERVER_PENALTY_MS = 1000,
-    SERVER_TELL_MS = 10000
+    SERVER_TELL_MS = 10000,
 };
 
 /** What a core brings: set once, before its loop runs. */
@@ -44,10 +45,12 @@ struct upstream_core {
     struct resolver *resolver;           // NULL: names do not resolve
 };
 
-/** One per process. */
+/** One per process. The lock guards the lists; it is taken when servers come and go. */
 struct upstream_registry {
     pthread_mutex_t lock;
     struct list servers;
+    struct list groups;
+    atomic_bool closing; // cores are ending: what is left is freed by upstream_registry_fini()
     uint32_t core_count;
     struct upstream_core cores[SNAPSHOT_CORES_MAX];
 };
@@ -59,19 +62,24 @@ enum server_protocol {
     SERVER_H2, // in clear by prior knowledge
 };
 
-/** Servers with equal settings share their connections. */
-struct server_settings {
-    uint32_t connections_max; // per core
-    uint32_t idle_max;        // per core
-    uint32_t idle_ms;
-    uint32_t streams_max;      // at once on one connection
+/** What makes it another server when it changes: connections of the one are no use to the other. */
+struct server_kind {
     uint32_t protocol;         // enum server_protocol
     uint64_t tls_hash;         // of all that `tls` was made from; 0: in clear
-    struct tls_origin *tls;    // borrowed by server_get(), which takes references
+    struct tls_origin *tls;    // borrowed by server_new(), which takes references
     struct tls_origin *tls_h1; // the same, offering HTTP/1.1 alone; with SERVER_AUTO only
 };
 
-enum lane_kind { LANE_ANY, LANE_UPGRADE, LANE_COUNT };
+/** What may change while it lives. */
+struct server_limits {
+    uint32_t connections_max; // of all cores
+    uint32_t requests_max;    // at once, of all cores; 0: no limit
+    uint32_t idle_max;        // per core
+    uint32_t idle_ms;
+    uint32_t streams_max; // at once on one connection
+};
+
+enum lane_kind { LANE_ANY, LANE_UPGRADE, LANE_RAW, LANE_COUNT };
 
 /** The connections of a core to a server that serve one kind of requests. */
 struct lane {
@@ -88,54 +96,88 @@ struct lane {
 /** One core's share of a server. */
 struct server_core {
     struct lane lanes[LANE_COUNT];
-    uint32_t idle_count; // sessions that carry nothing
-    uint32_t open_count; // sessions and dials
-    uint64_t told_ms;    // when a refused certificate was last logged
-    uint32_t addr_count;
-    uint32_t addr_next;
-    bool resolving;          // the name has been asked for and nothing was heard yet
-    uint64_t avoid_until_ms; // a connect failed: others are tried first
-    struct os_addr addrs[SERVER_ADDRS_MAX];
+    struct server_limits limits;
+    uint32_t holds;         // of this core: its list of servers, its connections
+    uint32_t open_count;    // sessions and dials
+    atomic_uint idle_count; // sessions that carry nothing; others look at it
+    bool left;              // no longer in the list: closed as they become idle
+    uint64_t told_ms;       // when a refused certificate was last logged
     struct server *server;
-    struct resolver_watch *watch;
-    struct mail retire; // ends the watch, on its core
+    atomic_bool evict_posted;
+    struct mail evict; // another core needs the room of an idle connection
+};
+
+/** Who hears of a server: its group. On the core that it concerns. */
+struct server_owner {
+    /** A request that had a place has failed before it got a stream. */
+    void (*on_failed)(struct server *s, struct upstream_request *rq, int error);
+    /** There may be room for a request that waits: a connection is idle, or gone. */
+    void (*on_room)(struct server *s, uint32_t core);
+    /** Nobody holds it any more; any thread. It is freed after this. */
+    void (*on_freed)(struct server *s);
 };
 
 struct server {
+    struct vitals vitals;
     uint32_t magic;
-    uint32_t refs; // under the registry's lock
+    atomic_uint holders; // cores that hold it
     struct upstream_registry *registry;
-    struct list link;
-    atomic_uint watched; // cores that still have to end their watch of a server without references
-    struct server_settings settings;
-    bool is_name;
-    uint16_t port;
-    char text[SERVER_TEXT_MAX]; // "10.0.0.1:80", "name:80", "unix:/path"
+    const struct server_owner *owner;
+    struct group *group;
+    struct list link; // of the registry
+    uint64_t id;      // of its address, the same in every process
+    struct server_kind kind;
+    struct os_addr addr;
+    char text[SERVER_TEXT_MAX]; // "10.0.0.1:80", "unix:/path"
     uint32_t text_len;
-    char host[SERVER_TEXT_MAX]; // of a name
+    char host[SERVER_TEXT_MAX]; // as it was written: "name:80"
+    uint32_t host_len;
     struct server_core cores[];
 };
 
+struct server_order {
+    struct os_addr addr;
+    struct slice host; // as it was written
+    const struct server_kind *kind;
+    const struct server_limits *limits;
+    const struct server_owner *owner;
+    struct group *group;
+};
+
 void upstream_registry_init(struct upstream_registry *r, uint32_t cores);
-/** Every server must be gone. */
+/** Every core must have been closed. */
 void upstream_registry_fini(struct upstream_registry *r);
 void upstream_registry_attach(struct upstream_registry *r, uint32_t core,
                               const struct upstream_core *what);
+/** The core ends: closes its idle connections to every server. */
+void upstream_registry_close(struct upstream_registry *r, uint32_t core);
 
-/** Finds or makes; a reference for the caller. `text` is a checked address. NULL: out of memory. */
-struct server *server_get(struct upstream_registry *r, struct slice text,
-                          const struct server_settings *settings) must_check;
-/** Any thread. */
-void server_unref(struct server *s);
+/** Each core is expected to enter and to leave it once. NULL: out of memory. Any thread. */
+struct server *server_new(struct upstream_registry *r, const struct server_order *o) must_check;
+/** One that no core has been told of. */
+void server_discard(struct server *s);
+/** A list of servers with it is the core's now; the limits are those of that list. */
+void server_enter(struct server *s, uint32_t core, const struct server_limits *limits);
+/** A list of servers with it is the core's no more. */
+void server_leave(struct server *s, uint32_t core);
+/** A request has a place at it, or has it no more. */
+void server_hold(struct server *s, uint32_t core);
+void server_let_go(struct server *s, uint32_t core);
+/** No list that is to come will have it: connections are closed when they carry nothing. */
+void server_retire(struct server *s, uint32_t core);
 
 static inline struct slice server_text(const struct server *s)
 {
     return slice_of(s->text, s->text_len);
 }
+static inline struct slice server_host(const struct server *s)
+{
+    return slice_of(s->host, s->host_len);
+}
 
-/** Gives a stream to rq now or later (rq->on_ready, rq->on_failed); E_UPSTREAM_FULL when this core
- * may not open another connection: nothing was begun then. */
+/** Gives a stream (a transport, when rq->raw) to rq now or later: rq->on_ready, or the owner's
+ * on_failed; E_UPSTREAM_FULL when no further connection may be opened: nothing was begun then. */
 int server_acquire(struct server *s, uint32_t core, struct upstream_request *rq) must_check;
 void server_cancel(struct server *s, uint32_t core, struct upstream_request *rq);
-/** The core ends: closes its idle connections to every server. */
-void upstream_registry_close(struct upstream_registry *r, uint32_t core);
+/** A transport that on_transport gave away is closed. */
+void server_raw_closed(struct server *s, uint32_t core);

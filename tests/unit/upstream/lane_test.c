@@ -40,6 +40,7 @@ struct world {
     struct upstream_registry registry;
     struct server *server;
     uint64_t next_id;
+    uint32_t rooms;
     int listener; // -1: nobody listens
     uint32_t streams_max;
     struct fake_session sessions[SESSIONS_MAX];
@@ -107,14 +108,32 @@ static void on_failed(struct upstream_request *rq, int error)
     container_of(rq, struct fake_request, rq)->error = error;
 }
 
+static void server_failed(struct server *s, struct upstream_request *rq, int error)
+{
+    CHECK(s == w.server);
+    rq->on_failed(rq, error);
+}
+
+static void there_is_room(struct server *s, uint32_t core)
+{
+    CHECK(s == w.server && core == 0);
+    w.rooms++;
+}
+
+static void server_freed(struct server *s)
+{
+    CHECK(s == w.server);
+    w.server = NULL;
+}
+
 /** A world with an origin that accepts (or refuses), spoken to by `protocol`. */
 static void setup(enum server_protocol protocol, uint32_t streams_max, bool accepts)
 {
-    static const struct loop_limits limits = {8, 8};
+    static const struct loop_limits loop = {8, 8};
     memset(&w, 0, sizeof(w));
     w.sys = os_linux_new();
     REQUIRE(w.sys != NULL);
-    REQUIRE(loop_init(&w.loop, w.sys, 0, &limits) == 0);
+    REQUIRE(loop_init(&w.loop, w.sys, 0, &loop) == 0);
     transport_core_init(&w.transports, &w.loop, SESSIONS_MAX);
     w.dialer = (struct dialer){.loop = &w.loop,
                                .counters = &w.counters,
@@ -138,13 +157,17 @@ static void setup(enum server_protocol protocol, uint32_t streams_max, bool acce
     REQUIRE(getsockname(w.listener, (struct sockaddr *)&at, &len) == 0);
     char text[32];
     (void)snprintf(text, sizeof(text), "127.0.0.1:%u", ntohs(at.sin_port));
-    struct server_settings settings = {.connections_max = 8,
-                                       .idle_max = 4,
-                                       .idle_ms = 1000,
-                                       .streams_max = 100,
-                                       .protocol = protocol};
-    w.server = server_get(&w.registry, slice_str(text), &settings);
+    static const struct server_owner owner = {
+        .on_failed = server_failed, .on_room = there_is_room, .on_freed = server_freed};
+    const struct server_limits limits = {
+        .connections_max = 8, .idle_max = 4, .idle_ms = 1000, .streams_max = 100};
+    const struct server_kind kind = {.protocol = protocol};
+    struct server_order order = {
+        .host = slice_str(text), .kind = &kind, .limits = &limits, .owner = &owner};
+    REQUIRE(os_addr_parse(slice_str(text), &order.addr) == 0);
+    w.server = server_new(&w.registry, &order);
     REQUIRE(w.server != NULL);
+    server_enter(w.server, 0, &limits);
 }
 
 static struct fake_request *ask(void)
@@ -201,8 +224,10 @@ static void teardown(void)
             give_back(f);
         }
     }
+    server_retire(w.server, 0);
+    server_leave(w.server, 0);
     upstream_registry_close(&w.registry, 0);
-    server_unref(w.server);
+    CHECK(w.server == NULL);
     upstream_registry_fini(&w.registry);
     loop_turn(&w.loop, 0);
     dialer_fini(&w.dialer);
@@ -343,11 +368,41 @@ static void there_is_a_limit_to_connections(void)
     settle();
     CHECK_EQ_INT(served(), 8);
     CHECK_EQ_INT(w.requests[8].error, E_UPSTREAM_FULL);
+    w.rooms = 0;
+    give_back(&w.sessions[3]);
+    CHECK_EQ_INT(w.rooms, 1);
+    CHECK(ask()->stream != NULL);
     teardown();
+}
+
+static void one_that_left_the_list_keeps_what_is_busy(void)
+{
+    setup(SERVER_H1, 1, true);
+    (void)ask();
+    (void)ask();
+    settle();
+    give_back(&w.sessions[0]);
+    server_retire(w.server, 0);
+    CHECK(w.sessions[0].closed);
+    CHECK(!w.sessions[1].closed);
+    server_leave(w.server, 0);
+    REQUIRE(w.server != NULL); // its last connection holds it
+    give_back(&w.sessions[1]);
+    CHECK(w.sessions[1].closed);
+    CHECK(w.server == NULL);
+    w.session_count = 0;
+    upstream_registry_close(&w.registry, 0);
+    upstream_registry_fini(&w.registry);
+    loop_turn(&w.loop, 0);
+    dialer_fini(&w.dialer);
+    transport_core_fini(&w.transports);
+    loop_fini(&w.loop);
+    os_linux_free(w.sys);
+    (void)close(w.listener);
 }
 
 TAP_MAIN(in_http_1_each_request_has_a_connection, in_http_2_many_requests_share_one,
          a_peer_that_allows_few_gets_more_connections, one_that_is_closing_gets_nothing_more,
          one_that_is_gone_is_forgotten, a_request_that_asks_for_a_fresh_one_gets_it,
          whoever_counted_on_a_dial_that_failed_is_told, one_that_waits_may_leave,
-         there_is_a_limit_to_connections)
+         there_is_a_limit_to_connections, one_that_left_the_list_keeps_what_is_busy)

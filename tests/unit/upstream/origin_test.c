@@ -44,10 +44,10 @@ static void unload(struct made *m)
 }
 
 static int compile(const struct made *m, const char *at, struct slice credentials,
-                   struct server_settings *settings, struct slice *address)
+                   struct server_kind *settings, struct slice *address)
 {
     const struct origin_sources from = {m->store, credentials, 1};
-    *settings = (struct server_settings){0};
+    *settings = (struct server_kind){0};
     return origin_compile(&from, m->app, slice_str(at), settings, address);
 }
 
@@ -78,7 +78,7 @@ static void takes_the_scheme_off(void)
     struct made m;
     load(&m, "", SLICE(""));
     for (size_t i = 0; i < array_len(rows); i++) {
-        struct server_settings s;
+        struct server_kind s;
         struct slice address;
         if (!CHECK_EQ_INT(compile(&m, rows[i].at, SLICE(""), &s, &address), 0)) {
             continue;
@@ -88,7 +88,6 @@ static void takes_the_scheme_off(void)
         CHECK((s.tls != NULL) == rows[i].tls);
         CHECK((s.tls_h1 != NULL) == rows[i].tls); // open to choice: upgrades have their own
         CHECK((s.tls_hash != 0) == rows[i].tls);
-        CHECK_EQ_INT(s.streams_max, 128);
         origin_release(&s);
     }
     unload(&m);
@@ -100,13 +99,12 @@ static void a_protocol_that_is_settled_needs_no_lane_for_upgrades(void)
     static const enum server_protocol protocols[] = {SERVER_H2, SERVER_H1};
     for (size_t i = 0; i < array_len(settings); i++) {
         struct made m;
-        struct server_settings s;
+        struct server_kind s;
         struct slice address;
         load(&m, settings[i], SLICE(""));
         REQUIRE(compile(&m, "https://10.0.0.1:443", SLICE(""), &s, &address) == 0);
         CHECK_EQ_INT(s.protocol, protocols[i]);
         CHECK(s.tls != NULL && s.tls_h1 == NULL);
-        CHECK_EQ_INT(s.streams_max, i == 0 ? 7 : 128);
         origin_release(&s);
         unload(&m);
     }
@@ -117,7 +115,7 @@ static uint64_t hash_with(const char *settings, const char *at, const char *ca)
     char room[256];
     struct slice credentials = ca == NULL ? SLICE("") : credentials_with(room, sizeof(room), ca);
     struct made m;
-    struct server_settings s;
+    struct server_kind s;
     struct slice address;
     load(&m, settings, credentials);
     REQUIRE(compile(&m, at, credentials, &s, &address) == 0);
@@ -154,7 +152,7 @@ static void without_a_store_there_is_no_tls(void)
     struct made m;
     load(&m, "", SLICE(""));
     const struct origin_sources none = {NULL, SLICE(""), 1};
-    struct server_settings s = {0};
+    struct server_kind s = {0};
     struct slice address;
     CHECK_EQ_INT(origin_compile(&none, m.app, SLICE("https://10.0.0.1:443"), &s, &address),
                  E_UNSUPPORTED);

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A group: what an upstream is at run time. There is one for each name, shared by all snapshots that
+// name it, so that a reload changes its servers in place: connections, health, latencies and counts
+// of those that stay go on.
+//
+// One core is its home. There names are resolved, health is checked and the list of servers is made;
+// the others get the list as a roster through their mailbox. What they add to is in the servers'
+// vitals. So nothing of a group is locked on the way of a request.
+//
+// Requests for which no server has room wait in their core's queue. Places that become free go to
+// the request that waits longest, on whichever core, and newcomers do not overtake those that wait.
+//
+// A pool (pool.h) says what the group is to be; the newest snapshot's counts, from the moment a core
+// enters it.
+
+#pragma once
+
+#include "net/resolver.h"
+#include "upstream/roster.h"
+
+enum { GROUP_NAME_MAX = 300 };
+
+enum group_entry_type {
+    GROUP_ADDRESS, // host is a literal
+    GROUP_NAME,    // "name:port": every address of it is a server
+};
+
+/** A line of the configuration's list of servers. */
+struct group_entry {
+    enum group_entry_type type;
+    struct slice at; // without scheme: "10.0.0.1:80", "name:80", "unix:/path"
+    struct server_kind kind;
+    uint32_t weight;
+    uint32_t tier;
+    uint32_t bits; // VITALS_DRAIN, VITALS_MAINTENANCE
+    struct server_limits limits;
+};
+
+/** What the configuration says of a group; of a snapshot, immutable. */
+struct group_spec {
+    const struct balance_method *method;
+    struct balance_settings balance;
+    uint32_t queue_max; // requests that wait, of all cores; 0: none may
+    uint32_t queue_ms;  // for how long
+    uint32_t entry_count;
+    struct group_entry *entries;
+};
+
+/** A name of the list that is followed. Home core. */
+struct group_name {
+    struct list link;
+    struct group *group;
+    struct resolver_watch *watch;
+    bool wanted; // by the spec that is being applied
+    bool answered;
+    int error; // of the last lookup
+    uint32_t count;
+    struct os_addr *addrs;    // mem_alloc
+    char at[SERVER_TEXT_MAX]; // "name:80"
+};
+
+/** One core's share of a group. */
+struct group_core {
+    struct group *group;
+    struct roster *roster; // NULL: none yet
+    struct list waiting;   // upstream_request, oldest first
+    uint32_t waiting_count;
+    _Atomic uint64_t oldest_ns; // since when the first waits; UINT64_MAX: nobody does
+    struct task serve;
+    struct wheel_timer timer; // the first has waited long enough
+    bool closed;              // the core is ending
+    atomic_uint hops;         // other cores that are still to be told of the room there is
+    atomic_bool woken;
+    struct mail wake;
+};
+
+struct group {
+    uint32_t magic;
+    atomic_uint holders; // pools together count as one, each server as one
+    uint32_t pools;      // under the registry's lock
+    bool retired;        // no pool is left, and none will come
+    struct upstream_registry *registry;
+    uint32_t home;
+    struct list link;    // of the registry
+    struct list rosters; // that a core still has
+    atomic_uint epoch;   // moves with each change of a server's bits
+    atomic_uint waiting; // requests, of all cores
+    char name[GROUP_NAME_MAX];
+    // Home core.
+    const struct group_spec *spec; // NULL: no snapshot in force has it
+    struct list names;
+    struct roster *newest;
+    struct mail retire;
+    struct group_core cores[];
+};
+
+/** Finds or makes; one more pool. `name` is cut to what fits. NULL: out of memory. Any thread. */
+struct group *group_get(struct upstream_registry *r, struct slice name) must_check;
+/** One pool fewer. Any thread. */
+void group_put(struct group *g);
+
+/** A core begins to use the snapshot of `spec`. The group takes it over on its home core. */
+void group_enter(struct group *g, struct loop *l, const struct group_spec *spec);
+/** A core uses it no more; nothing when another one has taken its place. */
+void group_leave(struct group *g, struct loop *l, const struct group_spec *spec);
+
+/** As struct upstream_ops has it; `key` is what the request is placed by. */
+void group_acquire(struct group *g, struct upstream_request *rq, const struct group_spec *spec,
+                   const uint64_t *key);
+void group_cancel(struct group *g, struct upstream_request *rq);
+void group_release(struct group *g, struct upstream_request *rq, const struct upstream_outcome *o);
+
+/** A server's bits have changed: every core looks again before its next choice. Any core. */
+void group_changed(struct group *g);
+
+/** The roster that this core has now; NULL: none yet. */
+const struct roster *group_roster(const struct group *g, uint32_t core);
+
+/** Of upstream_registry_close() and upstream_registry_fini(). */
+void groups_close(struct upstream_registry *r, uint32_t core);
+void groups_free(struct upstream_registry *r);
