@@ -1,141 +1,174 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// balance: turns are exactly by weight, spread out, and skip servers that may not be asked.
+// balance: what holds for every method (only who may be asked is, shares are by weight), and weights of
+// servers that start slowly. What is particular to one: balance_turns_test.c and its neighbours.
 
 #include "upstream/balance.h"
 
-#include "base/rng.h"
-#include "tap.h"
-
-enum { SERVERS_MAX = 8 };
-
-struct member {
-    uint32_t weight;
-    bool usable;
-};
-
-static bool nobody_is_barred(const void *arg, uint32_t index)
-{
-    (void)arg;
-    (void)index;
-    return false;
-}
-
-static int pick(const struct balance_method *m, void *state, const struct member *members,
-                uint32_t n)
-{
-    static const struct balance_settings settings;
-    struct balance_server servers[SERVERS_MAX] = {0};
-    uint16_t list[SERVERS_MAX];
-    struct balance_choice c = {.settings = &settings,
-                               .servers = servers,
-                               .count = n,
-                               .list = list,
-                               .state = state,
-                               .barred = nobody_is_barred};
-    for (uint32_t i = 0; i < n; i++) {
-        servers[i].weight = members[i].weight;
-        if (members[i].usable) {
-            list[c.list_count++] = (uint16_t)i;
-        }
-    }
-    return m->pick(&c);
-}
-
-static const struct balance_method *round_robin(void)
-{
-    const struct balance_method *m = balance_find(SLICE("round-robin"));
-    REQUIRE(m != NULL);
-    REQUIRE(m->state_bytes(SERVERS_MAX) <= SERVERS_MAX * sizeof(uint64_t));
-    return m;
-}
+#include "upstream/balance_help.h"
 
 static void knows_its_names(void)
 {
-    CHECK(balance_find(SLICE("round-robin")) != NULL);
+    static const char *const names[] = {"two-choices", "round-robin", "least-conn",
+                                        "ewma",        "ip-hash",     "hash"};
+    for (size_t i = 0; i < array_len(names); i++) {
+        const struct balance_method *m = balance_find(slice_str(names[i]));
+        REQUIRE(m != NULL);
+        CHECK_EQ_INT(m->by_key, i >= 4);
+        CHECK(m->state_bytes(BALANCE_SERVERS_MAX) > 0);
+        CHECK(balance_at(i) == m);
+    }
+    CHECK(balance_at(array_len(names)) == NULL);
     CHECK(balance_find(SLICE("round_robin")) == NULL);
     CHECK(balance_find(SLICE("")) == NULL);
 }
 
-// 5, 1 and 1: the heavy one's turns stand apart, a a b a c a a.
-static void spreads_the_turns_of_a_heavy_server(void)
+// Three servers of 1,000 by weights 1, 2, 5: any method, without load, gives each its share.
+static void shares_are_by_weight(void)
 {
-    const struct balance_method *m = round_robin();
-    const struct member servers[] = {{5, true}, {1, true}, {1, true}};
-    uint64_t state[SERVERS_MAX] = {0};
-    const char want[] = "aabacaa";
-    for (int round = 0; round < 3; round++) {
-        char got[sizeof(want)] = "";
-        for (size_t i = 0; i < sizeof(want) - 1; i++) {
-            got[i] = (char)('a' + pick(m, state, servers, 3));
-        }
-        CHECK_STR(got, want);
-    }
-}
-
-static void gives_each_its_share_whatever_the_weights(void)
-{
-    const struct balance_method *m = round_robin();
-    struct rng rng;
-    rng_seed(&rng, 42);
-    for (int trial = 0; trial < 200; trial++) {
-        struct member servers[SERVERS_MAX];
-        uint32_t n = 1 + (uint32_t)rng_below(&rng, SERVERS_MAX);
-        uint32_t sum = 0;
-        for (uint32_t i = 0; i < n; i++) {
-            servers[i] = (struct member){1 + (uint32_t)rng_below(&rng, 20), true};
-            sum += servers[i].weight;
-        }
-        uint64_t state[SERVERS_MAX] = {0};
-        uint32_t turns[SERVERS_MAX] = {0};
-        for (uint32_t i = 0; i < 7 * sum; i++) {
-            int chosen = pick(m, state, servers, n);
-            REQUIRE(chosen >= 0 && chosen < (int)n);
+    enum { PICKS = 80000 };
+    for (size_t m = 0; balance_at(m) != NULL; m++) {
+        struct group *g = group_new(3);
+        uint32_t turns[3] = {0};
+        g->servers[1].weight = 2;
+        g->servers[2].weight = 5;
+        group_use(g, balance_at(m)->name);
+        for (uint32_t i = 0; i < PICKS; i++) {
+            int chosen = group_pick(g);
+            REQUIRE(chosen >= 0 && chosen < 3);
             turns[chosen]++;
         }
-        for (uint32_t i = 0; i < n; i++) {
-            CHECK_EQ_INT(turns[i], 7 * servers[i].weight);
+        // A ring's shares are as even as its points: 4 % of a server with 512 of them.
+        int off = balance_at(m)->by_key ? PICKS * 15 / 1000 : PICKS / 100;
+        printf("# %s: %u %u %u\n", balance_at(m)->name, turns[0], turns[1], turns[2]);
+        CHECK(abs((int)turns[0] - PICKS / 8) < off);
+        CHECK(abs((int)turns[1] - PICKS / 4) < off);
+        CHECK(abs((int)turns[2] - PICKS * 5 / 8) < off);
+        group_free(g);
+    }
+}
+
+static bool every_third(uint32_t i)
+{
+    return i % 3 == 0;
+}
+
+static bool one_of_all(uint32_t i)
+{
+    return i == 77;
+}
+
+static void only_those_of_the_list_are_chosen(void)
+{
+    static bool (*const lists[])(uint32_t) = {every_third, one_of_all};
+    for (size_t m = 0; balance_at(m) != NULL; m++) {
+        struct group *g = group_new(100);
+        group_use(g, balance_at(m)->name);
+        for (size_t l = 0; l < array_len(lists); l++) {
+            group_list(g, lists[l]);
+            for (int i = 0; i < 3000; i++) {
+                int chosen = group_pick(g);
+                REQUIRE(chosen >= 0);
+                CHECK(lists[l]((uint32_t)chosen));
+            }
         }
+        g->choice.list_count = 0;
+        CHECK_EQ_INT(group_pick(g), -1);
+        group_free(g);
     }
 }
 
-static void passes_over_servers_that_may_not_be_asked(void)
+static void barred_ones_and_those_of_weight_0_are_not_chosen(void)
 {
-    const struct balance_method *m = round_robin();
-    struct member servers[] = {{1, true}, {1, false}, {1, true}};
-    uint64_t state[SERVERS_MAX] = {0};
-    uint32_t turns[3] = {0};
-    for (int i = 0; i < 100; i++) {
-        turns[pick(m, state, servers, 3)]++;
+    for (size_t m = 0; balance_at(m) != NULL; m++) {
+        struct group *g = group_new(20);
+        for (uint32_t i = 0; i < 20; i++) {
+            g->barred[i] = i % 2 == 0;
+            g->servers[i].weight = i < 10;
+        }
+        group_use(g, balance_at(m)->name);
+        for (int i = 0; i < 3000; i++) {
+            int chosen = group_pick(g);
+            REQUIRE(chosen >= 0);
+            CHECK(chosen % 2 == 1 && chosen < 10);
+        }
+        for (uint32_t i = 0; i < 10; i++) {
+            g->barred[i] = true;
+        }
+        CHECK_EQ_INT(group_pick(g), -1);
+        for (uint32_t i = 0; i < 20; i++) {
+            g->barred[i] = false;
+            g->servers[i].weight = 0;
+        }
+        group_use(g, balance_at(m)->name);
+        CHECK_EQ_INT(group_pick(g), -1);
+        group_free(g);
     }
-    CHECK_EQ_INT(turns[0], 50);
-    CHECK_EQ_INT(turns[1], 0);
-    CHECK_EQ_INT(turns[2], 50);
-    servers[0].usable = false;
-    servers[2].usable = false;
-    CHECK_EQ_INT(pick(m, state, servers, 3), -1);
-    CHECK_EQ_INT(pick(m, state, servers, 0), -1);
 }
 
-// One that comes back gets its share, not all the turns that it missed.
-static void does_not_make_up_for_an_absence(void)
+// A table that there was no memory for costs time, not service.
+static void a_method_does_without_its_table(void)
 {
-    const struct balance_method *m = round_robin();
-    struct member servers[] = {{1, true}, {1, true}};
-    uint64_t state[SERVERS_MAX] = {0};
-    servers[1].usable = false;
-    for (int i = 0; i < 1000; i++) {
-        CHECK_EQ_INT(pick(m, state, servers, 2), 0);
+    for (size_t m = 0; balance_at(m) != NULL; m++) {
+        struct group *g = group_new(40);
+        uint32_t turns[40] = {0};
+        group_use(g, balance_at(m)->name);
+        g->choice.table = NULL;
+        for (int i = 0; i < 4000; i++) {
+            int chosen = group_pick(g);
+            REQUIRE(chosen >= 0);
+            turns[chosen]++;
+        }
+        for (int i = 0; i < 40; i++) {
+            CHECK(turns[i] > 50 && turns[i] < 150);
+        }
+        group_free(g);
     }
-    servers[1].usable = true;
-    uint32_t turns[2] = {0};
-    for (int i = 0; i < 10; i++) {
-        turns[pick(m, state, servers, 2)]++;
-    }
-    CHECK_EQ_INT(turns[0], 5);
-    CHECK_EQ_INT(turns[1], 5);
 }
 
-TAP_MAIN(knows_its_names, spreads_the_turns_of_a_heavy_server,
-         gives_each_its_share_whatever_the_weights, passes_over_servers_that_may_not_be_asked,
-         does_not_make_up_for_an_absence)
+static void a_slow_start_grows_from_a_tenth(void)
+{
+    struct group *g = group_new(1);
+    const struct balance_server *s = &g->servers[0];
+    g->settings.slow_start_ms = 10000;
+    g->servers[0].weight = 3;
+    const uint64_t ms = 1000000;
+    CHECK_EQ_INT(balance_weight(&g->settings, s, 5 * ms), 3000); // ready since ever
+    atomic_store(&g->vitals[0].ready_since_ms, 100000);
+    CHECK_EQ_INT(balance_weight(&g->settings, s, 99999 * ms), 300);
+    CHECK_EQ_INT(balance_weight(&g->settings, s, 100000 * ms), 300);
+    CHECK_EQ_INT(balance_weight(&g->settings, s, 101000 * ms), 300);
+    CHECK_EQ_INT(balance_weight(&g->settings, s, 105000 * ms), 1500);
+    CHECK_EQ_INT(balance_weight(&g->settings, s, 109999 * ms), 2997);
+    CHECK_EQ_INT(balance_weight(&g->settings, s, 110000 * ms), 3000);
+    g->servers[0].weight = 0;
+    CHECK_EQ_INT(balance_weight(&g->settings, s, 101000 * ms), 0);
+    g->settings.slow_start_ms = 0;
+    g->servers[0].weight = 3;
+    CHECK_EQ_INT(balance_weight(&g->settings, s, 100000 * ms), 3000);
+    group_free(g);
+}
+
+// Half way through a slow start a server has a third of what two share: half a weight of one and a half.
+static void a_server_that_starts_slowly_has_less(void)
+{
+    enum { PICKS = 60000 };
+    for (size_t m = 0; balance_at(m) != NULL; m++) {
+        struct group *g = group_new(2);
+        uint32_t turns[2] = {0};
+        group_use(g, balance_at(m)->name);
+        g->settings.slow_start_ms = 10000;
+        atomic_store(&g->vitals[1].ready_since_ms, 995000);
+        for (uint32_t i = 0; i < PICKS; i++) {
+            turns[group_pick(g)]++;
+        }
+        // By key it gives up half of its own half.
+        int want = balance_at(m)->by_key ? PICKS / 4 : PICKS / 3;
+        CHECK(abs((int)turns[1] - want) < PICKS / 40);
+        group_free(g);
+    }
+}
+
+TAP_MAIN(knows_its_names, shares_are_by_weight, only_those_of_the_list_are_chosen,
+         barred_ones_and_those_of_weight_0_are_not_chosen, a_method_does_without_its_table,
+         a_slow_start_grows_from_a_tenth, a_server_that_starts_slowly_has_less)
