@@ -99,6 +99,10 @@ enum error_class {
     X(TLS_CLIENT_CERTIFICATE, 0, PEER, "the client showed no acceptable certificate")              \
     X(TLS_CERTIFICATE, 0, LOCAL, "certificate that cannot be used")                                \
     X(TLS_KEY, 0, LOCAL, "key that cannot be used")                                                \
+    X(PROXY_MISSING, 0, PEER, "what came is no PROXY header")                                      \
+    X(PROXY_MALFORMED, 0, PEER, "malformed PROXY header")                                          \
+    X(PROXY_CHECKSUM, 0, PEER, "PROXY header with a wrong checksum")                               \
+    X(PROXY_UNSUPPORTED, 0, PEER, "PROXY header of an unknown kind, or too long")                  \
     X(LOOP, 508, PEER, "the request came through here too often (RFC 9110 7.6.3)")                 \
     X(NO_SITE, 421, LOCAL, "no site for this host")                                                \
     X(NO_ROUTE, 404, LOCAL, "no route matches")                                                    \

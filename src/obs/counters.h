@@ -49,6 +49,14 @@
     X(tls_origin_handshakes, "TLS handshakes with origins completed")                              \
     X(tls_origin_resumed, "of these, those that resumed a session")                                \
     X(tls_origin_failed, "TLS handshakes with origins that failed")                                \
+    X(proxy_headers, "PROXY headers taken")                                                        \
+    X(proxy_header_untrusted, "connections closed: their source may not send a PROXY header")      \
+    X(proxy_header_missing, "connections closed: what came was no PROXY header")                   \
+    X(proxy_header_malformed, "connections closed: a malformed PROXY header")                      \
+    X(proxy_header_checksum, "connections closed: a PROXY header with a wrong checksum")           \
+    X(proxy_header_unsupported, "connections closed: a PROXY header of an unknown kind")           \
+    X(proxy_header_closed, "connections that ended before their PROXY header was complete")        \
+    X(proxy_header_late, "connections closed: their PROXY header took too long, or they were shed") \
     X(timeouts, "deadlines that passed")                                                           \
     X(glitches, "odd but tolerated acts of peers")                                                 \
     X(h2_sessions_open, "client connections that speak HTTP/2 open now")                           \
