@@ -136,7 +136,7 @@ static void on_head(struct h1_conn *c, const char *head, size_t head_len)
         return;
     }
     if (h->scheme.len == 0) {
-        h->scheme = c->peer.secure ? SLICE("https") : SLICE("http");
+        h->scheme = http_peer_secure(&c->peer) ? SLICE("https") : SLICE("http");
     }
     // After a CONNECT that was refused its sender may go on with bytes that are not HTTP.
     c->u.down.keep_alive =

@@ -152,7 +152,7 @@ static void on_request(struct h2_conn *c, struct h2_stream *s, bool ended)
     s->incremental = !c->in.priority || c->in.incremental;
     s->urgency = c->in.urgency;
     if (h->scheme.len == 0) {
-        h->scheme = c->peer.secure ? SLICE("https") : SLICE("http");
+        h->scheme = http_peer_secure(&c->peer) ? SLICE("https") : SLICE("http");
     }
     if (e < 0) {
         s->rx = ended ? H2_RX_DONE : H2_RX_OPEN;

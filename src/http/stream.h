@@ -107,18 +107,38 @@ struct http_security {
     bool (*covers)(const struct http_security *s, struct slice host);
 };
 
+/** What a PROXY header said of a client's connection beside the client's address; lives as long as the
+ * connection. What comes last is left out when it is too much. */
+struct http_proxied {
+    struct os_peer to; // where the client connected to; OS_ADDR_NONE: not said
+    bool secure;       // the client speaks TLS with who sent the header, or with one before it
+    bool client_verified;
+    struct slice unique_id; // empty: not said, as for the next
+    struct slice authority; // the name it asked for
+    struct slice alpn;
+    struct slice version; // of TLS
+    struct slice cipher;
+    struct slice client_name; // common name of its certificate
+};
+
 struct http_peer {
     struct os_peer addr;            // the other end of the connection; http_peer_set()
     char ip_text[HTTP_IP_TEXT_MAX]; // its address as text, made once per connection
     uint8_t ip_text_len;            // 0: a Unix socket, which has none
     bool secure;                    // TLS; then `security` is set
     const struct http_security *security;
-    uint32_t listener;      // down: index of the listener
-    uint64_t connection_id; // unique in this process, for logs
+    const struct http_proxied *proxied; // NULL: there was no PROXY header
+    uint32_t listener;                  // down: index of the listener
+    uint64_t connection_id;             // unique in this process, for logs
 };
 
 /** Sets addr and its text. */
 void http_peer_set(struct http_peer *p, const struct os_addr *addr);
+/** Whether the client speaks TLS: with us, or with who passed the connection on. */
+static inline bool http_peer_secure(const struct http_peer *p)
+{
+    return p->secure || (p->proxied != NULL && p->proxied->secure);
+}
 static inline struct slice http_peer_ip(const struct http_peer *p)
 {
     return slice_of(p->ip_text, p->ip_text_len);

@@ -68,6 +68,17 @@ static bool addr_ok(const struct os_addr *a)
     return dual <= 1 && a->kind <= OS_ADDR_UNIX && a->path_len <= OS_ADDR_PATH_MAX;
 }
 
+static bool speech_ok(const struct ipc_speech *s)
+{
+    bool ok = s->secure <= 1 && s->proxy_count <= IPC_PROXIES_MAX;
+    for (uint32_t i = 0; ok && i < s->proxy_count; i++) {
+        const struct os_cidr *c = &s->proxies[i];
+        ok = (c->kind == OS_ADDR_V4 && c->bits <= 32) ||
+             (c->kind == OS_ADDR_V6 && c->bits <= 128) || c->kind == OS_ADDR_UNIX;
+    }
+    return ok;
+}
+
 static bool texts_ok(const struct ipc_message *m)
 {
     switch (m->type) {
@@ -85,7 +96,7 @@ static bool texts_ok(const struct ipc_message *m)
         return TERMINATED(m->u.plan.user) && TERMINATED(m->u.plan.access_path) &&
                TERMINATED(m->u.plan.control_path);
     case IPC_listener:
-        return addr_ok(&m->u.listener.addr);
+        return addr_ok(&m->u.listener.addr) && speech_ok(&m->u.listener.speech);
     case IPC_in_force:
         return TERMINATED(m->u.in_force.text);
     case IPC_want:

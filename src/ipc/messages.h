@@ -23,6 +23,7 @@ enum {
     IPC_USER_MAX = 40,
     IPC_NAME_MAX = 256, // a host name
     IPC_LISTENERS_MAX = 64,
+    IPC_PROXIES_MAX = 32, // sources of PROXY headers on a listener
     IPC_CORES_MAX = 256,
     IPC_DOC_MAX = 64 << 20,  // bytes of a document
     IPC_FILE_MAX = 16 << 20, // bytes of a file the keeper asks for
@@ -138,11 +139,19 @@ struct ipc_plan {
     char control_path[OS_ADDR_PATH_MAX];
 };
 
+/** What is spoken on a listener. It never changes in a listener's life: a reload that changes it opens
+ * another on the same socket. All bytes count when two are compared. */
+struct ipc_speech {
+    uint32_t secure;      // 1: clients speak TLS
+    uint32_t proxy_count; // not 0: a PROXY header comes first, and only from these sources
+    struct os_cidr proxies[IPC_PROXIES_MAX];
+};
+
 /** One listener: wanted (keeper), bound with its descriptor (to the worker) or as it is (status). */
 struct ipc_listener {
     uint32_t index; // stays the same as long as the listener is open
     uint32_t backlog;
-    uint32_t secure; // 1: clients speak TLS
+    struct ipc_speech speech;
     struct os_addr addr;
 };
 

@@ -70,7 +70,7 @@ static json_t *take_listeners(struct keeper *k, uint32_t count)
         os_addr_text(&m.u.listener.addr, &t);
         (void)json_array_append_new(
             all, json_pack("{s:o, s:i, s:b}", "address", text_value(text_slice(&t)), "backlog",
-                           (int)m.u.listener.backlog, "tls", (int)m.u.listener.secure));
+                           (int)m.u.listener.backlog, "tls", (int)m.u.listener.speech.secure));
     }
     return all;
 }

@@ -39,14 +39,29 @@ static bool parse_listen(struct slice text, struct os_addr *out)
     return true;
 }
 
+// Who must send a PROXY header here.
+static int take_proxies(struct conf_node at, struct ipc_speech *speech)
+{
+    conf_each(range, conf_get(at, "proxy_protocol"))
+    {
+        if (speech->proxy_count == IPC_PROXIES_MAX ||
+            os_cidr_parse(conf_text(range), &speech->proxies[speech->proxy_count]) != 0) {
+            return E_CONFIG;
+        }
+        speech->proxy_count++;
+    }
+    return 0;
+}
+
 static int send_listener(struct keeper *k, uint32_t index, const struct tls_plan_listener *l)
 {
     struct ipc_message m;
     ipc_init(&m, IPC_listener);
     m.u.listener.index = index;
     m.u.listener.backlog = l->backlog;
-    m.u.listener.secure = l->tls;
-    if (!parse_listen(l->address, &m.u.listener.addr)) {
+    m.u.listener.speech.secure = l->tls;
+    if (!parse_listen(l->address, &m.u.listener.addr) ||
+        (conf_exists(l->at) && take_proxies(l->at, &m.u.listener.speech) != 0)) {
         return E_CONFIG;
     }
     return keeper_send(k, &m, NULL, 0);

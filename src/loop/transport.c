@@ -176,6 +176,10 @@ void transport_close(struct transport *t, bool reset)
     if (t->ops->close != NULL) {
         t->ops->close(t, reset);
     }
+    if (t->note != NULL) {
+        t->note->drop(t->note);
+        t->note = NULL;
+    }
     struct transport_core *c = t->core;
     loop_close(c->loop, &t->io, reset);
     list_push_back(&c->dead, &t->link);

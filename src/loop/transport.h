@@ -20,6 +20,11 @@
 
 struct transport;
 
+/** What goes with a transport and ends with it, whoever its owner is then. */
+struct transport_note {
+    void (*drop)(struct transport_note *n);
+};
+
 /** A filter on a transport. Every member is called with the transport; results are those of sys.h in
  * terms of the owner's bytes. */
 struct transport_ops {
@@ -56,7 +61,8 @@ struct transport {
     /** The owner's. `events`: enum sys_events, flags set. The transport may be closed inside. */
     void (*on_ready)(struct transport *t, unsigned events);
     void *owner;
-    struct list link; // the core's
+    struct transport_note *note; // NULL: none
+    struct list link;            // the core's
 };
 
 enum { TRANSPORT_MAGIC = 0x74726e73 };

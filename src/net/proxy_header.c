@@ -12,11 +12,11 @@
 #include "base/text.h"
 
 enum {
-    FIRST = 15,      // "PROXY UNKNOWN\r\n", the shortest header there is
-    HEAD = 16,       // of version 2, up to its length
-    SIGNATURE = 12,  // of version 2
-    TOKENS = 6,      // of a line: PROXY, protocol, two addresses, two ports
-    BLOCK_V4 = 12,   // address blocks of version 2
+    FIRST = 15,     // "PROXY UNKNOWN\r\n", the shortest header there is
+    HEAD = 16,      // of version 2, up to its length
+    SIGNATURE = 12, // of version 2
+    TOKENS = 6,     // of a line: PROXY, protocol, two addresses, two ports
+    BLOCK_V4 = 12,  // address blocks of version 2
     BLOCK_V6 = 36,
     BLOCK_UNIX = 216,
     SSL_FIXED = 5, // client, verify
@@ -98,7 +98,8 @@ static int line_need(struct slice s, size_t *need)
     }
     for (size_t i = 0; i < s.len; i++) {
         bool cr = s.ptr[i] == '\r';
-        if (s.ptr[i] == '\n' || (cr && i + 2 < s.len) || (cr && i + 2 == s.len && s.ptr[i + 1] != '\n')) {
+        if (s.ptr[i] == '\n' || (cr && i + 2 < s.len) ||
+            (cr && i + 2 == s.len && s.ptr[i + 1] != '\n')) {
             return E_PROXY_MALFORMED; // one without the other, or something after them
         }
         if (cr && i + 2 == s.len) {
@@ -472,7 +473,8 @@ static void put_ssl(struct text *out, const struct proxy_header *h)
     put_tlv(&sub, TLV_SSL_CN, h->client_name, PROXY_HEADER_NAME_MAX);
     text_char(out, TLV_SSL);
     put_u16(out, SSL_FIXED + sub.len);
-    text_char(out, (char)(CLIENT_SSL | (h->client_verified ? CLIENT_CERT_CONN | CLIENT_CERT_SESS : 0)));
+    text_char(out,
+              (char)(CLIENT_SSL | (h->client_verified ? CLIENT_CERT_CONN | CLIENT_CERT_SESS : 0)));
     put_u16(out, 0);
     put_u16(out, h->client_verified ? 0 : 1);
     text_put(out, text_slice(&sub));
@@ -527,8 +529,9 @@ int proxy_header_write(const struct proxy_header *h, struct text *out)
         from = widen(&from);
         to = widen(&to);
     }
-    bool known = !h->local && (both_ip || (h->version == 2 && from.kind == OS_ADDR_UNIX &&
-                                           to.kind == OS_ADDR_UNIX));
+    bool known =
+        !h->local &&
+        (both_ip || (h->version == 2 && from.kind == OS_ADDR_UNIX && to.kind == OS_ADDR_UNIX));
     if (h->version == 1 && known) {
         write_line(&from, &to, out);
     } else if (h->version == 1) {

@@ -20,8 +20,8 @@
 struct text;
 
 enum {
-    PROXY_HEADER_LINE_MAX = 107, // of version 1, CRLF included (section 2.1)
-    PROXY_HEADER_MAX = 4096,     // of version 2: addresses need 232 bytes, the rest are TLVs
+    PROXY_HEADER_LINE_MAX = 107,      // of version 1, CRLF included (section 2.1)
+    PROXY_HEADER_MAX = 4096,          // of version 2: addresses need 232 bytes, the rest are TLVs
     PROXY_HEADER_UNIQUE_ID_MAX = 128, // (section 2.2.5)
     PROXY_HEADER_NAME_MAX = 255,      // authority, protocol, common name: names that have a limit
 };
@@ -37,8 +37,8 @@ struct proxy_header {
     struct slice alpn;   // empty: not said, as for all that follow
     struct slice authority;
     struct slice unique_id;
-    bool secure;           // the client speaks TLS with the sender, or with one before it
-    bool client_verified;  // with a certificate that was verified
+    bool secure;              // the client speaks TLS with the sender, or with one before it
+    bool client_verified;     // with a certificate that was verified
     struct slice version_tls; // "TLSv1.3"
     struct slice cipher;
     struct slice client_name; // common name of the client's certificate

@@ -11,8 +11,9 @@
 
 #include "base/chunk.h"
 #include "loop/transport.h"
-#include "net/proxy_header.h"
 #include "obs/counters.h"
+
+#include "net/proxy_header.h"
 
 /** Embedded in its owner. */
 struct proxy_reader {

@@ -56,7 +56,8 @@
     X(proxy_header_checksum, "connections closed: a PROXY header with a wrong checksum")           \
     X(proxy_header_unsupported, "connections closed: a PROXY header of an unknown kind")           \
     X(proxy_header_closed, "connections that ended before their PROXY header was complete")        \
-    X(proxy_header_late, "connections closed: their PROXY header took too long, or they were shed") \
+    X(proxy_header_late,                                                                           \
+      "connections closed: their PROXY header took too long, or they were shed")                   \
     X(timeouts, "deadlines that passed")                                                           \
     X(glitches, "odd but tolerated acts of peers")                                                 \
     X(h2_sessions_open, "client connections that speak HTTP/2 open now")                           \

@@ -90,7 +90,8 @@ static const struct conf_directive timeouts_rows[] = {
      .max = DAY_MS,
      .fallback = "10s",
      .aka = "ssl_handshake_timeout tls",
-     .text = "Time for a client's TLS handshake; then the connection is closed."},
+     .text = "Time for a client's PROXY header and TLS handshake; then the connection is "
+             "closed."},
     {.name = "header",
      .contexts = CONF_IN_OBJECT,
      .top_only = true,

@@ -232,7 +232,7 @@ static void down_on_bad_message(struct http_stream *s, int error)
     if (x->state == EXCHANGE_RECEIVING) {
         x->original_target = x->request.target;
         x->client = os_peer_addr(&s->peer->addr);
-        x->client_secure = s->peer->secure;
+        x->client_secure = http_peer_secure(s->peer);
     }
     exchange_fail(x, error, HTTP_DOWN);
 }

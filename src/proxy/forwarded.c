@@ -262,7 +262,7 @@ void forwarded_client(struct exchange *x)
     const struct snapshot *s = x->snapshot;
     struct fields *f = &x->request.fields;
     x->client = os_peer_addr(&peer->addr);
-    x->client_secure = peer->secure;
+    x->client_secure = http_peer_secure(peer);
     if (s->trusted_count == 0 || !is_trusted(s, &x->client)) {
         drop_untrusted(f);
         return;
@@ -321,7 +321,7 @@ static int write_x(struct exchange *x)
         rc = append_to_list(x, HTTP_X_FORWARDED_FOR, http_peer_ip(peer));
     }
     if (rc == 0 && !fields_has(f, HTTP_X_FORWARDED_PROTO)) {
-        rc = fields_add_id(f, HTTP_X_FORWARDED_PROTO, scheme_text(peer->secure));
+        rc = fields_add_id(f, HTTP_X_FORWARDED_PROTO, scheme_text(http_peer_secure(peer)));
     }
     if (rc == 0 && !fields_has(f, HTTP_X_FORWARDED_HOST) && x->request.authority.len > 0) {
         rc = fields_add_id(f, HTTP_X_FORWARDED_HOST, x->request.authority);
@@ -363,7 +363,7 @@ static int write_rfc7239(struct exchange *x)
         text_put(&t, quoted ? SLICE("\"") : SLICE(""));
     }
     text_put(&t, SLICE(";proto="));
-    text_put(&t, scheme_text(peer->secure));
+    text_put(&t, scheme_text(http_peer_secure(peer)));
     ensure(!t.overflow);
     return append_to_list(x, HTTP_FORWARDED, text_slice(&t));
 }

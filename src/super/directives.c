@@ -5,8 +5,28 @@
 #include "super/directives.h"
 
 #include "conf/diag.h"
+#include "ipc/messages.h"
 
 #define SITE "sites:\n  example.com: {proxy: 3000}\n"
+
+static void check_proxies(struct conf_diags *d, struct conf_node list)
+{
+    if (conf_count(list) > IPC_PROXIES_MAX) {
+        conf_error(d, list, "more than %d networks", IPC_PROXIES_MAX);
+        return;
+    }
+    conf_each(range, list)
+    {
+        struct os_cidr c;
+        bool all =
+            os_cidr_parse(conf_text(range), &c) == 0 && c.kind != OS_ADDR_UNIX && c.bits == 0;
+        if (all) {
+            conf_warning(d, range, "with every network here anybody can claim any address");
+            conf_hint(d,
+                      "list the addresses of the proxies in front: proxy_protocol: [10.0.0.0/8]");
+        }
+    }
+}
 
 static const struct conf_directive listen_rows[] = {
     {.name = "at",
@@ -29,6 +49,18 @@ static const struct conf_directive listen_rows[] = {
      .fallback = "4096",
      .text = "Connections that may wait to be accepted; the kernel has its own bound "
              "(net.core.somaxconn)."},
+    {.name = "proxy_protocol",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_CIDR,
+     .list = true,
+     .off_ok = true,
+     .words = (const char *const[]){"unix", NULL},
+     .fallback = "off",
+     .check = check_proxies,
+     .aka = "accept_proxy proxy_protocol_from set_real_ip_from",
+     .text = "Networks whose connections begin with a PROXY header, version 1 or 2, and `unix` for "
+             "Unix sockets. It says who the client is. From them it is required; connections from "
+             "elsewhere are closed."},
     CONF_END,
 };
 
@@ -111,8 +143,10 @@ const struct conf_directive super_directives[] = {
      .aka = "bind port ports address addresses",
      .text = "Where clients connect: addresses, or objects with `at`. A reload opens new ones and "
              "closes those that are gone.",
-     .example =
-         "listen: [\":80\", \":443\", {at: \"127.0.0.1:8443\", tls: on, backlog: 128}]\n" SITE},
+     .example = "listen:\n"
+                "  - \":80\"\n"
+                "  - {at: \":443\", tls: on, proxy_protocol: [10.0.0.0/8]}\n"
+                "  - {at: \"127.0.0.1:8443\", tls: on, backlog: 128}\n" SITE},
     {.name = "workers",
      .contexts = CONF_IN_TOP,
      .type = CONF_TYPE_INT,

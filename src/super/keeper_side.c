@@ -96,7 +96,7 @@ static void on_status_request(struct super *s)
         ipc_init(&m, IPC_listener);
         m.u.listener.index = i;
         m.u.listener.backlog = l->backlog;
-        m.u.listener.secure = l->secure;
+        m.u.listener.speech = l->speech;
         m.u.listener.addr = l->bound;
         child_send(&s->keeper, &m, NULL, 0);
     }

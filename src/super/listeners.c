@@ -16,19 +16,26 @@
 
 enum { LOW_PORTS_END = 1024 };
 
-static struct listener *find(struct listeners *ls, const struct os_addr *asked, bool secure)
+// `speech` NULL: whatever is spoken there.
+static bool is_wanted(const struct listener *l, const struct os_addr *addr,
+                      const struct os_addr *asked, const struct ipc_speech *speech)
+{
+    // Two that ask for any port are two listeners.
+    return l->used && !l->wanted && os_addr_eq(addr, asked) &&
+           (speech == NULL || memcmp(&l->speech, speech, sizeof *speech) == 0);
+}
+
+static struct listener *find(struct listeners *ls, const struct os_addr *asked,
+                             const struct ipc_speech *speech)
 {
     for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
-        struct listener *l = &ls->at[i];
-        // Two that ask for any port are two listeners.
-        if (l->used && !l->wanted && l->secure == secure && os_addr_eq(&l->asked, asked)) {
-            return l;
+        if (is_wanted(&ls->at[i], &ls->at[i].asked, asked, speech)) {
+            return &ls->at[i];
         }
     }
     for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
-        struct listener *l = &ls->at[i];
-        if (l->used && !l->wanted && l->secure == secure && os_addr_eq(&l->bound, asked)) {
-            return l;
+        if (is_wanted(&ls->at[i], &ls->at[i].bound, asked, speech)) {
+            return &ls->at[i];
         }
     }
     return NULL;
@@ -81,10 +88,10 @@ static void explain(const struct os_addr *addr, int error, struct text *why)
     }
 }
 
-// A port that is to speak TLS from now on, or no longer: a listener of its own on the same socket.
+// A port on which something else is to be spoken from now on: a listener of its own on the same socket.
 static int open_socket(struct listeners *ls, const struct ipc_listener *wanted)
 {
-    const struct listener *other = find(ls, &wanted->addr, wanted->secure == 0);
+    const struct listener *other = find(ls, &wanted->addr, NULL);
     if (other != NULL) {
         int fd = fcntl(other->fd, F_DUPFD_CLOEXEC, 0);
         return fd >= 0 ? fd : E_NO_DESCRIPTORS;
@@ -103,7 +110,7 @@ static int open_one(struct listeners *ls, struct listener *l, const struct ipc_l
         .used = true,
         .fresh = true,
         .wanted = true,
-        .secure = wanted->secure != 0,
+        .speech = wanted->speech,
         .fd = fd,
         .backlog = wanted->backlog,
         .asked = wanted->addr,
@@ -127,7 +134,7 @@ int listeners_try(struct listeners *ls, const struct ipc_listener *wanted, uint3
     }
     bool there[IPC_LISTENERS_MAX + 1] = {false};
     for (uint32_t i = 0; i < count && i <= IPC_LISTENERS_MAX; i++) {
-        struct listener *l = find(ls, &wanted[i].addr, wanted[i].secure != 0);
+        struct listener *l = find(ls, &wanted[i].addr, &wanted[i].speech);
         if (l != NULL) {
             l->wanted = true;
             l->asked_next = wanted[i].addr;
@@ -213,7 +220,7 @@ void listeners_tell(struct listeners *ls)
         char buffer[OS_ADDR_TEXT_MAX + 64];
         struct text t = text_on(buffer, sizeof buffer);
         text_str(&t, l->bound.kind == OS_ADDR_UNIX ? "listening on "
-                     : l->secure                   ? "listening on https://"
+                     : l->speech.secure != 0       ? "listening on https://"
                                                    : "listening on http://");
         if (is_any(&l->bound)) {
             text_printf(&t, "localhost:%u (every address)", l->bound.port);

@@ -16,7 +16,7 @@ struct listener {
     bool fresh;  // opened for the plan that is being tried
     bool wanted; // by the plan that is being tried
     bool told;   // its address was printed
-    bool secure; // clients speak TLS
+    struct ipc_speech speech;
     int fd;
     uint32_t backlog;
     struct os_addr asked;      // as configured: port 0 means any

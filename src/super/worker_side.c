@@ -34,7 +34,7 @@ void super_send_listener(struct super *s, uint32_t index)
     ipc_init(&m, IPC_listener);
     m.u.listener.index = index;
     m.u.listener.backlog = l->backlog;
-    m.u.listener.secure = l->secure;
+    m.u.listener.speech = l->speech;
     m.u.listener.addr = l->bound;
     child_send(&s->worker, &m, &l->fd, 1);
 }

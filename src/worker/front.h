@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The front of a secure listener: TLS handshakes on their way. When one is done, the client's
-// transport goes to the session of the protocol that was agreed on. A handshake is a client connection
-// like any other: it can be shed, and it ends with the time it is given.
+// The front of a listener: what a client's connection goes through before its session. There are two
+// steps, each where the listener asks for it: a PROXY header, which says who the client is, and a TLS
+// handshake. Then the transport goes to the session of the protocol that was agreed on. A connection
+// on its way is a client connection like any other: it can be shed, and both steps together end with
+// the time they are given. Listeners that ask for neither do not come here.
 
 #pragma once
 
@@ -14,10 +16,16 @@
 
 struct tls_core;
 
-/** Takes a secured transport to its session; the transport is closed on an error. */
+/** Takes a transport that is through to its session; it is closed on an error. It may be readable. */
 struct front_session {
     void (*open)(struct front_session *f, struct transport *t, const struct http_peer *peer,
                  struct slice alpn);
+};
+
+/** What is to be done first. */
+struct front_steps {
+    bool header; // a PROXY header is required; whether the source may send one was asked before
+    bool secure; // TLS
 };
 
 /** One per core. */
@@ -27,13 +35,15 @@ struct front {
     struct down_core *down;
     struct front_session *session;
     struct slab slab;
-    struct list dead; // over in this turn
+    struct slab notes; // what PROXY headers said
+    struct list dead;  // over in this turn
     struct task reap;
 };
 
 void front_init(struct front *f, struct tls_core *tls, struct down_core *down,
-                struct front_session *session, uint32_t handshakes_max);
-/** Every handshake must be over: down_core_abort() sees to that. */
+                struct front_session *session, uint32_t connections_max);
+/** Every connection that came through must be over: down_core_abort() sees to that. */
 void front_fini(struct front *f);
 /** Begins on an accepted transport. On an error it is closed. */
-int front_open(struct front *f, struct transport *t, const struct http_peer *peer) must_check;
+int front_open(struct front *f, struct transport *t, const struct http_peer *peer,
+               struct front_steps steps) must_check;

@@ -20,6 +20,7 @@
 #include "h1/session.h"
 #include "h2/session.h"
 #include "loop/loop.h"
+#include "net/proxy_reader.h"
 #include "net/resolver.h"
 #include "obs/trace.h"
 #include "proxy/core.h"
@@ -71,6 +72,8 @@ struct listener {
     bool used;
     bool watched;
     bool secure; // TLS
+    uint32_t proxy_count;
+    const struct os_cidr *proxies;
 };
 
 struct traffic_core {
@@ -240,13 +243,13 @@ static void pause_listening(struct traffic_core *tc)
 struct arrival {
     int fd;
     uint32_t listener;
-    bool secure;
+    struct front_steps steps;
     struct os_addr from;
 };
 
 static void turn_away(struct traffic_core *tc, const struct arrival *a)
 {
-    if (!a->secure) {
+    if (!a->steps.secure) {
         h1_down_turn_away(&tc->h1, a->fd);
         return;
     }
@@ -272,7 +275,8 @@ static void take(struct traffic_core *tc, const struct arrival *a)
     };
     http_peer_set(&peer, &a->from);
     counter_add(tc->counters, COUNTER_connections_accepted, 1);
-    e = a->secure ? front_open(&tc->front, t, &peer) : h1_down_open(&tc->h1, t, &peer);
+    bool plain = !a->steps.secure && !a->steps.header;
+    e = plain ? h1_down_open(&tc->h1, t, &peer) : front_open(&tc->front, t, &peer, a->steps);
     if (e < 0) {
         counter_add(tc->counters, COUNTER_connections_shed, 1);
     }
@@ -382,15 +386,32 @@ static void place(struct traffic_core *tc, const struct arrival *a)
     loop_post(p->loop, &h->mail);
 }
 
+/** Whether a source may connect here: where PROXY headers are required, only those who send them. */
+static bool is_welcome(const struct listener *l, const struct os_addr *from)
+{
+    for (uint32_t i = 0; i < l->proxy_count; i++) {
+        if (os_cidr_contains(&l->proxies[i], from)) {
+            return true;
+        }
+    }
+    return l->proxy_count == 0;
+}
+
 /** Takes up to ACCEPTS_PER_EVENT connections. True: there may be more. */
 static bool accept_some(struct traffic_core *tc, const struct listener *l)
 {
     struct sys *sys = tc->loop->sys;
     for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
-        struct arrival a = {.listener = l->index, .secure = l->secure};
+        struct arrival a = {.listener = l->index,
+                            .steps = {.header = l->proxy_count > 0, .secure = l->secure}};
         a.fd = sys->ops->accept(sys, l->io.fd, &a.from);
-        if (a.fd >= 0) {
+        if (a.fd >= 0 && is_welcome(l, &a.from)) {
             place(tc, &a);
+            continue;
+        }
+        if (a.fd >= 0) {
+            proxy_reader_refuse(tc->counters);
+            sys->ops->close(sys, a.fd, true);
             continue;
         }
         if (a.fd == E_AGAIN) {
@@ -595,6 +616,8 @@ int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_li
                                .addr = what->addr,
                                .index = what->index,
                                .secure = what->secure,
+                               .proxy_count = what->proxy_count,
+                               .proxies = what->proxies,
                                .used = true};
         int e = loop_watch(tc->loop, &l->io, true);
         l->watched = e == 0;

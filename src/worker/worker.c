@@ -43,9 +43,9 @@ enum { DRAIN_LOOK_MS = 20, EXIT_START = 1 };
 
 struct worker_listener {
     bool used;
-    bool open;   // the cores listen on it
-    bool secure; // TLS
+    bool open; // the cores listen on it
     int fd;
+    struct ipc_speech speech;
     struct os_addr addr;
 };
 
@@ -198,7 +198,11 @@ static int open_listener(struct worker *w, uint32_t index)
         .task = CORE_LISTEN,
         .fd = l->fd,
         .index = index,
-        .listener = {.index = index, .addr = l->addr, .secure = l->secure},
+        .listener = {.index = index,
+                     .addr = l->addr,
+                     .secure = l->speech.secure != 0,
+                     .proxies = l->speech.proxies,
+                     .proxy_count = l->speech.proxy_count},
     };
     if (cores_ask(w->cores, &order) != 0) {
         order.task = CORE_UNLISTEN;
@@ -226,7 +230,7 @@ static bool on_listener(struct worker *w, const struct ipc_listener *m, struct i
         return false;
     }
     w->listeners[m->index] = (struct worker_listener){
-        .used = true, .secure = m->secure != 0, .fd = fds->fd[0], .addr = m->addr};
+        .used = true, .fd = fds->fd[0], .speech = m->speech, .addr = m->addr};
     fds->count = 0;
     return true; // opened when the document that comes next is in force
 }

@@ -12,7 +12,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import Authority, Edge, H2Origin, Origin, program  # noqa: E402
 from harness.dns import NameServer  # noqa: E402
-from harness.peers import Nginx, WebSocketServer  # noqa: E402
+from harness.peers import Haproxy, Nginx, WebSocketServer  # noqa: E402
+from harness.ports import free_port  # noqa: E402
 
 LIVE = []   # Edges that run now, those of module-wide fixtures included.
 
@@ -210,6 +211,20 @@ def nginx():
 
     def start(root):
         running.append(Nginx(root))
+        return running[-1]
+    yield start
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture
+def haproxy():
+    """haproxy(conf) starts one; `{port}` in conf is where it is to listen (.at)."""
+    running = []
+
+    def start(conf):
+        port = free_port()
+        running.append(Haproxy(conf.replace("{port}", str(port)), port))
         return running[-1]
     yield start
     for one in running:

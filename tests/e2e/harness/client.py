@@ -22,7 +22,7 @@ def chunked(*parts, trailers=()):
 
 
 class Client(Wire):
-    def __init__(self, at, source=None, **options):
+    def __init__(self, at, **options):
         super().__init__(connect(at, **options))
         self.methods = []
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real programs on the other side: nginx, and WebSocket servers of python3-websockets."""
+"""Real programs on the other side: nginx, HAProxy, and WebSocket servers of python3-websockets."""
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -38,6 +39,40 @@ class Nginx:
                                         stderr=open(self.dir + "/stderr", "wb"))
         until(lambda: os.path.exists(self.dir + "/sock"), "nginx's socket")
         os.chmod(self.dir + "/sock", 0o777)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(WAIT)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+HAPROXY_CONF = """
+global
+  log stderr format raw local0 warning
+defaults
+  timeout connect 5s
+  timeout client 20s
+  timeout server 20s
+"""
+
+
+class Haproxy:
+    """Debian's HAProxy; `conf` is what follows its defaults. `.at` is where it was told to listen."""
+
+    def __init__(self, conf, port):
+        self.dir = tempfile.mkdtemp(prefix="adit-haproxy-")
+        self.at = ("127.0.0.1", port)
+        path = self.dir + "/haproxy.cfg"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(HAPROXY_CONF + conf)
+        self.process = subprocess.Popen(["/usr/sbin/haproxy", "-db", "-f", path],
+                                        stderr=open(self.dir + "/stderr", "wb"))
+        until(self.listens, "HAProxy's port")
+
+    def listens(self):
+        assert self.process.poll() is None, open(self.dir + "/stderr", encoding="utf-8").read()
+        with socket.socket() as probe:
+            return probe.connect_ex(self.at) == 0
 
     def stop(self):
         self.process.terminate()

@@ -264,14 +264,19 @@ class Wire:
         return message
 
 
-def connect(at, timeout=WAIT, rcvbuf=None):
-    """A socket connected to (host, port), or to the path of a Unix socket."""
+def connect(at, timeout=WAIT, rcvbuf=None, source=None, first=b""):
+    """A socket connected to (host, port), or to the path of a Unix socket. `source`: the address to
+    connect from; `first`: what is said before anything else, TLS included."""
     if isinstance(at, str):
         sock = socket.socket(socket.AF_UNIX)
     else:
         sock = socket.socket(socket.AF_INET6 if ":" in at[0] else socket.AF_INET)
     if rcvbuf:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+    if source:
+        sock.bind((source, 0))
     sock.settimeout(timeout)
     sock.connect(at)
+    if first:
+        sock.sendall(first)
     return sock

@@ -58,8 +58,9 @@ static void tells_unknown_keys(void)
               "1:12 unknown key `conect` in `timeouts` | did you mean `connect`?\n");
     CHECK_STR(report_of("listen: {at: 80, cert: on}\n"),
               "1:18 unknown key `cert` in `listen` | `cert` is known in: `tls`\n");
-    CHECK_STR(report_of("listen: {at: 80, zzz: on}\n"),
-              "1:18 unknown key `zzz` in `listen` | known here: at, tls, backlog\n");
+    CHECK_STR(
+        report_of("listen: {at: 80, zzz: on}\n"),
+        "1:18 unknown key `zzz` in `listen` | known here: at, tls, backlog, proxy_protocol\n");
     CHECK_STR(report_of("frobnicate: on\n"),
               "1:1 unknown key `frobnicate` at the top level | `adit help` lists what there is\n");
 }

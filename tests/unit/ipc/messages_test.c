@@ -116,6 +116,29 @@ static void an_address_must_be_one(void)
     CHECK(ipc_check(&m, sizeof m.u.listener, 0, IPC_KEEPER) == E_INVALID);
 }
 
+static void sources_of_proxy_headers_must_be_networks(void)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_listener);
+    struct ipc_speech *s = &m.u.listener.speech;
+    m.u.listener.addr.kind = OS_ADDR_V4;
+    s->proxy_count = IPC_PROXIES_MAX;
+    for (size_t i = 0; i < IPC_PROXIES_MAX; i++) {
+        s->proxies[i] = (struct os_cidr){.kind = OS_ADDR_V6, .bits = 128};
+    }
+    CHECK(ipc_check(&m, sizeof m.u.listener, 0, IPC_KEEPER) == 0);
+    s->proxies[3].kind = OS_ADDR_V4; // of 128 bits
+    CHECK(ipc_check(&m, sizeof m.u.listener, 0, IPC_KEEPER) == E_INVALID);
+    s->proxies[3].kind = OS_ADDR_NONE;
+    CHECK(ipc_check(&m, sizeof m.u.listener, 0, IPC_KEEPER) == E_INVALID);
+    s->proxies[3].kind = OS_ADDR_UNIX;
+    s->proxy_count = IPC_PROXIES_MAX + 1;
+    CHECK(ipc_check(&m, sizeof m.u.listener, 0, IPC_KEEPER) == E_INVALID);
+    s->proxy_count = 0;
+    s->secure = 2;
+    CHECK(ipc_check(&m, sizeof m.u.listener, 0, IPC_KEEPER) == E_INVALID);
+}
+
 static void refused_packets_leave_no_descriptor(void)
 {
     int ends[2];
@@ -148,5 +171,6 @@ static void texts_are_cut_to_their_field(void)
 
 TAP_MAIN(a_message_with_a_descriptor_arrives, only_its_sender_may_send_a_type,
          length_and_descriptors_must_fit_the_table, a_text_without_its_end_is_refused,
-         messages_about_certificates, an_address_must_be_one, refused_packets_leave_no_descriptor,
+         messages_about_certificates, an_address_must_be_one,
+         sources_of_proxy_headers_must_be_networks, refused_packets_leave_no_descriptor,
          texts_are_cut_to_their_field)

@@ -97,12 +97,24 @@ static void listeners_speak_tls(void)
     CHECK_EQ_INT(plan_of("sites: {a.example.com: {proxy: 3000}}\n"), 0);
     CHECK_EQ_INT(supervisor.plan.listeners, 2);
     CHECK_EQ_INT(supervisor.at[0].addr.port, 80);
-    CHECK_EQ_INT(supervisor.at[0].secure, 0);
+    CHECK_EQ_INT(supervisor.at[0].speech.secure, 0);
     CHECK_EQ_INT(supervisor.at[1].addr.port, 443);
-    CHECK_EQ_INT(supervisor.at[1].secure, 1);
+    CHECK_EQ_INT(supervisor.at[1].speech.secure, 1);
     CHECK_EQ_INT(plan_of("listen: {at: 8443, tls: on}\nsites: {a.example.com: {proxy: 3000}}\n"),
                  0);
-    CHECK_EQ_INT(supervisor.at[0].secure, 1);
+    CHECK_EQ_INT(supervisor.at[0].speech.secure, 1);
 }
 
-TAP_MAIN(listeners_speak_tls, nothing_said_is_the_default, all_of_it_said, off_is_off)
+static void listeners_know_who_sends_headers(void)
+{
+    CHECK_EQ_INT(plan_of("listen: {at: 80, proxy_protocol: [10.0.0.0/8, unix]}\n" SITES), 0);
+    const struct ipc_speech *s = &supervisor.at[0].speech;
+    CHECK_EQ_INT(s->proxy_count, 2);
+    CHECK_EQ_INT(s->proxies[0].bits, 8);
+    CHECK_EQ_INT(s->proxies[1].kind, OS_ADDR_UNIX);
+    CHECK_EQ_INT(plan_of("listen: {at: 80, proxy_protocol: off}\n" SITES), 0);
+    CHECK_EQ_INT(supervisor.at[0].speech.proxy_count, 0);
+}
+
+TAP_MAIN(listeners_know_who_sends_headers, listeners_speak_tls, nothing_said_is_the_default,
+         all_of_it_said, off_is_off)

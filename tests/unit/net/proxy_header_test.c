@@ -12,7 +12,7 @@
 #define SIG      "\r\n\r\n\0\r\nQUIT\n"
 #define V4_BLOCK "\x0a\x01\x02\x03\xc0\x00\x02\x01\xdc\x04\x01\xbb" // 10.1.2.3:56324 192.0.2.1:443
 #define V6_BLOCK                                                                                   \
-    "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02"          \
+    "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02"         \
     "\xdc\x04\x01\xbb"
 
 // Takes a header as a reader does, at most `step` bytes at once; what comes after must not be asked
@@ -79,16 +79,14 @@ static const struct good goods[] = {
     {SLICE_INIT(SIG "\x21\x11\0\x0c" V4_BLOCK), "10.1.2.3:56324", "192.0.2.1:443"},
     {SLICE_INIT(SIG "\x21\x21\0\x24" V6_BLOCK), "[2001:db8::1]:56324", "[2001:db8::2]:443"},
     {SLICE_INIT(SIG "\x20\0\0\0"), "-", "-"},
-    {SLICE_INIT(SIG "\x20\x11\0\x0c" V4_BLOCK), "-", "-"},       // LOCAL: the block is skipped
-    {SLICE_INIT(SIG "\x20\xff\0\x03xyz"), "-", "-"},              // and its family not looked at
-    {SLICE_INIT(SIG "\x21\0\0\0"), "-", "-"},                     // UNSPEC
+    {SLICE_INIT(SIG "\x20\x11\0\x0c" V4_BLOCK), "-", "-"}, // LOCAL: the block is skipped
+    {SLICE_INIT(SIG "\x20\xff\0\x03xyz"), "-", "-"},       // and its family not looked at
+    {SLICE_INIT(SIG "\x21\0\0\0"), "-", "-"},              // UNSPEC
     {SLICE_INIT(SIG "\x21\0\0\x05\x04\0\x02hi"), "-", "-"},
-    {SLICE_INIT(SIG "\x21\x12\0\x0c" V4_BLOCK), "-", "-"},        // datagrams: as UNSPEC
+    {SLICE_INIT(SIG "\x21\x12\0\x0c" V4_BLOCK), "-", "-"}, // datagrams: as UNSPEC
     {SLICE_INIT(SIG "\x21\x10\0\x0c" V4_BLOCK), "-", "-"},
-    {SLICE_INIT(SIG "\x21\x11\0\x11" V4_BLOCK "\x04\0\x02\0\0"), "10.1.2.3:56324",
-     "192.0.2.1:443"},
-    {SLICE_INIT(SIG "\x21\x11\0\x10" V4_BLOCK "\xea\0\x01\x01"), "10.1.2.3:56324",
-     "192.0.2.1:443"},
+    {SLICE_INIT(SIG "\x21\x11\0\x11" V4_BLOCK "\x04\0\x02\0\0"), "10.1.2.3:56324", "192.0.2.1:443"},
+    {SLICE_INIT(SIG "\x21\x11\0\x10" V4_BLOCK "\xea\0\x01\x01"), "10.1.2.3:56324", "192.0.2.1:443"},
 };
 
 static void takes_good_ones(void)
@@ -352,8 +350,7 @@ static void writes_lines(void)
     for (size_t i = 0; i < array_len(rows); i++) {
         char room[PROXY_HEADER_LINE_MAX];
         struct text t = text_on(room, sizeof(room));
-        struct proxy_header h = {
-            .version = 1, .from = addr(rows[i].from), .to = addr(rows[i].to)};
+        struct proxy_header h = {.version = 1, .from = addr(rows[i].from), .to = addr(rows[i].to)};
         CHECK_EQ_INT(proxy_header_write(&h, &t), 0);
         CHECK_TEXT(t.ptr, t.len, rows[i].want);
     }

@@ -115,17 +115,17 @@ static void a_port_changes_to_tls_and_back(void)
     listeners_commit(&ls);
     struct ipc_listener second = first;
     second.addr.port = ls.at[0].bound.port;
-    second.secure = 1;
+    second.speech.secure = 1;
     CHECK_EQ_INT(try_plan(&ls, &second, 1), 0);
     CHECK_EQ_INT(count_open(&ls), 2);
-    CHECK(!ls.at[0].wanted && ls.at[1].fresh && ls.at[1].secure);
+    CHECK(!ls.at[0].wanted && ls.at[1].fresh && ls.at[1].speech.secure);
     CHECK_EQ_INT(ls.at[1].bound.port, ls.at[0].bound.port);
     listeners_undo(&ls);
     CHECK_EQ_INT(count_open(&ls), 1);
     CHECK_EQ_INT(try_plan(&ls, &second, 1), 0);
     listeners_commit(&ls);
     CHECK_EQ_INT(count_open(&ls), 1);
-    CHECK(ls.at[1].secure);
+    CHECK(ls.at[1].speech.secure);
     struct ipc_listener both[] = {second, first}; // another one on any port in clear
     CHECK_EQ_INT(try_plan(&ls, both, 2), 0);
     listeners_commit(&ls);
@@ -134,5 +134,31 @@ static void a_port_changes_to_tls_and_back(void)
     listeners_close(&ls);
 }
 
-TAP_MAIN(a_port_changes_to_tls_and_back, what_is_wanted_again_stays, an_undone_plan_leaves_nothing,
+static void a_port_changes_to_proxy_headers_and_to_others(void)
+{
+    static struct listeners ls;
+    struct ipc_listener first = wanted("127.0.0.1:0");
+    CHECK_EQ_INT(try_plan(&ls, &first, 1), 0);
+    listeners_commit(&ls);
+    struct ipc_listener second = first;
+    second.addr.port = ls.at[0].bound.port;
+    second.speech.proxy_count = 1;
+    second.speech.proxies[0] = (struct os_cidr){.kind = OS_ADDR_V4, .bits = 8, .ip = {10}};
+    CHECK_EQ_INT(try_plan(&ls, &second, 1), 0);
+    CHECK(ls.at[1].fresh);
+    CHECK_EQ_INT(ls.at[1].bound.port, ls.at[0].bound.port);
+    listeners_commit(&ls);
+    CHECK_EQ_INT(try_plan(&ls, &second, 1), 0); // the same again stays
+    CHECK_EQ_INT(count_open(&ls), 1);
+    listeners_commit(&ls);
+    second.speech.proxies[0].bits = 9;
+    CHECK_EQ_INT(try_plan(&ls, &second, 1), 0);
+    CHECK(ls.at[0].fresh);
+    listeners_commit(&ls);
+    CHECK_EQ_INT(count_open(&ls), 1);
+    listeners_close(&ls);
+}
+
+TAP_MAIN(a_port_changes_to_proxy_headers_and_to_others, a_port_changes_to_tls_and_back,
+         what_is_wanted_again_stays, an_undone_plan_leaves_nothing,
          a_failure_changes_nothing_and_says_why, more_than_there_is_room_for)
