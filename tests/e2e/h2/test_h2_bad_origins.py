@@ -34,7 +34,7 @@ def way_to(edge, app, **top):
         way = peers.in_place_of_adit()(app)
         OTHERS.append(way)
         return way
-    timeouts = {"connect": "2s", "response": "1s", "read": "1s"}
+    timeouts = {"connect": "2s", "response": "3s", "read": "3s"}
     return edge({"upstreams": {"app": {"servers": [app.at]}},
                  "sites": {"default": {"proxy": "app"}}}, timeouts=timeouts, **top)
 
