@@ -19,7 +19,7 @@ from harness import WAIT, until
 from harness.crowd import Crowd, EchoServer
 from harness.ports import free_port
 
-LONG = bool(os.environ.get("ADIT_LONG"))
+SOAK = bool(os.environ.get("ADIT_SOAK"))
 SERVERS = 4
 NGINX = """
 daemon off; master_process off; pid {dir}/pid; error_log stderr warn;
@@ -190,9 +190,10 @@ def check_tool(tool, record_property):
 
 
 def test_reloads_and_dying_servers(edge, servers, echoes, record_property):
-    turns, pause = (200, 0.3) if LONG else (20, 0.2)
+    turns, pause = (200, 0.3) if SOAK else (20, 0.2)
     way = edge(configuration(servers, echoes, 0), workers=2, drain="5s")
-    crowds = [Crowd("ws", way.at, 500 if LONG else 60), Crowd("http", way.at, 100 if LONG else 20)]
+    crowds = [Crowd("ws", way.at, 500 if SOAK else 60), Crowd("http", way.at, 100 if SOAK else 20),
+              Crowd("h2", way.at, 20 if SOAK else 8)]
     wrk, h2load = Wrk(f"http://127.0.0.1:{way.port}/"), H2Load(f"http://127.0.0.1:{way.port}/")
     chaos = Chaos(servers, ["kill"], 1)
     reload_on(way, servers, echoes, turns, pause)

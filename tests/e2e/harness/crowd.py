@@ -2,24 +2,28 @@
 """Crowds of clients that count every failure, and the servers they talk to, in processes of their own.
 
     servers = EchoServer()                       # .ws .tcp .udp: addresses
-    crowd = Crowd("ws", way.at, sessions=100)    # or "tcp", "udp", "http"
+    crowd = Crowd("ws", way.at, sessions=100)    # or "tcp", "udp", "http", "h2"
     ...
     report = crowd.end()                         # Report(sessions=100, answered=..., failures=[...])
 
-A session says a numbered word and waits for its echo, again and again until the end; nothing is ever
-asked twice. What counts as a failure of a session: a connection that is refused, closed or reset before
-its client wants that, bytes that are not the echo, no echo within PATIENCE seconds.
+A session says a numbered word and waits for its echo, again and again until the end. What counts as a
+failure of a session: a connection that is refused, closed or reset before its client wants that, bytes
+that are not the echo, no echo within PATIENCE seconds. Nothing is asked twice, but for what the last
+item says.
 
 - ws: one WebSocket for all its life. tcp: one connection, whose bytes are echoed.
 - udp: one socket. A datagram may be lost, and is counted as such; the session is broken when the server
   sees it come from another port than before.
 - http: GETs on a kept connection, each of which must be answered with 200. Another connection is made
   only when the answer before has said `Connection: close`.
+- h2: GETs on a kept HTTP/2 connection. Another one is made only after a GOAWAY; what that says was not
+  taken up (RFC 9113 6.8, 8.7) is asked again there.
 
-Run as a program this file is either side; orders come as lines on standard input.
+Run as a module of its own this is either side; orders come as lines on standard input.
 """
 import asyncio
 import base64
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -29,7 +33,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-PATIENCE = float(os.environ.get("ADIT_CROWD_PATIENCE", "15"))
+from .h2 import H2Client, Reset
+from .wait import WAIT as PATIENCE
+
 PAUSE = 0.1             # between two words of a session
 WORD = 32               # bytes of a word
 TOLD = 10               # failures that are told in full
@@ -59,9 +65,10 @@ class Program:
     """This file in a process of its own. Its lines of JSON are answers."""
 
     def __init__(self, *args):
-        self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), *map(str, args)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        start_new_session=True)
+        folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        self.process = subprocess.Popen([sys.executable, "-m", "harness.crowd", *map(str, args)],
+                                        cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, start_new_session=True)
 
     def answer(self):
         line = self.process.stdout.readline()
@@ -193,7 +200,9 @@ class Talk:
     def __init__(self, kind, host, port, sessions, pause):
         self.kind, self.at, self.sessions, self.pause = kind, (host, int(port)), int(sessions), float(pause)
         self.over = asyncio.Event()
-        self.first = 0
+        self.first = set()      # sessions that have had an echo
+        self.lock = threading.Lock()
+        self.threads = concurrent.futures.ThreadPoolExecutor(self.sessions)
         self.answered = 0
         self.lost = 0
         self.longest = 0.0
@@ -201,11 +210,12 @@ class Talk:
         self.began = time.monotonic()
 
     async def run(self):
-        session = {"ws": self.ws, "tcp": self.tcp, "udp": self.udp, "http": self.http}[self.kind]
+        session = {"ws": self.ws, "tcp": self.tcp, "udp": self.udp, "http": self.http,
+                   "h2": self.h2}[self.kind]
         tasks = [asyncio.create_task(self.guard(session, i)) for i in range(self.sessions)]
-        while self.first < self.sessions and len(self.failures) < self.sessions:
+        while len(self.first) < self.sessions and len(self.failures) < self.sessions:
             await asyncio.sleep(0.01)
-        tell({"begun": self.first})
+        tell({"begun": len(self.first)})
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
         self.over.set()
         await asyncio.gather(*tasks)
@@ -214,16 +224,17 @@ class Talk:
               "failures": self.failures[:TOLD]})
 
     async def guard(self, session, number):
-        """A session that fails is over, but for http: its next connection is another one."""
+        """A session that fails is over, but for requests: their next connection is another one."""
         again = True
         while again and not self.over.is_set():
             try:
                 await session(number)
-            except (OSError, EOFError, ValueError, Broken, asyncio.TimeoutError) as failure:
+            except (OSError, EOFError, ValueError, IndexError, AssertionError, Broken, Reset,
+                    asyncio.TimeoutError) as failure:
                 when = time.monotonic() - self.began
                 self.failures.append(f"session {number} at {when:.3f} s: "
                                      f"{type(failure).__name__} {failure}")
-            again = self.kind == "http"
+            again = self.kind in ("http", "h2")
 
     async def open(self):
         return await asyncio.wait_for(asyncio.open_connection(*self.at), PATIENCE)
@@ -236,9 +247,7 @@ class Talk:
             word = f"{number}.{turn}.".encode().ljust(WORD, b"x")
             start = time.monotonic()
             await asyncio.wait_for(exchange(word), PATIENCE)
-            self.longest = max(self.longest, time.monotonic() - start)
-            self.answered += 1
-            self.first += turn == 0
+            self.note(number, start)
             turn += 1
             await self.rest(number, turn, last)
 
@@ -336,20 +345,43 @@ class Talk:
                 start = time.monotonic()
                 word = f"{number}.{turn}".encode()
                 await asyncio.wait_for(exchange(word), PATIENCE)
-                self.longest = max(self.longest, time.monotonic() - start)
-                self.answered += 1
-                self.count_first(number)
+                self.note(number, start)
                 turn += 1
                 if not closing:
                     await self.rest(number, turn, False)
         finally:
             writer.close()
 
-    def count_first(self, number):
-        known = self.__dict__.setdefault("known", set())
-        if number not in known:
-            known.add(number)
-            self.first += 1
+    async def h2(self, number):
+        await asyncio.get_running_loop().run_in_executor(self.threads, self.h2_session, number)
+
+    def h2_session(self, number):
+        with H2Client(self.at) as client:
+            turn = 0
+            while not self.over.is_set() and client.goaway is None:
+                start = time.monotonic()
+                try:
+                    status = client.get(f"/word?{number}.{turn}").status
+                except Reset as reset:
+                    last = client.goaway[1] if client.goaway else 1 << 31
+                    if reset.code == 7 or 2 * turn + 1 > last:
+                        return      # not taken up: asked again on another connection
+                    raise
+                except AssertionError:
+                    if client.goaway:
+                        return      # it went between the look and the asking
+                    raise
+                if status != 200:
+                    raise Broken(f"status {status}")
+                self.note(number, start)
+                turn += 1
+                time.sleep(self.pause)
+
+    def note(self, number, start):
+        with self.lock:
+            self.longest = max(self.longest, time.monotonic() - start)
+            self.answered += 1
+            self.first.add(number)
 
 
 async def talk(*args):
