@@ -155,6 +155,25 @@ static const char *const balance_words[] = {"round-robin", NULL};
 static const char *const protocol_words[] = {"auto", "http/1.1", "h2", NULL};
 static const char *const host_words[] = {"pass", "server", NULL};
 
+static const struct conf_directive queue_rows[] = {
+    {.name = "length",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_INT,
+     .min = 1,
+     .max = 1000000,
+     .unit = "requests",
+     .fallback = "1024",
+     .text = "How many wait at most, on all cores together."},
+    {.name = "timeout",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_DURATION,
+     .min = 1,
+     .max = 3600000,
+     .fallback = "10s",
+     .text = "How long each waits at most."},
+    CONF_END,
+};
+
 static const struct conf_directive upstream_rows[] = {
     {.name = "NAME", .type = CONF_TYPE_OBJECT, .inner = CONF_IN_UPSTREAM, .text = "An upstream."},
     CONF_END,
@@ -207,9 +226,38 @@ const struct conf_directive upstream_directives[] = {
      .max = 1000000,
      .fallback = "1024",
      .aka = "max_conns maxconn",
-     .text = "Most connections to each server from each core; beyond it requests wait, then 503.",
+     .text = "Most connections to each server, of all cores together; beyond it requests wait "
+             "(`queue`).",
      .example = "upstreams:\n"
                 "  app: {servers: 3000, connections: 100}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "requests",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_INT,
+     .min = 1,
+     .max = 1000000,
+     .off_ok = true,
+     .fallback = "off",
+     .aka = "max_requests max_concurrency maxqueue",
+     .text = "Most requests at once on each server, of all cores together; beyond it requests wait "
+             "(`queue`).",
+     .example = "upstreams:\n"
+                "  app: {servers: [3000, 3001], requests: 50}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "queue",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_OBJECT,
+     .rows = queue_rows,
+     .off_ok = true,
+     .shorthand = "length",
+     .aka = "max_pending maxqueue timeout_queue",
+     .text =
+         "Requests for which no server has room wait in the order they came. Beyond its length, or "
+         "when one has waited too long, the answer is 503.",
+     .example = "upstreams:\n"
+                "  app: {servers: [3000, 3001], requests: 50, queue: {length: 200, timeout: 3s}}\n"
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
     {.name = "idle_connections",

@@ -139,6 +139,19 @@ static bool is_full(const struct roster *r, const struct roster_core *rc)
     return false;
 }
 
+/** Some server has room, if not for everyone. */
+static bool has_room(const struct group_core *gc)
+{
+    const struct roster *r = gc->roster;
+    for (uint32_t i = 0; r != NULL && i < r->count; i++) {
+        const struct roster_entry *e = &r->entries[i];
+        if (vitals_active(&e->server->vitals) < places_of(e)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool all_tried(const struct roster *r, const struct upstream_request *rq)
 {
     if (r->count > rq->tried_count) {
@@ -181,7 +194,7 @@ static void give_place_back(struct upstream_request *rq, uint32_t core)
 {
     struct server *s = rq->place;
     rq->place = NULL;
-    atomic_fetch_sub_explicit(&s->vitals.active, 1, memory_order_relaxed);
+    atomic_fetch_sub(&s->vitals.active, 1); // before room_is_free() looks whether anybody waits
     server_let_go(s, core);
 }
 
@@ -301,7 +314,7 @@ static void stop_waiting(struct group_core *gc, struct upstream_request *rq)
 static bool wait(struct group_core *gc, struct upstream_request *rq, const struct group_spec *spec)
 {
     struct group *g = gc->group;
-    if (atomic_fetch_add_explicit(&g->waiting, 1, memory_order_relaxed) >= spec->queue_max) {
+    if (atomic_fetch_add(&g->waiting, 1) >= spec->queue_max) {
         atomic_fetch_sub_explicit(&g->waiting, 1, memory_order_relaxed);
         return false;
     }
@@ -378,10 +391,11 @@ static void tell(struct group_core *from, struct group_core *gc, uint32_t hops)
     }
 }
 
-/** A place is free: for whoever waits longest. */
+/** A place is free: for whoever waits longest. Who frees one takes it off `active` first and looks at
+ * `waiting` second, who waits does both the other way round: so one of them sees the other. */
 static void room_is_free(struct group *g, uint32_t core)
 {
-    if (atomic_load_explicit(&g->waiting, memory_order_relaxed) == 0) {
+    if (atomic_load(&g->waiting) == 0) {
         return;
     }
     struct group_core *from = &g->cores[core];
@@ -432,7 +446,7 @@ static void serve(struct task *t)
         return;
     }
     uint32_t hops = atomic_exchange_explicit(&gc->hops, 0, memory_order_relaxed);
-    bool of_no_use = placed == 0 && hops > 0;
+    bool of_no_use = placed == 0 && hops > 0 && has_room(gc);
     bool more = placed > 0 && gc->waiting_count == 0;
     struct group_core *next = of_no_use || more ? next_waiting(gc) : NULL;
     if (next != NULL) {
@@ -478,9 +492,8 @@ void group_acquire(struct group *g, struct upstream_request *rq, const struct gr
         e = E_UPSTREAM_FULL;
     }
     if (e == E_AGAIN) {
-        if (queue) {
-            room_is_free(g, rq->loop->core); // when there is, the first of them takes it
-        }
+        // A place that became free before others could see that we wait was told to nobody.
+        room_is_free(g, rq->loop->core);
     } else if (e < 0) {
         rq->on_failed(rq, e);
     }

@@ -67,6 +67,9 @@ static struct server_limits limits_of(struct conf_node n, const struct snapshot 
 {
     return (struct server_limits){
         .connections_max = (uint32_t)conf_int(conf_get(n, "connections"), 1024),
+        .requests_max = conf_is_off(conf_get(n, "requests"))
+                            ? 0
+                            : (uint32_t)conf_int(conf_get(n, "requests"), 0),
         .idle_max = (uint32_t)conf_int(conf_get(n, "idle_connections"), 64),
         .idle_ms = snapshot->upstream_idle_ms,
         .streams_max = (uint32_t)conf_int(conf_get(n, "streams"), 128),
@@ -127,8 +130,10 @@ static int fill(struct pool *p, const struct pool_factory *f, const struct snaps
     set_host_mode(&p->base, n);
     p->spec.method = balance_find(conf_string(conf_get(n, "balance"), "round-robin"));
     ensure(p->spec.method != NULL);
-    p->spec.queue_max = 1024;
-    p->spec.queue_ms = 10000;
+    struct conf_node queue = conf_get(n, "queue");
+    bool queues = !conf_is_off(queue);
+    p->spec.queue_max = queues ? (uint32_t)conf_int(conf_get(queue, "length"), 1024) : 0;
+    p->spec.queue_ms = (uint32_t)conf_duration_ms(conf_get(queue, "timeout"), 10000);
     const struct server_limits limits = limits_of(n, snapshot);
     conf_each(server, servers_node(n))
     {

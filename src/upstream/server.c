@@ -97,6 +97,8 @@ struct server *server_new(struct upstream_registry *r, const struct server_order
 
 static void free_server(struct server *s)
 {
+    ensure(atomic_load_explicit(&s->vitals.active, memory_order_relaxed) == 0);
+    ensure(atomic_load_explicit(&s->vitals.open, memory_order_relaxed) == 0);
     s->owner->on_freed(s);
     let_tls_go(s);
     s->magic = 0;

@@ -143,7 +143,7 @@ def test_a_full_upstream_is_503(edge, origin):
         hold.wait(20)
         return reply(200)
     app = origin(handler)
-    way = upstream(edge, [app.at], connections=2)
+    way = upstream(edge, [app.at], connections=2, queue="off")
     clients = [way.client().ask("GET") for _ in range(2)]
     app.wait_conns(2)
     answer = way.get()

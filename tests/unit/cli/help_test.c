@@ -45,7 +45,7 @@ static void shows_commands(void)
 
 static void suggests_names(void)
 {
-    CHECK_EQ_INT(ADIT("help", "timeout"), CLI_USAGE);
+    CHECK_EQ_INT(ADIT("help", "timeuts"), CLI_USAGE);
     CHECK(contains(captured_err, "did you mean `timeouts`?"));
     CHECK_EQ_INT(ADIT("help", "zzzzzz"), CLI_USAGE);
     CHECK_EQ_INT(ADIT("help", "timeouts.nothing"), CLI_USAGE);
