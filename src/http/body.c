@@ -382,3 +382,34 @@ void http_body_rewind(struct http_body *b)
     ensure(b->kept->bytes == 0);
     b->taken_total = 0;
 }
+
+static int copy_spans(struct http_body *to, const struct bufq *q)
+{
+    for (unsigned i = 0; i < q->count; i++) {
+        const struct span *s = &q->spans[(q->head + i) % BUFQ_SPANS];
+        int e = http_body_put(to, s->chunk, s->off, s->len);
+        if (e < 0) {
+            return e;
+        }
+    }
+    return 0;
+}
+
+int http_body_copy(struct http_body *to, const struct http_body *from)
+{
+    ensure_magic(from, HTTP_BODY_MAGIC);
+    if (!from->ended || from->kernel_bytes > 0 || !http_body_can_rewind(from)) {
+        return E_UNSUPPORTED;
+    }
+    http_body_init(to, from->limit);
+    int e = from->taken_total > 0 ? copy_spans(to, from->kept) : 0;
+    e = e != 0 ? e : copy_spans(to, &from->q);
+    if (e < 0) {
+        bufq_clear(&to->q);
+        to->magic = 0;
+        return E_UNSUPPORTED;
+    }
+    ensure(to->put_total == from->put_total);
+    http_body_end(to, from->trailers);
+    return 0;
+}

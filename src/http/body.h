@@ -127,3 +127,6 @@ static inline bool http_body_can_rewind(const struct http_body *b)
 }
 /** The next consumer gets the body from its first byte. */
 void http_body_rewind(struct http_body *b);
+/** Makes `to` a second body with all bytes of `from`, which has ended and could be rewound; the bytes
+ * are shared. E_UNSUPPORTED: they are not all here; `to` is nothing then. */
+int http_body_copy(struct http_body *to, const struct http_body *from) must_check;

@@ -32,6 +32,8 @@
     X(upstream_reused, "exchanges carried by a pooled connection")                                 \
     X(upstream_open, "connections to origins open now")                                            \
     X(upstream_retries, "attempts repeated")                                                       \
+    X(upstream_hedges, "second attempts begun beside a slow one")                                  \
+    X(upstream_hedges_won, "of these, those that answered first")                                  \
     X(upstream_errors, "exchanges that the origin failed")                                         \
     X(tls_handshakes, "TLS handshakes with clients completed")                                     \
     X(tls_resumed, "of these, those that resumed a session")                                       \

@@ -271,7 +271,7 @@ static void build_json(const struct line *l)
     json_text(l, SLICE(",\"user_agent\":\""), fields_get_id(f, HTTP_USER_AGENT), FIELD_CUT);
     json_text(l, SLICE(",\"site\":\""), site_of(x), FIELD_CUT);
     json_text(l, SLICE(",\"route\":\""), route_of(x), FIELD_CUT);
-    json_text(l, SLICE(",\"upstream\":\""), x->acquire.server_text, FIELD_CUT);
+    json_text(l, SLICE(",\"upstream\":\""), exchange_server_text(x), FIELD_CUT);
     json_times(l);
     if (x->error != 0) {
         json_text(l, SLICE(",\"error\":\""), slice_str(error_name(x->error)), FIELD_CUT);
@@ -405,7 +405,7 @@ static void build_failure(const struct line *l)
     put_pair(l, SLICE(" host=\""), x->request.authority);
     put_pair(l, SLICE(" target=\""), target_of(x));
     put_pair(l, SLICE(" route=\""), route_of(x));
-    put_pair(l, SLICE(" upstream=\""), x->acquire.server_text);
+    put_pair(l, SLICE(" upstream=\""), exchange_server_text(x));
 }
 
 void access_log_failure(const struct exchange *x, struct text *out)

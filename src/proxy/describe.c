@@ -21,9 +21,8 @@ static void put(struct text *out, const char *name, struct slice value)
     text_char(out, '"');
 }
 
-void exchange_describe(const struct http_stream *s, struct text *out)
+void exchange_describe(const struct exchange *x, struct text *out)
 {
-    const struct exchange *x = s->user;
     if (x == NULL || x->magic != EXCHANGE_MAGIC) {
         text_str(out, "exchange: not one\n");
         return;
@@ -31,7 +30,7 @@ void exchange_describe(const struct http_stream *s, struct text *out)
     const char *state = x->state < array_len(state_names) ? state_names[x->state] : "unknown";
     text_printf(out, "exchange 0x%llx state=%s attempts=%u answered=%d down=%d up=%d status=%u",
                 (unsigned long long)(uintptr_t)x, state, x->attempts, x->answered, x->down != NULL,
-                x->up != NULL, x->response.status);
+                x->first.up != NULL, x->response.status);
     if (x->state != EXCHANGE_RECEIVING) { // before, there is no head to speak of
         put(out, " id=\"", slice_of(x->id, sizeof x->id));
         put(out, " host=\"", x->request.authority);

@@ -51,12 +51,11 @@ static void init(struct exchange *x, struct core *c, struct http_stream *s)
     x->protocol = s->ops->protocol;
     x->times.start = c->loop->now_ns;
     list_init(&x->link);
-    wheel_timer_init(&x->backoff, forward_backoff_over);
-    arena_init(&x->arena, x->first, sizeof(x->first), &c->loop->chunks, EXCHANGE_ARENA_MAX);
+    forward_init(x);
+    arena_init(&x->arena, x->memory, sizeof(x->memory), &c->loop->chunks, EXCHANGE_ARENA_MAX);
     http_head_init(&x->request, &x->arena, c->snapshot->head_bytes * 2,
                    (uint16_t)(c->snapshot->head_fields + 16));
     x->response.status = 0;
-    memset(&x->acquire, 0, sizeof(x->acquire));
     http_body_init(&x->request_body, EXCHANGE_BODY_LIMIT);
     http_body_init(&x->response_body, EXCHANGE_BODY_LIMIT);
     bufq_init(&x->kept);
@@ -86,6 +85,9 @@ static void finish(struct exchange *x)
         counter_add(n, COUNTER_bytes_out, x->response_body.taken_total);
     }
     bufq_clear(&x->kept);
+    if (x->hedge != NULL) {
+        forward_fini(x);
+    }
     core_finish(x->core, x);
 }
 
@@ -106,7 +108,7 @@ void exchange_check_done(struct exchange *x)
     if (x->down != NULL || x->state == EXCHANGE_DONE) {
         return;
     }
-    if (x->up != NULL && up_is_ending(x)) {
+    if (x->answers != NULL && attempt_is_open(x->answers) && up_is_ending(x)) {
         return;
     }
     forward_abandon(x);
@@ -259,13 +261,18 @@ static void down_on_closed(struct http_stream *s)
     exchange_check_done(x);
 }
 
+static void down_describe(const struct http_stream *s, struct text *out)
+{
+    exchange_describe(s->user, out);
+}
+
 static const struct http_stream_events down_events = {
     .on_head = down_on_head,
     .on_bad_message = down_on_bad_message,
     .on_error = down_on_error,
     .on_sent = down_on_sent,
     .on_closed = down_on_closed,
-    .describe = exchange_describe,
+    .describe = down_describe,
 };
 
 int exchange_begin(struct http_handler *h, struct http_stream *s)

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "http/stream.h"
 #include "loop/loop.h"
+#include "proxy/attempt.h"
 #include "proxy/snapshot.h"
 
 enum exchange_state {
@@ -56,7 +57,7 @@ struct exchange {
     uint8_t state;      // enum exchange_state
     bool answered;      // a final head went to the client
     bool upgraded;      // became a pipe
-    bool acquiring;     // the upstream has been asked
+    bool throwing_away; // the response's status asks for another attempt: its body is read away
     bool waiting;       // a stage said STAGE_WAIT
     bool answering;     // stages of the response run, not the request's
     bool client_secure; // scheme as the client sees it
@@ -65,14 +66,15 @@ struct exchange {
     uint8_t filter_count;
     uint16_t stage; // next module of the running direction
     int error;      // why it failed (0: it did not); logs name it
-    int up_error;   // the up stream failed so; handled when it is closed
     struct core *core;
     struct loop *loop;
     struct snapshot *snapshot;
     const struct site *site;
     const struct route *route; // never NULL once the head has come
     struct http_stream *down;
-    struct http_stream *up;
+    struct upstream *upstream;      // that serves it: the route's, or one of several (a split)
+    struct hedge *hedge;            // a second attempt was made; proxy/forward.c
+    const struct attempt *answers;  // whose response it is; NULL: none yet, or an answer of ours
     struct http_body *response_out; // what the down stream consumes: the last filter's output
     struct http_body *filters[EXCHANGE_FILTERS_MAX];
     void *slots[MODULES_MAX];
@@ -85,17 +87,24 @@ struct exchange {
     char id[EXCHANGE_ID_BYTES]; // request id, hex
     struct os_addr client;      // after trusted proxies
     struct exchange_times times;
-    struct list link;           // core's list
-    struct wheel_timer backoff; // before the next attempt
+    struct list link;         // core's list
+    struct wheel_timer timer; // before the next attempt, or before a second one
     struct arena arena;
     struct http_head request;  // as received, then as the stages changed it
     struct http_head response; // being received or built
-    struct upstream_request acquire;
+    struct upstream_subject subject;
+    struct attempt first; // and its repeats
     struct http_body request_body;
     struct http_body response_body; // what the origin (or we) produce
     struct bufq kept;               // request bytes kept for a repeat
-    char first[EXCHANGE_FIRST_ARENA];
+    char memory[EXCHANGE_FIRST_ARENA];
 };
+
+/** The server that answered, else the one that was asked last; empty: none. For logs. */
+static inline struct slice exchange_server_text(const struct exchange *x)
+{
+    return x->answers != NULL ? x->answers->ticket.server_text : x->first.ticket.server_text;
+}
 
 // For modules.
 

@@ -18,10 +18,12 @@ void stages_response(struct exchange *x);
 void forward_request(struct exchange *x);
 /** The client has gone, or an answer of ours takes the place of the origin's: the up side ends. */
 void forward_abandon(struct exchange *x);
-/** The pause before an attempt is over. */
-void forward_backoff_over(struct wheel_timer *t);
-/** Both sides' describe of struct http_stream_events. */
-void exchange_describe(const struct http_stream *s, struct text *out);
+/** Clears what the origin's side needs; for a new exchange. */
+void forward_init(struct exchange *x);
+/** Gives back what is not on the arena when there was a hedge; nothing is alive any more. */
+void forward_fini(struct exchange *x);
+/** For the panic dump; the exchange may be half broken. */
+void exchange_describe(const struct exchange *x, struct text *out);
 /** Ends the exchange when both sides have. */
 void exchange_check_done(struct exchange *x);
 

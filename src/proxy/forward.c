@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The origin's side of an exchange: asks the upstream for a stream, sends the request, takes the
-// response, and repeats what may be repeated.
+// The origin's side of an exchange: sends the request to an upstream, takes the response, repeats
+// what may be repeated, and asks a second server when the first is slow.
 //
 // What may be repeated (RFC 9110 9.2.2): an attempt that never reached an origin, always; one that
 // may have, only when the method is idempotent and the body can be given again. A response that has
 // begun is never replaced: it is cut, visibly.
+//
+// Up to two attempts live at once, `first` and a hedge. The first final head wins and the other is
+// reset; one that fails while the other lives is forgotten. docs/design/exchange.md says it all.
 
 #include "base/error.h"
 #include "obs/trace.h"
@@ -13,14 +16,59 @@
 #include "proxy/forwarded.h"
 #include "proxy/grpc.h"
 
-enum { BACKOFF_FACTOR_MAX = 27 };
+enum {
+    BACKOFF_FACTOR_MAX = 27,
+    // Of a response that is not wanted, so much is read away for the sake of its connection.
+    THROWN_BYTES_MAX = 64 * 1024,
+    THROWN_READ_MS = 1000,
+};
 
-static void acquire(struct exchange *x);
+/** The second attempt, with what it cannot share; on the exchange's arena. */
+struct hedge {
+    struct attempt attempt;
+    struct http_head request; // the same fields, but an authority of its own
+    struct http_head response;
+    struct http_body body;
+};
 
-static bool may_repeat(const struct exchange *x)
+static void ask(struct exchange *x);
+
+static struct exchange *exchange_of_attempt(const struct attempt *a)
+{
+    struct exchange *x = a->owner;
+    ensure_magic(x, EXCHANGE_MAGIC);
+    return x;
+}
+
+/** The other one of two that live at once, or NULL. */
+static struct attempt *other_of(struct exchange *x, const struct attempt *a)
+{
+    struct attempt *other = a == &x->first ? NULL : &x->first;
+    if (other == NULL && x->hedge != NULL) {
+        other = &x->hedge->attempt;
+    }
+    return other != NULL && attempt_is_alive(other) ? other : NULL;
+}
+
+// ---- repeats ---------------------------------------------------------------------------------------
+
+/** The client can still be answered by another attempt, and the body be given to it. */
+static bool can_repeat(const struct exchange *x)
 {
     return x->down != NULL && !x->answered &&
            (x->request.body == HTTP_BODY_NONE || http_body_can_rewind(&x->request_body));
+}
+
+static bool is_idempotent(const struct exchange *x)
+{
+    return http_method_is_idempotent((enum http_method)x->request.method);
+}
+
+/** The upstream's leave to load its servers with one more. */
+static bool has_budget(const struct exchange *x, bool hedge)
+{
+    struct upstream *u = x->upstream;
+    return u->ops->may_repeat == NULL || u->ops->may_repeat(u, x->loop, hedge);
 }
 
 static void repeat(struct exchange *x)
@@ -29,52 +77,26 @@ static void repeat(struct exchange *x)
     if (x->request.body != HTTP_BODY_NONE) {
         http_body_rewind(&x->request_body);
     }
-    acquire(x);
+    ask(x);
 }
 
-void forward_backoff_over(struct wheel_timer *t)
+/** Another server is asked at once; when every one has failed, one that restarts gets a moment, not the
+ * same one for everybody. */
+static void pause_and_repeat(struct exchange *x)
 {
-    struct exchange *x = container_of(t, struct exchange, backoff);
-    ensure_magic(x, EXCHANGE_MAGIC);
-    ensure(x->state == EXCHANGE_CONNECTING && x->down != NULL);
-    repeat(x);
-}
-
-/** Another server is asked at once; when every one has failed, one that restarts gets a moment. */
-static void pause_and_repeat(struct exchange *x, uint32_t backoff_ms)
-{
+    uint32_t backoff_ms = x->upstream->backoff_ms;
     uint32_t factor = 1;
     for (unsigned i = 0; i < x->attempts && factor < BACKOFF_FACTOR_MAX; i++) {
         factor *= 3;
     }
     x->attempts++;
-    if (!x->acquire.exhausted || backoff_ms == 0) {
+    if (!x->first.ticket.exhausted || backoff_ms == 0) {
         repeat(x);
         return;
     }
+    uint64_t ms = (uint64_t)backoff_ms * factor;
     x->state = EXCHANGE_CONNECTING;
-    loop_timer_set(x->loop, &x->backoff, (uint64_t)backoff_ms * factor);
-}
-
-/** Another attempt may end otherwise. */
-static bool is_transient(int error)
-{
-    switch (error) {
-    case E_STALE:
-    case E_NOT_PROCESSED:
-    case E_HTTP_1_1_REQUIRED:
-    case E_STREAM_RESET:
-    case E_RESET:
-    case E_EARLY_CLOSE:
-    case E_REFUSED:
-    case E_UNREACHABLE:
-    case E_CONNECT_TIMEOUT:
-    case E_TLS_TIMEOUT:
-    case E_TLS_HANDSHAKE:
-        return true;
-    default:
-        return false;
-    }
+    loop_timer_set(x->loop, &x->timer, ms + rng_below(&x->loop->rng, ms / 2 + 1));
 }
 
 /** What is wrong with one server's TLS stays wrong, but another's may be right. */
@@ -94,27 +116,54 @@ static bool is_of_one_server(int error)
     }
 }
 
-static bool is_worth_repeating(const struct exchange *x, int error)
+/** The server has not taken the request: that costs no attempt. */
+static bool was_not_taken(int error)
 {
-    return is_transient(error) || (is_of_one_server(error) && !x->acquire.exhausted);
+    return error == E_STALE || error == E_NOT_PROCESSED || error == E_HTTP_1_1_REQUIRED;
 }
 
-/** The attempt failed before a response: again, or an error page. */
-static void attempt_failed(struct exchange *x, int error, bool reached)
+/** Another attempt may end otherwise, and is wanted then. */
+static bool is_worth_repeating(const struct exchange *x, int error, bool reached)
 {
-    const struct upstream *u = x->route->upstream;
-    bool safe = !reached || error == E_NOT_PROCESSED || error == E_HTTP_1_1_REQUIRED ||
-                http_method_is_idempotent((enum http_method)x->request.method);
-    if (safe && is_worth_repeating(x, error) && may_repeat(x)) {
-        bool not_taken =
-            error == E_STALE || error == E_NOT_PROCESSED || error == E_HTTP_1_1_REQUIRED;
-        if (not_taken && !x->acquire.fresh) {
-            x->acquire.fresh = true; // no attempt is used up: nobody took the request
+    const struct upstream *u = x->upstream;
+    switch (error) {
+    case E_STALE:
+    case E_NOT_PROCESSED:
+    case E_HTTP_1_1_REQUIRED:
+        return true;
+    case E_STREAM_RESET:
+    case E_RESET:
+    case E_EARLY_CLOSE:
+        return (u->retry_on & (reached ? UPSTREAM_RETRY_RESET : UPSTREAM_RETRY_CONNECT)) != 0;
+    case E_RESPONSE_TIMEOUT: // of one try; when the time for all is over, it is over
+        return u->try_ms > 0 && (u->retry_on & UPSTREAM_RETRY_TIMEOUT) != 0;
+    case E_REFUSED:
+    case E_UNREACHABLE:
+    case E_CONNECT_TIMEOUT:
+    case E_TLS_TIMEOUT:
+    case E_TLS_HANDSHAKE:
+        return (u->retry_on & UPSTREAM_RETRY_CONNECT) != 0;
+    default:
+        return is_of_one_server(error) && !x->first.ticket.exhausted &&
+               (u->retry_on & UPSTREAM_RETRY_CONNECT) != 0;
+    }
+}
+
+/** The attempt failed before a response, and no other lives: again, or an error page. */
+static void all_failed(struct exchange *x, int error, bool reached)
+{
+    bool not_taken = was_not_taken(error);
+    bool safe =
+        !reached || error == E_NOT_PROCESSED || error == E_HTTP_1_1_REQUIRED || is_idempotent(x);
+    if (safe && is_worth_repeating(x, error, reached) && can_repeat(x)) {
+        if (not_taken && !x->first.ticket.fresh) {
+            x->first.ticket.fresh = true;
             repeat(x);
             return;
         }
-        if (x->attempts < u->attempts) {
-            pause_and_repeat(x, u->backoff_ms);
+        // A server that was not reached has no more load from the next attempt than from this one.
+        if (x->attempts < x->upstream->attempts && (!reached || has_budget(x, false))) {
+            pause_and_repeat(x);
             return;
         }
     }
@@ -122,15 +171,101 @@ static void attempt_failed(struct exchange *x, int error, bool reached)
     exchange_fail(x, error, HTTP_UP);
 }
 
+static void attempt_failed(struct exchange *x, struct attempt *a, int error, bool reached)
+{
+    loop_timer_stop(x->loop, &x->timer);
+    if (other_of(x, a) == NULL) {
+        all_failed(x, error, reached);
+    }
+}
+
+/** A final response whose status asks for another attempt, when one may be made. */
+static bool is_unwanted(struct exchange *x, const struct attempt *a)
+{
+    const struct upstream *u = x->upstream;
+    if (u->retry_statuses == NULL || a->status >= UPSTREAM_STATUSES_END ||
+        (u->retry_statuses[a->status / 64] >> a->status % 64 & 1) == 0) {
+        return false;
+    }
+    if (other_of(x, a) != NULL) {
+        return true; // it may have a better one
+    }
+    return is_idempotent(x) && can_repeat(x) && x->attempts < u->attempts && has_budget(x, false);
+}
+
+/** What it said is read away when that is little, so that its connection can be used again. The
+ * attempt that takes its place begins when it is over. */
+static void throw_away(struct exchange *x, struct attempt *a)
+{
+    struct http_head *head = a->head;
+    loop_timer_stop(x->loop, &x->timer);
+    if (other_of(x, a) != NULL) {
+        attempt_abandon(a, E_CLIENT_GONE);
+        return;
+    }
+    bool large =
+        head->body != HTTP_BODY_NONE && head->has_length && head->content_length > THROWN_BYTES_MAX;
+    bool sending = x->request.body != HTTP_BODY_NONE && !http_body_done(&x->request_body);
+    if (large || sending) {
+        attempt_abandon(a, E_CLIENT_GONE);
+        pause_and_repeat(x);
+        return;
+    }
+    x->throwing_away = true;
+    if (head->body != HTTP_BODY_NONE) {
+        const struct http_timeouts times = {.head_ms = THROWN_READ_MS, .read_ms = THROWN_READ_MS};
+        a->up->ops->set_timeouts(a->up, &times);
+        x->response_body.total_max = THROWN_BYTES_MAX;
+        a->up->ops->receive_body(a->up, &x->response_body);
+        http_body_discard(&x->response_body);
+    }
+}
+
+static void thrown_away(struct exchange *x)
+{
+    x->throwing_away = false;
+    http_body_fini(&x->response_body, x->loop);
+    http_body_init(&x->response_body, EXCHANGE_BODY_LIMIT);
+    pause_and_repeat(x);
+}
+
+// ---- the response ----------------------------------------------------------------------------------
+
+/** This attempt's response is the exchange's. */
+static void win(struct exchange *x, struct attempt *a)
+{
+    x->answers = a;
+    x->times.response = x->loop->now_ns;
+    if (a != &x->first) {
+        counter_add(x->core->counters, COUNTER_upstream_hedges_won, 1);
+        x->response = *a->head;
+    }
+    if (x->upstream->hedge_ms > 0) {
+        loop_timer_stop(x->loop, &x->timer);
+        struct attempt *other = other_of(x, a);
+        if (other != NULL) {
+            attempt_abandon(other, E_CLIENT_GONE);
+        }
+    }
+}
+
+/** The upstream's own cookie, by which it knows the client again. */
+static int add_cookie(struct exchange *x, const struct attempt *a)
+{
+    if (a->ticket.set_cookie.len == 0) {
+        return 0;
+    }
+    return fields_add_id(&x->response.fields, HTTP_SET_COOKIE, a->ticket.set_cookie);
+}
+
 /** The response of the origin is complete in its head and goes on to the client. */
-static void take_response(struct exchange *x, struct http_head *head)
+static void take_response(struct exchange *x, struct attempt *a)
 {
     x->state = EXCHANGE_ANSWERING;
-    x->times.response = x->loop->now_ns;
-    if (head->body != HTTP_BODY_NONE) {
-        x->up->ops->receive_body(x->up, &x->response_body);
+    if (x->response.body != HTTP_BODY_NONE) {
+        a->up->ops->receive_body(a->up, &x->response_body);
     }
-    if (forwarded_response(x, x->up->ops->protocol) < 0) {
+    if (add_cookie(x, a) < 0 || forwarded_response(x, a->up->ops->protocol) < 0) {
         exchange_fail(x, E_HEAD_TOO_LARGE, HTTP_UP);
         return;
     }
@@ -138,56 +273,59 @@ static void take_response(struct exchange *x, struct http_head *head)
 }
 
 /** 101: from here on bytes flow both ways, and the exchange only waits for the end. */
-static void become_pipe(struct exchange *x, struct http_head *head)
+static void become_pipe(struct exchange *x, struct attempt *a)
 {
     x->state = EXCHANGE_ANSWERING;
+    if (add_cookie(x, a) < 0) {
+        exchange_fail(x, E_HEAD_TOO_LARGE, HTTP_UP);
+        return;
+    }
     x->upgraded = true;
     x->answered = true;
-    trace(TRACE_upgrade, (uintptr_t)x, x->up->peer->connection_id);
-    x->times.response = x->loop->now_ns;
+    trace(TRACE_upgrade, (uintptr_t)x, a->up->peer->connection_id);
     counter_add(x->core->counters, COUNTER_upgrades, 1);
     counter_add(x->core->counters, COUNTER_responses_1xx, 1);
-    x->up->ops->tunnel(x->up, &x->response_body, &x->request_body);
-    x->down->ops->send_head(x->down, head, NULL);
+    a->sending = &x->request_body;
+    a->up->ops->tunnel(a->up, &x->response_body, &x->request_body);
+    x->down->ops->send_head(x->down, &x->response, NULL);
     if (x->down != NULL) {
         x->down->ops->tunnel(x->down, &x->request_body, &x->response_body);
     }
 }
 
-static void init_response(struct exchange *x)
+static void init_response(struct exchange *x, struct http_head *head)
 {
-    http_head_init(&x->response, &x->arena, x->snapshot->head_bytes * 2,
+    http_head_init(head, &x->arena, x->snapshot->head_bytes * 2,
                    (uint16_t)(x->snapshot->head_fields + 16));
 }
 
-static void up_on_head(struct http_stream *s, struct http_head *head)
+static void pass_interim(struct exchange *x, struct attempt *a)
 {
-    struct exchange *x = exchange_of(s);
-    ensure(x->state == EXCHANGE_WAITING && head == &x->response);
-    trace(TRACE_head, (uintptr_t)x, head->status);
-    if (head->status == 101) {
-        become_pipe(x, head);
-        return;
+    if (a == &x->first) { // of two attempts one tells them
+        counter_add(x->core->counters, COUNTER_responses_1xx, 1);
+        x->down->ops->send_head(x->down, a->head, NULL);
     }
-    if (head->status >= 200) {
-        take_response(x, head);
-        return;
-    }
-    counter_add(x->core->counters, COUNTER_responses_1xx, 1);
-    x->down->ops->send_head(x->down, head, NULL);
-    init_response(x);
+    init_response(x, a->head);
 }
 
-static void up_on_error(struct http_stream *s, int error)
+static void on_head(struct attempt *a)
 {
-    struct exchange *x = exchange_of(s);
-    ensure(error < 0);
-    x->up_error = error;
-}
-
-static void up_on_sent(struct http_stream *s)
-{
-    (void)s;
+    struct exchange *x = exchange_of_attempt(a);
+    unsigned status = a->head->status;
+    ensure(x->state == EXCHANGE_WAITING && x->answers == NULL);
+    trace(TRACE_head, (uintptr_t)x, status);
+    if (http_status_is_interim(status)) {
+        pass_interim(x, a);
+    } else if (is_unwanted(x, a)) {
+        throw_away(x, a);
+    } else {
+        win(x, a);
+        if (status == 101) {
+            become_pipe(x, a);
+        } else {
+            take_response(x, a);
+        }
+    }
 }
 
 static void cut_response(struct exchange *x, int error)
@@ -214,26 +352,26 @@ static void break_pipe(struct exchange *x, int error)
     }
 }
 
-static void up_on_closed(struct http_stream *s)
+static void on_over(struct attempt *a, int error, bool reached)
 {
-    struct exchange *x = exchange_of(s);
-    int error = x->up_error;
-    x->up = NULL;
-    x->up_error = 0;
-    upstream_release(&x->acquire,
-                     &(struct upstream_outcome){.error = error, .status = x->response.status});
+    struct exchange *x = exchange_of_attempt(a);
     if (x->down == NULL) {
         exchange_check_done(x);
         return;
     }
+    if (x->throwing_away) {
+        thrown_away(x);
+        return;
+    }
+    if (x->answers == NULL) {
+        attempt_failed(x, a, error, reached);
+        return;
+    }
+    ensure(x->answers == a);
     if (error == 0) {
         if (x->request.body != HTTP_BODY_NONE && !x->request_body.ended) {
             http_body_discard(&x->request_body); // answered before all of it was sent
         }
-        return;
-    }
-    if (x->state == EXCHANGE_WAITING) {
-        attempt_failed(x, error, true);
     } else if (x->upgraded) {
         break_pipe(x, error);
     } else if (x->state == EXCHANGE_ANSWERING && !x->waiting) {
@@ -243,80 +381,169 @@ static void up_on_closed(struct http_stream *s)
     }
 }
 
-static const struct http_stream_events up_events = {
-    .on_head = up_on_head,
-    .on_error = up_on_error,
-    .on_sent = up_on_sent,
-    .on_closed = up_on_closed,
-    .describe = exchange_describe,
-};
+// ---- the request -----------------------------------------------------------------------------------
 
-static void abandoned_on_closed(struct http_stream *s)
+static void set_host(const struct exchange *x, const struct attempt *a, struct http_head *request)
 {
-    (void)s;
+    const struct upstream *u = x->upstream;
+    if (u->host_mode == UPSTREAM_HOST_TEXT) {
+        request->authority = u->host_text;
+    } else if (u->host_mode == UPSTREAM_HOST_SERVER || request->authority.len == 0) {
+        // HTTP/1.0 without Host has none to pass, and an empty one is what many origins refuse.
+        const struct upstream_request *rq = &a->ticket;
+        struct slice host = rq->server_host.len > 0 ? rq->server_host : rq->server_text;
+        bool is_socket = slice_starts(host, SLICE("unix:"));
+        request->authority = is_socket ? SLICE("localhost") : host;
+    }
 }
 
-/** Of a stream that the exchange has turned away from. */
-static const struct http_stream_events abandoned_events = {.on_closed = abandoned_on_closed};
-
-static void set_host(struct exchange *x)
+static uint32_t least_ms(uint32_t a, uint32_t b)
 {
-    const struct upstream *u = x->route->upstream;
-    if (u->host_mode == UPSTREAM_HOST_TEXT) {
-        x->request.authority = u->host_text;
-    } else if (u->host_mode == UPSTREAM_HOST_SERVER || x->request.authority.len == 0) {
-        // HTTP/1.0 without Host has none to pass, and an empty one is what many origins refuse.
-        bool is_socket = slice_starts(x->acquire.server_host, SLICE("unix:"));
-        x->request.authority = is_socket ? SLICE("localhost") : x->acquire.server_host;
-    }
+    return b == 0 || (a != 0 && a < b) ? a : b;
 }
 
 /** A time-out, or what is left of the client's own time. */
 static uint32_t within_deadline(const struct exchange *x, uint32_t ms)
 {
+    if (!fields_has(&x->request.fields, HTTP_CONTENT_TYPE)) {
+        return ms; // gRPC always has one
+    }
     uint32_t left = grpc_time_left_ms(x);
     return left != UINT32_MAX && (ms == 0 || left < ms) ? left : ms;
 }
 
-static void on_ready(struct upstream_request *rq, struct http_stream *s)
+static void on_ready(struct attempt *a)
 {
-    struct exchange *x = container_of(rq, struct exchange, acquire);
-    ensure_magic(x, EXCHANGE_MAGIC);
-    ensure(x->acquiring && x->up == NULL);
-    x->acquiring = false;
-    x->state = EXCHANGE_WAITING;
-    trace(TRACE_connected, (uintptr_t)x, rq->reused);
-    x->times.acquired = x->loop->now_ns;
-    x->times.connect = rq->connect_ns;
-    if (rq->reused) {
+    struct exchange *x = exchange_of_attempt(a);
+    struct http_head *request = &x->request;
+    struct http_body *body = x->request.body == HTTP_BODY_NONE ? NULL : &x->request_body;
+    if (a == &x->first) {
+        x->times.acquired = x->loop->now_ns;
+        x->times.connect = a->ticket.connect_ns;
+    } else {
+        request = &x->hedge->request;
+        body = body == NULL ? NULL : &x->hedge->body;
+    }
+    if (a->ticket.reused) {
         counter_add(x->core->counters, COUNTER_upstream_reused, 1);
     }
-    x->up = s;
-    s->events = &up_events;
-    s->user = x;
-    s->receive_head = &x->response;
-    init_response(x);
-    set_host(x);
+    x->state = EXCHANGE_WAITING;
+    trace(TRACE_connected, (uintptr_t)x, a->ticket.reused);
+    init_response(x, a->head);
+    set_host(x, a, request);
     struct http_timeouts times = x->route->up_timeouts;
-    times.head_ms = within_deadline(x, times.head_ms);
-    s->ops->set_timeouts(s, &times);
-    s->ops->send_head(s, &x->request, x->request.body == HTTP_BODY_NONE ? NULL : &x->request_body);
+    times.head_ms = least_ms(times.head_ms, x->upstream->try_ms);
+    uint32_t head_ms = within_deadline(x, times.head_ms);
+    a->hurried = head_ms != times.head_ms;
+    times.head_ms = head_ms;
+    attempt_send(a, &times, request, body);
 }
 
-static void on_failed(struct upstream_request *rq, int error)
+static void describe(const struct attempt *a, struct text *out)
 {
-    struct exchange *x = container_of(rq, struct exchange, acquire);
-    ensure_magic(x, EXCHANGE_MAGIC);
-    x->acquiring = false;
-    attempt_failed(x, error, false);
+    exchange_describe(a->owner, out);
 }
 
-static void acquire(struct exchange *x)
+static const struct attempt_events events = {
+    .on_ready = on_ready,
+    .on_head = on_head,
+    .on_over = on_over,
+    .describe = describe,
+};
+
+/** A second server may be asked, once, when the first is slow. */
+static bool may_hedge(const struct exchange *x)
 {
-    struct upstream *u = x->route->upstream;
+    return x->upstream->hedge_ms > 0 && x->hedge == NULL && x->request.upgrade.len == 0 &&
+           is_idempotent(x) && !grpc_is_request(x);
+}
+
+static void ask(struct exchange *x)
+{
     x->state = EXCHANGE_CONNECTING;
-    x->acquiring = true;
-    u->ops->acquire(u, &x->acquire);
+    if (x->upstream->hedge_ms > 0 && may_hedge(x)) {
+        loop_timer_set(x->loop, &x->timer, x->upstream->hedge_ms);
+    }
+    attempt_ask(&x->first);
+}
+
+// ---- the second attempt ----------------------------------------------------------------------------
+
+static void note_tried(struct upstream_request *rq, const void *server)
+{
+    for (unsigned i = 0; i < rq->tried_count; i++) {
+        if (rq->tried[i] == server) {
+            return;
+        }
+    }
+    if (server != NULL && rq->tried_count < UPSTREAM_TRIED_MAX) {
+        rq->tried[rq->tried_count++] = server;
+    }
+}
+
+static bool has_whole_body(const struct exchange *x)
+{
+    return x->request.body == HTTP_BODY_NONE || x->request_body.ended;
+}
+
+static void begin_hedge(struct exchange *x)
+{
+    if (!can_repeat(x) || !has_whole_body(x) || x->first.ticket.exhausted || !has_budget(x, true)) {
+        return;
+    }
+    struct hedge *h = arena_alloc(&x->arena, sizeof(*h));
+    if (h == NULL) {
+        return;
+    }
+    attempt_init(&h->attempt, &events, x);
+    if (x->request.body != HTTP_BODY_NONE && http_body_copy(&h->body, &x->request_body) < 0) {
+        return;
+    }
+    struct upstream_request *rq = &h->attempt.ticket;
+    const struct upstream_request *first = &x->first.ticket;
+    memcpy(rq->tried, first->tried, sizeof(rq->tried));
+    rq->tried_count = first->tried_count;
+    note_tried(rq, first->server);
+    rq->loop = x->loop;
+    rq->upstream = x->upstream;
+    rq->subject = &x->subject;
+    rq->connect_ms = first->connect_ms;
+    h->request = x->request;
+    h->attempt.head = &h->response;
+    x->hedge = h;
+    counter_add(x->core->counters, COUNTER_upstream_hedges, 1);
+    attempt_ask(&h->attempt);
+}
+
+void forward_fini(struct exchange *x)
+{
+    ensure(x->hedge != NULL);
+    if (x->request.body != HTTP_BODY_NONE) {
+        http_body_fini(&x->hedge->body, x->loop);
+    }
+}
+
+// ---- begin and end ---------------------------------------------------------------------------------
+
+/** The pause before an attempt is over, or the first one is slow. */
+static void on_timer(struct wheel_timer *t)
+{
+    struct exchange *x = container_of(t, struct exchange, timer);
+    ensure_magic(x, EXCHANGE_MAGIC);
+    ensure(x->down != NULL && x->answers == NULL);
+    if (attempt_is_alive(&x->first)) {
+        begin_hedge(x);
+    } else {
+        ensure(x->state == EXCHANGE_CONNECTING);
+        repeat(x);
+    }
+}
+
+void forward_init(struct exchange *x)
+{
+    wheel_timer_init(&x->timer, on_timer);
+    attempt_init(&x->first, &events, x);
+    x->first.head = &x->response;
 }
 
 void forward_request(struct exchange *x)
@@ -331,43 +558,39 @@ void forward_request(struct exchange *x)
         exchange_fail(x, e, HTTP_DOWN);
         return;
     }
+    struct upstream_request *rq = &x->first.ticket;
+    x->subject = (struct upstream_subject){
+        .request = &x->request,
+        .client = &x->client,
+        .peer = x->down->peer,
+        .path = x->normal_path,
+        .arena = &x->arena,
+    };
+    rq->loop = x->loop;
+    rq->subject = &x->subject;
+    u = u->ops->choose == NULL ? u : u->ops->choose(u, rq);
+    if (u == NULL) {
+        exchange_fail(x, E_NO_SERVER, HTTP_UP);
+        return;
+    }
+    x->upstream = u;
     if (x->request.body != HTTP_BODY_NONE && u->replay_bytes > 0) {
         http_body_keep(&x->request_body, &x->kept, u->replay_bytes);
     }
-    list_init(&x->acquire.link);
-    struct upstream_subject *subject = arena_zalloc(&x->arena, sizeof(*subject));
-    if (subject == NULL) {
-        exchange_fail(x, E_NO_MEMORY, HTTP_DOWN);
-        return;
-    }
-    *subject = (struct upstream_subject){.request = &x->request,
-                                         .client = &x->client,
-                                         .peer = x->down->peer,
-                                         .path = x->normal_path,
-                                         .arena = &x->arena};
-    x->acquire.subject = subject;
-    x->acquire.loop = x->loop;
-    x->acquire.upstream = u;
-    x->acquire.connect_ms = within_deadline(x, x->route->connect_ms);
-    x->acquire.upgrade = x->request.upgrade.len > 0;
-    x->acquire.on_ready = on_ready;
-    x->acquire.on_failed = on_failed;
-    acquire(x);
+    rq->upstream = u;
+    rq->connect_ms = within_deadline(x, least_ms(x->route->connect_ms, u->try_ms));
+    rq->upgrade = x->request.upgrade.len > 0;
+    ask(x);
 }
 
 void forward_abandon(struct exchange *x)
 {
-    if (x->acquiring) {
-        x->acquiring = false;
-        x->acquire.upstream->ops->cancel(x->acquire.upstream, &x->acquire);
+    loop_timer_stop(x->loop, &x->timer);
+    x->throwing_away = false;
+    if (attempt_is_alive(&x->first)) {
+        attempt_abandon(&x->first, E_CLIENT_GONE);
     }
-    loop_timer_stop(x->loop, &x->backoff);
-    struct http_stream *up = x->up;
-    if (up == NULL) {
-        return;
+    if (x->hedge != NULL && attempt_is_alive(&x->hedge->attempt)) {
+        attempt_abandon(&x->hedge->attempt, E_CLIENT_GONE);
     }
-    x->up = NULL;
-    upstream_release(&x->acquire, &(struct upstream_outcome){.abandoned = true});
-    up->events = &abandoned_events;
-    up->ops->reset(up, E_CLIENT_GONE);
 }

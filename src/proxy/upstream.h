@@ -49,17 +49,30 @@ struct upstream_ops {
     void (*leave)(struct upstream *u, struct loop *l);
 };
 
+/** What an attempt is repeated for. */
+enum upstream_retry {
+    UPSTREAM_RETRY_CONNECT = 1, // no server was reached
+    UPSTREAM_RETRY_TIMEOUT = 2, // no response head within try_ms
+    UPSTREAM_RETRY_RESET = 4,   // the server left before its response
+};
+
+enum { UPSTREAM_STATUSES_END = 640 }; // of retry_statuses, in bits
+
 enum upstream_host { UPSTREAM_HOST_PASS, UPSTREAM_HOST_SERVER, UPSTREAM_HOST_TEXT };
 
 struct upstream {
     const struct upstream_ops *ops;
     struct upstream *next; // of the snapshot's
     struct slice name;
-    uint32_t attempts;      // beyond the first
-    uint32_t backoff_ms;    // before an attempt when every server has failed; tripled each time
-    uint32_t replay_bytes;  // request body kept for a repeat, at most
-    uint8_t host_mode;      // enum upstream_host
-    struct slice host_text; // UPSTREAM_HOST_TEXT
+    uint32_t attempts;     // beyond the first
+    uint32_t backoff_ms;   // before an attempt when every server has failed; tripled each time
+    uint32_t replay_bytes; // request body kept for a repeat, at most
+    uint32_t try_ms;   // for connecting, and for a response head, of one attempt; 0: the route's
+    uint32_t hedge_ms; // without a response head for so long, a second server is asked; 0: never
+    uint8_t retry_on;  // enum upstream_retry
+    const uint64_t *retry_statuses; // a bit for each that is repeated; NULL: none
+    uint8_t host_mode;              // enum upstream_host
+    struct slice host_text;         // UPSTREAM_HOST_TEXT
 };
 
 /** What a choice may depend on. Lives as long as the exchange. */

@@ -32,6 +32,8 @@ static const struct conf_directive server_rows[] = {
     CONF_END,
 };
 
+static const char *const retry_words[] = {"connect", "timeout", "reset", NULL};
+
 static const struct conf_directive retry_rows[] = {
     {.name = "attempts",
      .contexts = CONF_IN_OBJECT,
@@ -42,14 +44,37 @@ static const struct conf_directive retry_rows[] = {
      .aka = "tries proxy_next_upstream_tries",
      .text = "Further attempts after the first one failed. Only what may be repeated is: requests "
              "that reached no server, and idempotent ones (RFC 9110 9.2.2) without an answer."},
+    {.name = "on",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_STATUS,
+     .list = true,
+     .words = retry_words,
+     .classes_ok = true,
+     .min = 400,
+     .max = 599,
+     .fallback = "[connect, timeout, reset]",
+     .aka = "retry_on conditions status_codes",
+     .text =
+         "What is repeated: `connect` (no server was reached), `timeout` (no answer within "
+         "`timeout`), `reset` (the server left before its answer), and statuses: such an answer "
+         "is thrown away when another attempt may be made, and passed on when not."},
+    {.name = "timeout",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_DURATION,
+     .min = 10,
+     .max = 3600 * 1000,
+     .aka = "per_try_timeout try_timeout proxy_next_upstream_timeout",
+     .text = "Time of one attempt: for connecting, and for the head of its answer from when the "
+             "request was sent. Without it only `timeouts` counts, and a request that takes too "
+             "long is not repeated."},
     {.name = "backoff",
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_DURATION,
      .min = 0,
      .max = 10000,
      .fallback = "50ms",
-     .text = "How long to wait before an attempt when every server has failed; three times as "
-             "long each further time."},
+     .text = "How long to wait before an attempt when every server has failed, and up to half as "
+             "long again; three times as long each further time."},
     {.name = "body",
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_SIZE,
@@ -58,6 +83,50 @@ static const struct conf_directive retry_rows[] = {
      .fallback = "64KiB",
      .text = "How much of a request body is kept for another attempt; a longer one is not "
              "repeated."},
+    CONF_END,
+};
+
+static void check_retry(struct conf_diags *d, struct conf_node retry)
+{
+    struct conf_node on = conf_get(retry, "on");
+    bool timeouts = false;
+    conf_each(a, on)
+    {
+        timeouts = timeouts || slice_eq(conf_text(a), SLICE("timeout"));
+        if (slice_eq(conf_text(a), SLICE("500"))) {
+            conf_warning(d, a,
+                         "500 mostly is a mistake in the answer, which another server repeats");
+            conf_hint(d, "502, 503 and 504 say that a server could not answer now");
+        }
+    }
+    struct conf_node timeout = conf_get(retry, "timeout");
+    if (conf_exists(on) && timeouts && !conf_exists(timeout)) {
+        conf_warning(d, on, "`timeout` is in `on`, but an attempt has no time-out of its own");
+        conf_hint(d, "retry: {on: [connect, timeout], timeout: 2s}");
+    } else if (conf_exists(on) && !timeouts && conf_exists(timeout)) {
+        conf_warning(d, timeout, "an attempt that takes so long fails and is not repeated");
+        conf_hint(d, "put `timeout` into `on`, or use `timeouts: {response: ...}` of the route");
+    }
+}
+
+static const struct conf_directive hedge_rows[] = {
+    {.name = "after",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_DURATION,
+     .required = true,
+     .min = 1,
+     .max = 60 * 1000,
+     .aka = "delay hedge_delay",
+     .text = "How long the first server may take for the head of its answer: a little more than "
+             "what 95 of 100 answers need."},
+    {.name = "at_most",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_PERCENT,
+     .min = 1,
+     .max = 100,
+     .fallback = "5%",
+     .text = "Most of all requests that may be sent twice; so an upstream that is slow as a whole "
+             "is not loaded twice."},
     CONF_END,
 };
 
@@ -276,12 +345,30 @@ const struct conf_directive upstream_directives[] = {
      .contexts = CONF_IN_UPSTREAM,
      .type = CONF_TYPE_OBJECT,
      .rows = retry_rows,
+     .check = check_retry,
      .off_ok = true,
      .shorthand = "attempts",
      .aka = "proxy_next_upstream retries",
      .text = "When another server, or the same one again, gets a request that failed.",
      .example = "upstreams:\n"
-                "  app: {servers: [3000, 3001], retry: {attempts: 1, body: 16KiB}}\n"
+                "  app:\n"
+                "    servers: [3000, 3001]\n"
+                "    retry: {attempts: 1, on: [connect, timeout, reset, 503], timeout: 2s}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "hedge",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_OBJECT,
+     .rows = hedge_rows,
+     .off_ok = true,
+     .shorthand = "after",
+     .fallback = "off",
+     .aka = "hedge_on_per_try_timeout speculative",
+     .text = "Asks a second server when the first is slow; the first answer counts. Only for "
+             "idempotent requests whose body is here and small (`retry: {body}`), never for "
+             "upgrades and gRPC.",
+     .example = "upstreams:\n"
+                "  app: {servers: [3000, 3001], hedge: {after: 200ms, at_most: 5%}}\n"
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
     {.name = "host",

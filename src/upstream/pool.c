@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "upstream/origin.h"
+#include "upstream/policy.h"
 
 enum { POOL_MAGIC = 0x706f6f6c };
 
@@ -120,13 +121,13 @@ static void discard(void *arg)
     p->magic = 0;
 }
 
-static int fill(struct pool *p, const struct pool_factory *f, const struct snapshot *snapshot,
+static int fill(struct pool *p, const struct pool_factory *f, struct snapshot *snapshot,
                 struct conf_node n)
 {
-    struct conf_node retry = conf_get(n, "retry");
-    p->base.attempts = conf_is_off(retry) ? 0 : (uint32_t)conf_int(conf_get(retry, "attempts"), 3);
-    p->base.backoff_ms = (uint32_t)conf_duration_ms(conf_get(retry, "backoff"), 50);
-    p->base.replay_bytes = (uint32_t)conf_size(conf_get(retry, "body"), 64 * 1024);
+    int error = policy_compile(n, &snapshot->arena, &p->base);
+    if (error < 0) {
+        return error;
+    }
     set_host_mode(&p->base, n);
     p->spec.method = balance_find(conf_string(conf_get(n, "balance"), "round-robin"));
     ensure(p->spec.method != NULL);

@@ -37,7 +37,7 @@ static struct fake *finished(void)
     f->x.request_body.put_total = 7;
     f->x.response_body.taken_total = 1234;
     f->x.response_out = &f->x.response_body;
-    f->x.acquire.server_text = SLICE("10.0.0.1:8080");
+    f->x.first.ticket.server_text = SLICE("10.0.0.1:8080");
     f->x.times = (struct exchange_times){
         .start = 1000000000,
         .acquired = 1002500000,
@@ -113,7 +113,7 @@ static void cuts_what_is_long(void)
         f->x.original_target = slice_of(target, sizeof(target));
         f->x.request.authority = f->x.original_target;
         f->x.request.method_text = f->x.original_target;
-        f->x.acquire.server_text = f->x.original_target;
+        f->x.first.ticket.server_text = f->x.original_target;
         fake_field(f, "Referer", agent);
         fake_field(f, "User-Agent", agent);
         const char *line = json_of(&f->x);

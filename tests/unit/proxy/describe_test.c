@@ -11,9 +11,8 @@ static char buffer[2048];
 
 static struct slice described(struct exchange *x)
 {
-    struct http_stream s = {.user = x};
     struct text t = text_on(buffer, sizeof buffer);
-    exchange_describe(&s, &t);
+    exchange_describe(x, &t);
     return text_slice(&t);
 }
 

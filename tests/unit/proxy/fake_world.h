@@ -28,6 +28,19 @@ struct world {
     struct http_peer peer;
     struct http_stream down;
     struct http_stream up;
+    bool up_open;
+    struct http_stream second; // given while `up` is open
+    bool second_open;
+    const struct http_head *second_request;
+    struct http_body *second_body;
+    int second_reset;
+    unsigned places; // given
+    unsigned releases;
+    struct upstream_outcome outcome; // the last one
+    struct upstream_request *ticket; // the last that asked
+    bool refuses;                    // may_repeat() says no
+    unsigned budget_asked;
+    unsigned hedges_asked;
     unsigned down_status; // of the last head sent to the client
     unsigned down_heads;
     struct slice location; // its Location, in `text`
@@ -138,7 +151,11 @@ static const struct http_stream_ops down_ops = {.protocol = "1.1",
 static void up_send_head(struct http_stream *s, const struct http_head *head,
                          struct http_body *body)
 {
-    (void)s;
+    if (s == &world->second) {
+        world->second_request = head;
+        world->second_body = body;
+        return;
+    }
     world->up_request = head;
     world->up_body = body;
 }
@@ -151,7 +168,9 @@ static void up_receive_body(struct http_stream *s, struct http_body *body)
 
 static void up_reset(struct http_stream *s, int error)
 {
-    world->up_reset = error;
+    bool second = s == &world->second;
+    *(second ? &world->second_reset : &world->up_reset) = error;
+    *(second ? &world->second_open : &world->up_open) = false;
     s->events->on_closed(s);
 }
 
@@ -162,17 +181,46 @@ static const struct http_stream_ops up_ops = {.protocol = "1.1",
                                               .reset = up_reset,
                                               .set_timeouts = any_timeouts};
 
+__attribute__((unused)) static void world_ready(struct upstream_request *rq)
+{
+    bool second = world->up_open;
+    REQUIRE(!second || !world->second_open);
+    *(second ? &world->second_open : &world->up_open) = true;
+    rq->place = world;
+    world->places++;
+    rq->on_ready(rq, second ? &world->second : &world->up);
+}
+
+static void world_release(struct upstream *u, struct upstream_request *rq,
+                          const struct upstream_outcome *o)
+{
+    CHECK(u == &world->upstream && rq->place == world);
+    rq->place = NULL;
+    world->releases++;
+    world->outcome = *o;
+}
+
+static bool world_may_repeat(struct upstream *u, struct loop *l, bool hedge)
+{
+    CHECK(u == &world->upstream && l == &world->loop);
+    world->budget_asked += !hedge;
+    world->hedges_asked += hedge;
+    return !world->refuses;
+}
+
 static void world_acquire(struct upstream *u, struct upstream_request *rq)
 {
     (void)u;
     world->acquires++;
     rq->server_text = SLICE("10.0.0.1:80");
+    CHECK(rq->place == NULL && rq->subject != NULL && rq->subject->request != NULL);
+    world->ticket = rq;
     if (world->mode == WORLD_HOLD) {
         world->asked = rq;
     } else if (world->mode == WORLD_FAIL) {
         rq->on_failed(rq, world->fail_error);
     } else {
-        rq->on_ready(rq, &world->up);
+        world_ready(rq);
     }
 }
 
@@ -185,7 +233,9 @@ static void world_cancel(struct upstream *u, struct upstream_request *rq)
 }
 
 static const struct upstream_ops world_upstream_ops = {.acquire = world_acquire,
-                                                       .cancel = world_cancel};
+                                                       .cancel = world_cancel,
+                                                       .release = world_release,
+                                                       .may_repeat = world_may_repeat};
 
 static int world_make(struct upstream_factory *f, struct snapshot *s, struct conf_node node,
                       struct slice name, struct upstream **out)
@@ -211,6 +261,8 @@ __attribute__((unused)) static void world_begin(const char *site)
     world->conf.factory.make = world_make;
     world->upstream.ops = &world_upstream_ops;
     world->upstream.attempts = 2;
+    world->upstream.retry_on =
+        UPSTREAM_RETRY_CONNECT | UPSTREAM_RETRY_TIMEOUT | UPSTREAM_RETRY_RESET;
     REQUIRE(snapshot_compile(doc, &world->conf.factory, world->conf.diags, &world->conf.snapshot) ==
             0);
     world->sys.ops = &world_sys_ops;
@@ -226,12 +278,15 @@ __attribute__((unused)) static void world_begin(const char *site)
     http_peer_set(&world->peer, &client);
     world->down = (struct http_stream){.side = HTTP_DOWN, .ops = &down_ops, .peer = &world->peer};
     world->up = (struct http_stream){.side = HTTP_UP, .ops = &up_ops, .peer = &world->peer};
+    world->second = world->up;
 }
 
 __attribute__((unused)) static void world_end(void)
 {
     loop_turn(&world->loop, 0);
     CHECK_EQ_INT(world->core.live_count, 0);
+    CHECK_EQ_INT(world->loop.wheel.count, 0);
+    CHECK_EQ_INT(world->releases, world->places);
     core_fini(&world->core);
     http_body_core_fini(&world->loop);
     loop_fini(&world->loop);
@@ -265,15 +320,21 @@ static inline void world_go(struct http_head *h)
     world->down.events->on_head(&world->down, h);
 }
 
+__attribute__((unused)) static void world_head(struct http_stream *s, unsigned status,
+                                               enum http_body_kind body)
+{
+    struct http_head *h = s->receive_head;
+    h->status = (uint16_t)status;
+    h->version_minor = 1;
+    h->body = (uint8_t)body;
+    s->events->on_head(s, h);
+}
+
 /** A response head of the origin, with or without a body. */
 __attribute__((unused)) static void world_response(unsigned status, enum http_body_kind body)
 {
     REQUIRE(world->up_request != NULL);
-    struct http_head *h = world->up.receive_head;
-    h->status = (uint16_t)status;
-    h->version_minor = 1;
-    h->body = (uint8_t)body;
-    world->up.events->on_head(&world->up, h);
+    world_head(&world->up, status, body);
 }
 
 __attribute__((unused)) static void world_give(struct http_body *b, const char *bytes, bool last)
@@ -302,13 +363,30 @@ __attribute__((unused)) static const char *world_take(void)
     return world->got;
 }
 
+__attribute__((unused)) static void world_close(struct http_stream *s, int error)
+{
+    *(s == &world->second ? &world->second_open : &world->up_open) = false;
+    if (error != 0) {
+        s->events->on_error(s, error);
+    }
+    s->events->on_closed(s);
+}
+
 __attribute__((unused)) static void world_close_up(int error)
 {
     REQUIRE(world->up_request != NULL);
-    if (error != 0) {
-        world->up.events->on_error(&world->up, error);
+    world_close(&world->up, error);
+}
+
+/** Lets time pass until `ms` later. */
+__attribute__((unused)) static void world_wait_ms(uint64_t ms)
+{
+    uint64_t until = world->ns + ms * 1000000u;
+    for (int i = 0; i < 10000 && world->ns < until; i++) {
+        loop_turn(&world->loop, 1);
+        world->ns += world->ns < until ? 1000000u : 0;
     }
-    world->up.events->on_closed(&world->up);
+    loop_turn(&world->loop, 0);
 }
 
 /** The answer is out and the client's stream ends. */
