@@ -10,6 +10,8 @@ extern const struct cli_command cli_serve;
 extern const struct cli_command cli_proxy;
 extern const struct cli_command cli_check;
 extern const struct cli_command cli_reload;
+extern const struct cli_command cli_upgrade;
+extern const struct cli_command cli_drain;
 extern const struct cli_command cli_status;
 extern const struct cli_command cli_cert;
 extern const struct cli_command cli_schema;

@@ -15,7 +15,7 @@
 #include "base/slab.h"
 #include "super/super.h"
 
-enum { CONTROL_LINE_MAX = 320, ANSWER_MAX = 32 << 20 };
+enum { CONTROL_LINE_MAX = 1088, ANSWER_MAX = 32 << 20 };
 
 static int connect_to(const char *path)
 {

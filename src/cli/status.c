@@ -48,10 +48,17 @@ static void print_for_people(const json_t *answer)
            pid_of(answer, "supervisor"), pid_of(answer, "keeper"), pid_of(answer, "worker"));
     printf("worker       %" PRId64 " threads, restarted %" PRId64 " times\n",
            number_of(worker, "threads"), number_of(worker, "restarts"));
-    printf("config       %s, generation %" PRId64 "\n", text_of(configuration, "path"),
-           number_of(configuration, "generation"));
     size_t index = 0;
     json_t *one = NULL;
+    json_array_foreach(json_object_get(answer, "old_workers"), index, one)
+    {
+        printf("%-12s %" PRId64 " of adit %s, %" PRId64 " connections, at most %" PRId64
+               " s more\n",
+               index == 0 ? "draining" : "", number_of(one, "pid"), text_of(one, "version"),
+               number_of(one, "connections"), number_of(one, "left_ms") / 1000);
+    }
+    printf("config       %s, generation %" PRId64 "\n", text_of(configuration, "path"),
+           number_of(configuration, "generation"));
     json_array_foreach(json_object_get(answer, "listeners"), index, one)
     {
         printf("%-12s %s\n", index == 0 ? "listening" : "", text_of(one, "address"));

@@ -107,7 +107,8 @@ static void go_on(struct task *t)
         h1_rx_pump(c);
     }
     bool idle = !c->dead && c->rx == H1_RX_IDLE && c->tx == H1_TX_IDLE;
-    if (idle && c->h1->down->draining && c->stream.side == HTTP_DOWN) {
+    bool leaving = c->h1->down->draining && !c->h1->down->patient;
+    if (idle && leaving && c->stream.side == HTTP_DOWN) {
         h1_conn_close(c, false); // the role's drain() and next_or_close() come here
     }
     panic_leave(&scope);

@@ -174,7 +174,8 @@ static void next_or_close(struct h1_conn *c)
     }
     h1_conn_reset_message(c);
     set_idle(c);
-    if (c->t->readable || h1_unread(c) > 0 || c->h1->down->draining) {
+    bool leaving = c->h1->down->draining && !c->h1->down->patient;
+    if (c->t->readable || h1_unread(c) > 0 || leaving) {
         h1_conn_again(c);
     }
 }
@@ -356,7 +357,7 @@ static void shed(struct down_session *s)
 static void drain(struct down_session *s)
 {
     struct h1_conn *c = of_session(s);
-    if (c->rx == H1_RX_IDLE && !c->stream_open) {
+    if (c->rx == H1_RX_IDLE && !c->stream_open && !c->h1->down->patient) {
         c->t->readable = true;
         h1_conn_again(c);
     }

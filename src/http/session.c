@@ -64,9 +64,10 @@ static void drain_list(struct list *sessions)
     }
 }
 
-void down_core_drain(struct down_core *c)
+void down_core_drain(struct down_core *c, bool patient)
 {
     c->draining = true;
+    c->patient = patient;
     drain_list(&c->idle);
     drain_list(&c->busy);
 }

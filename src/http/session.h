@@ -41,6 +41,7 @@ struct http_settings {
 struct down_core {
     uint32_t magic;
     bool draining; // sessions end with their last answer
+    bool patient;  // while draining: a connection that is idle may ask once more
     struct loop *loop;
     struct counters *counters;
     struct http_handler *handler; // of requests
@@ -56,8 +57,9 @@ struct down_core {
 struct down_session_ops {
     /** Closes an idle one, at once: load is shed. */
     void (*shed)(struct down_session *s);
-    /** No further exchange: an idle one is closed when nothing has come, a busy one ends with what it
-     * carries (h1: close after the answer; h2: GOAWAY). Tunnels live on. */
+    /** No further exchange: an idle one is closed when nothing has come (unless the core is
+     * patient), a busy one ends with what it carries (h1: close after the answer; h2: GOAWAY).
+     * Tunnels live on. */
     void (*drain)(struct down_session *s);
     /** Ends at once, whatever it carries. */
     void (*abort)(struct down_session *s);
@@ -80,7 +82,10 @@ void down_session_close(struct down_session *s);
 void down_session_set_idle(struct down_session *s, bool idle);
 /** Sheds the idlest; false when none is idle. */
 bool down_core_shed(struct down_core *c);
-void down_core_drain(struct down_core *c);
+/** Every session is to end. Patiently: one that is idle where a client may be about to ask (h1) waits
+ * for that request and says in its answer that the connection ends; else it is closed. May be called
+ * again, less patient. */
+void down_core_drain(struct down_core *c, bool patient);
 void down_core_abort(struct down_core *c);
 /** A number for a connection, unique in this process. */
 uint64_t http_connection_id(struct loop *l, uint64_t *next);

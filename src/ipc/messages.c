@@ -34,6 +34,8 @@ static const struct ipc_row ipc_rows[] = {[IPC_none] = {"none", 0, 0, 0, 0},
 
 static_assert(array_len(ipc_rows) == IPC_TYPE_COUNT, "one row per message");
 
+static_assert(IPC_drain == 1 && IPC_logs == 2, "workers of other versions know them by number");
+
 static_assert(sizeof(struct ipc_message) <= FDPASS_BYTES_MAX, "every message fits a packet");
 
 const char *ipc_name(uint32_t type)
@@ -89,7 +91,11 @@ static bool texts_ok(const struct ipc_message *m)
     case IPC_result:
         return TERMINATED(m->u.result.text);
     case IPC_status:
-        return TERMINATED(m->u.status.path);
+        return TERMINATED(m->u.status.path) && TERMINATED(m->u.status.program);
+    case IPC_upgrade_request:
+        return TERMINATED(m->u.upgrade_request.path);
+    case IPC_old_worker:
+        return TERMINATED(m->u.old_worker.version);
     case IPC_file_request:
         return TERMINATED(m->u.file_request.path);
     case IPC_plan:

@@ -21,6 +21,7 @@ enum {
     IPC_PATH_MAX = 1024,
     IPC_TEXT_MAX = 1024,
     IPC_USER_MAX = 40,
+    IPC_VERSION_MAX = 32,
     IPC_NAME_MAX = 256, // a host name
     IPC_LISTENERS_MAX = 64,
     IPC_PROXIES_MAX = 32, // sources of PROXY headers on a listener
@@ -28,6 +29,9 @@ enum {
     IPC_DOC_MAX = 64 << 20,  // bytes of a document
     IPC_FILE_MAX = 16 << 20, // bytes of a file the keeper asks for
 };
+
+// Of a drain order: clients that are idle may ask once more, and are told in the answer to come anew.
+enum { IPC_DRAIN_AT_ONCE, IPC_DRAIN_PATIENT };
 
 // argv[0] of the processes that the supervisor starts, by which main() knows what it is to be.
 #define KEEPER_ARGV0 "adit: keeper"
@@ -42,7 +46,12 @@ struct ipc_fds {
 };
 
 // X(name, senders, descriptors at least, at most)
+//
+// After an upgrade a supervisor speaks to the worker of the program before, which may be of another
+// version. All it says to it are the first two: their numbers and their structs never change.
 #define IPC_TABLE(X)                                                                               \
+    X(drain, IPC_SUPERVISOR, 0, 0)                                                                 \
+    X(logs, IPC_SUPERVISOR, 0, 1)                                                                  \
     X(start_keeper, IPC_SUPERVISOR, 0, 2)                                                          \
     X(load, IPC_SUPERVISOR | IPC_KEEPER, 0, 0)                                                     \
     X(file, IPC_SUPERVISOR, 0, 1)                                                                  \
@@ -63,8 +72,9 @@ struct ipc_fds {
     X(hook_request, IPC_KEEPER, 0, 0)                                                              \
     X(hook, IPC_SUPERVISOR, 0, 0)                                                                  \
     X(unlisten, IPC_SUPERVISOR, 0, 0)                                                              \
-    X(drain, IPC_SUPERVISOR, 0, 0)                                                                 \
-    X(logs, IPC_SUPERVISOR, 0, 1)                                                                  \
+    X(upgrade_request, IPC_KEEPER, 1, 1)                                                           \
+    X(drain_request, IPC_KEEPER, 0, 0)                                                             \
+    X(old_worker, IPC_SUPERVISOR, 0, 1)                                                            \
     X(death, IPC_WORKER, 0, 0)
 
 enum ipc_type {
@@ -167,7 +177,8 @@ struct ipc_status_request {
     uint32_t unused;
 };
 
-/** The counters come with it, then a listener message for each listener. */
+/** The counters come with it, then a listener message for each listener and an old_worker message
+ * for each worker of before an upgrade. */
 struct ipc_status {
     int32_t supervisor;
     int32_t keeper;
@@ -177,9 +188,12 @@ struct ipc_status {
     uint32_t generation;
     uint32_t worker_restarts;
     uint32_t draining;
+    uint32_t old_workers;
+    uint32_t upgrades; // in the life of this edge
     uint64_t started_wall_ms;
     uint64_t loaded_wall_ms; // when the current generation began
     char path[IPC_PATH_MAX];
+    char program[IPC_PATH_MAX]; // where the running program came from
 };
 
 /** The control socket comes with it. */
@@ -247,14 +261,40 @@ struct ipc_unlisten {
     uint32_t index;
 };
 
-/** Stop taking connections, end when the last exchange has or when the time is over. */
+/** Stop taking connections, end when the last exchange has or when the time is over. A second one
+ * can only shorten it. Never changes (IPC_TABLE). */
 struct ipc_drain {
     uint64_t limit_ms;
+    uint32_t patient; // IPC_DRAIN_...
+    uint32_t unused;
 };
 
-/** The access log's new descriptor, or none: off. */
+static_assert((int)sizeof(struct ipc_drain) == 16,
+              "as it was in the first program that could upgrade");
+
+/** The access log's new descriptor, or none: off. Never changes (IPC_TABLE). */
 struct ipc_logs {
     uint32_t log_level;
+};
+
+/** Somebody wants another program to take over. The connection of who asks comes with it: the
+ * supervisor answers there. */
+struct ipc_upgrade_request {
+    char path[IPC_PATH_MAX]; // empty: where ours came from
+};
+
+/** The edge is to stop as it does by SIGTERM. */
+struct ipc_drain_request {
+    uint32_t unused;
+};
+
+/** A worker of before an upgrade, with its counters if they mean the same as ours. */
+struct ipc_old_worker {
+    int32_t pid;
+    uint32_t cores;
+    uint32_t draining; // 0: it still serves, the upgrade is under way
+    uint64_t left_ms;  // until the drain limit
+    char version[IPC_VERSION_MAX];
 };
 
 /** A worker's last words, before any core file is written. */
@@ -290,6 +330,9 @@ struct ipc_message {
         struct ipc_unlisten unlisten;
         struct ipc_drain drain;
         struct ipc_logs logs;
+        struct ipc_upgrade_request upgrade_request;
+        struct ipc_drain_request drain_request;
+        struct ipc_old_worker old_worker;
         struct ipc_death death;
     } u;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The control socket: one connection, one line of a command, one JSON object as the answer, the end.
-// Commands: status, reload, reopen, cert, cert renew NAME. Who may: root and the user who started the edge, by the
+// Commands: status, reload, reopen, cert, cert renew NAME, upgrade [FILE], drain. Who may: root and the user who started the edge, by the
 // credentials that the kernel gives (the socket's file is closed to others as well).
 //
 // A client is served at once and alone, with a time limit for its line and for taking the answer.
@@ -24,7 +24,7 @@
 #include "keeper/inventory.h"
 #include "keeper/keeper_int.h"
 
-enum { CONTROL_LINE_MAX = 320, CONTROL_WAIT_S = 2, CONTROL_TEXT_MAX = 64 << 10 };
+enum { CONTROL_LINE_MAX = IPC_PATH_MAX + 64, CONTROL_WAIT_S = 2, CONTROL_TEXT_MAX = 64 << 10 };
 
 // ---- answers ------------------------------------------------------------------------------------
 
@@ -39,19 +39,56 @@ static json_t *text_value(struct slice s)
     return value != NULL ? value : json_string("(text that is not UTF-8)");
 }
 
-static json_t *counters_value(int fd, uint32_t cores)
+// Adds up what a worker has counted.
+static void add_counters(int fd, uint32_t cores, uint64_t sums[COUNTER_COUNT])
 {
-    void *rows = NULL;
-    json_t *all = json_object();
-    if (cores == 0 || os_shared_map(fd, counters_block_bytes(cores), false, &rows) != 0) {
-        return all;
+    void *block = NULL;
+    if (cores == 0 || cores > IPC_CORES_MAX ||
+        os_shared_map(fd, counters_block_bytes(cores), false, &block) != 0) {
+        return;
     }
     for (unsigned id = 0; id < COUNTER_COUNT; id++) {
-        uint64_t sum = counters_sum(rows, cores, (enum counter)id);
-        (void)json_object_set_new(all, counter_name((enum counter)id),
-                                  json_integer((json_int_t)sum));
+        sums[id] += counters_total(block, cores, (enum counter)id);
     }
-    os_shared_unmap(rows, counters_block_bytes(cores));
+    os_shared_unmap(block, counters_block_bytes(cores));
+}
+
+static json_t *counters_value(const uint64_t sums[COUNTER_COUNT])
+{
+    json_t *all = json_object();
+    for (unsigned id = 0; id < COUNTER_COUNT; id++) {
+        (void)json_object_set_new(all, counter_name((enum counter)id),
+                                  json_integer((json_int_t)sums[id]));
+    }
+    return all;
+}
+
+// Workers of before an upgrade; what they count is part of the whole.
+static json_t *take_old_workers(struct keeper *k, uint32_t count, uint64_t sums[COUNTER_COUNT])
+{
+    json_t *all = json_array();
+    for (uint32_t i = 0; i < count; i++) {
+        struct ipc_message m;
+        struct ipc_fds fds;
+        if (keeper_await(k, IPC_old_worker, &m, &fds) != 0) {
+            break;
+        }
+        const struct ipc_old_worker *old = &m.u.old_worker;
+        uint64_t own[COUNTER_COUNT] = {0};
+        add_counters(fds.count > 0 ? fds.fd[0] : -1, old->cores, own);
+        json_t *one = json_pack("{s:i, s:o, s:b, s:I}", "pid", old->pid, "version",
+                                text_value(slice_str(old->version)), "draining", (int)old->draining,
+                                "left_ms", (json_int_t)old->left_ms);
+        if (fds.count > 0) {
+            (void)json_object_set_new(one, "connections",
+                                      json_integer((json_int_t)own[COUNTER_connections_open]));
+        }
+        for (unsigned id = 0; id < COUNTER_COUNT; id++) {
+            sums[id] += own[id];
+        }
+        ipc_drop(&fds);
+        (void)json_array_append_new(all, one);
+    }
     return all;
 }
 
@@ -88,19 +125,23 @@ static json_t *status(struct keeper *k)
         return failure("the supervisor does not answer");
     }
     struct ipc_status s = m.u.status;
-    json_t *counters = counters_value(fds.count > 0 ? fds.fd[0] : -1, s.cores);
+    uint64_t sums[COUNTER_COUNT] = {0};
+    add_counters(fds.count > 0 ? fds.fd[0] : -1, s.cores, sums);
     ipc_drop(&fds);
     json_t *listeners = take_listeners(k, s.listeners);
+    json_t *old = take_old_workers(k, s.old_workers, sums);
+    json_t *counters = counters_value(sums);
     uint64_t now = os_clock_wall_ms();
     uint64_t uptime = now > s.started_wall_ms ? now - s.started_wall_ms : 0;
-    return json_pack("{s:b, s:s, s:I, s:b, s:{s:i}, s:{s:i}, s:{s:i, s:i, s:i}, "
-                     "s:{s:o, s:i, s:I}, s:o, s:o}",
-                     "ok", 1, "version", ADIT_VERSION, "uptime_s", (json_int_t)(uptime / 1000),
-                     "draining", (int)s.draining, "supervisor", "pid", s.supervisor, "keeper",
-                     "pid", s.keeper, "worker", "pid", s.worker, "threads", (int)s.cores,
-                     "restarts", (int)s.worker_restarts, "configuration", "path",
-                     text_value(slice_str(s.path)), "generation", (int)s.generation, "loaded_ms",
-                     (json_int_t)s.loaded_wall_ms, "listeners", listeners, "counters", counters);
+    return json_pack(
+        "{s:b, s:s, s:o, s:i, s:I, s:b, s:{s:i}, s:{s:i}, s:{s:i, s:i, s:i}, s:o, "
+        "s:{s:o, s:i, s:I}, s:o, s:o}",
+        "ok", 1, "version", ADIT_VERSION, "program", text_value(slice_str(s.program)), "upgrades",
+        (int)s.upgrades, "uptime_s", (json_int_t)(uptime / 1000), "draining", (int)s.draining,
+        "supervisor", "pid", s.supervisor, "keeper", "pid", s.keeper, "worker", "pid", s.worker,
+        "threads", (int)s.cores, "restarts", (int)s.worker_restarts, "old_workers", old,
+        "configuration", "path", text_value(slice_str(s.path)), "generation", (int)s.generation,
+        "loaded_ms", (json_int_t)s.loaded_wall_ms, "listeners", listeners, "counters", counters);
 }
 
 static json_t *reload(struct keeper *k)
@@ -132,7 +173,24 @@ static json_t *reopen(struct keeper *k)
                                             : failure("the supervisor does not answer");
 }
 
-static json_t *obey(struct keeper *k, struct slice command)
+static json_t *drain(struct keeper *k)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_drain_request);
+    return keeper_send(k, &m, NULL, 0) == 0 ? json_pack("{s:b}", "ok", 1)
+                                            : failure("the supervisor does not answer");
+}
+
+// The supervisor answers on the connection itself, maybe as another program.
+static json_t *upgrade(struct keeper *k, struct slice path, int fd)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_upgrade_request);
+    ipc_set_text(m.u.upgrade_request.path, IPC_PATH_MAX, path);
+    return keeper_send(k, &m, &fd, 1) == 0 ? NULL : failure("the supervisor does not answer");
+}
+
+static json_t *obey(struct keeper *k, struct slice command, int fd)
 {
     if (slice_eq(command, SLICE("status"))) {
         return status(k);
@@ -149,7 +207,18 @@ static json_t *obey(struct keeper *k, struct slice command)
     if (slice_starts(command, SLICE("cert renew "))) {
         return inventory_renew(k, slice_from(command, strlen("cert renew ")));
     }
-    return failure("no such command: status, reload, reopen, cert, cert renew NAME");
+    if (slice_eq(command, SLICE("drain"))) {
+        return drain(k);
+    }
+    if (slice_eq(command, SLICE("upgrade"))) {
+        return upgrade(k, SLICE(""), fd);
+    }
+    if (slice_starts(command, SLICE("upgrade "))) {
+        return upgrade(k, slice_from(command, strlen("upgrade ")), fd);
+    }
+    return failure(
+        "no such command: status, reload, reopen, cert, cert renew NAME, upgrade [FILE], "
+        "drain");
 }
 
 // ---- connections --------------------------------------------------------------------------------
@@ -212,7 +281,7 @@ void keeper_control(struct keeper *k)
     char line[CONTROL_LINE_MAX];
     struct slice command = {0};
     if (limited && may(k, fd) && read_line(fd, line, &command)) {
-        json_t *answer = obey(k, command);
+        json_t *answer = obey(k, command, fd);
         if (answer != NULL) {
             write_answer(fd, answer);
             json_decref(answer);

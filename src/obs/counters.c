@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The block of counters that the processes share: one struct counters per core. The
-// supervisor makes it, the worker writes its cores' rows, the keeper reads and sums. A reader trusts
+// supervisor makes it, the worker writes its cores' rows, the keeper reads and sums; a last row is the
+// supervisor's, for what was counted by workers that have ended. A reader trusts
 // nothing in it but the numbers: sizes come from its own arithmetic.
 
 #include "obs/counters.h"
@@ -44,7 +45,37 @@ bool counter_is_gauge(enum counter id)
 size_t counters_block_bytes(uint32_t cores)
 {
     ensure(cores > 0);
-    return (size_t)cores * sizeof(struct counters);
+    return ((size_t)cores + 1) * sizeof(struct counters);
+}
+
+uint64_t counters_total(const struct counters *block, uint32_t cores, enum counter id)
+{
+    return counters_sum(block, cores + 1, id);
+}
+
+void counters_retire(struct counters *to, uint32_t to_cores, const struct counters *from,
+                     uint32_t from_cores)
+{
+    for (unsigned id = 0; id < COUNTER_COUNT; id++) {
+        if (!counter_is_gauge((enum counter)id)) {
+            counter_add(&to[to_cores], (enum counter)id,
+                        counters_total(from, from_cores, (enum counter)id));
+        }
+    }
+}
+
+uint64_t counters_fingerprint(void)
+{
+    static const uint64_t basis = UINT64_C(0xcbf29ce484222325); // FNV-1a
+    static const uint64_t prime = UINT64_C(0x100000001b3);
+    uint64_t hash = basis;
+    for (size_t id = 0; id < COUNTER_COUNT; id++) {
+        const char *c = counter_rows[id].name;
+        do { // the end of a name counts too
+            hash = (hash ^ (unsigned char)*c) * prime;
+        } while (*c++ != '\0');
+    }
+    return hash;
 }
 
 uint64_t counters_sum(const struct counters *rows, uint32_t cores, enum counter id)

@@ -107,9 +107,16 @@ const char *counter_text(enum counter id);
 /** A state of now (open connections), not a count of events. */
 bool counter_is_gauge(enum counter id);
 
-/** Size of the shared block: one row per core. */
+/** Size of the shared block: one row per core, and one for what workers counted that have ended. */
 size_t counters_block_bytes(uint32_t cores);
-/** Any process that maps the block. */
+/** Sum over a whole block. Any process that maps it. */
+uint64_t counters_total(const struct counters *block, uint32_t cores, enum counter id);
+/** Takes what a block has counted into another one. Only for the process that made both. */
+void counters_retire(struct counters *to, uint32_t to_cores, const struct counters *from,
+                     uint32_t from_cores);
+/** The same for two programs whose counters mean the same. */
+uint64_t counters_fingerprint(void);
+/** Sum over some rows. Any process that maps them. */
 uint64_t counters_sum(const struct counters *rows, uint32_t cores, enum counter id);
 /** A new worker begins: what was open died with the old one. Counts of events go on. */
 void counters_restart(struct counters *rows, uint32_t cores);

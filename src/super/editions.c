@@ -5,6 +5,7 @@
 // said that it runs it; until then its listeners and its log can be undone. The first edition is put
 // in force at once, and if its worker does not come up there is no edge.
 
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -63,7 +64,8 @@ void super_send_logs(struct super *s, const struct edition *e)
 void edition_commit(struct super *s)
 {
     for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
-        if (s->listeners.at[i].used && !s->listeners.at[i].wanted) {
+        // The worker of a program that takes over was never given them.
+        if (s->listeners.at[i].used && !s->listeners.at[i].wanted && !proving(s)) {
             struct ipc_message m;
             ipc_init(&m, IPC_unlisten);
             m.u.unlisten.index = i;
@@ -82,10 +84,8 @@ void edition_commit(struct super *s)
     super_tell_keeper(s, 0, s->now.generation, SLICE(""));
 }
 
-// What is decided once, by the first configuration.
-static int prepare_edge(struct super *s, struct text *why)
+int edition_prepare_worker(struct super *s, const struct ipc_plan *plan, struct text *why)
 {
-    const struct ipc_plan *plan = &s->next.plan;
     int error = os_identity_find(plan->user, &s->worker_identity);
     if (error != 0) {
         text_str(why, "user: ");
@@ -95,9 +95,8 @@ static int prepare_edge(struct super *s, struct text *why)
                                            : ": only root can run the worker as another user");
         return error;
     }
-    error = files_open_control(plan, s->control_path, &s->control, why);
-    if (error != 0) {
-        return error;
+    if (s->counters >= 0) {
+        (void)close(s->counters);
     }
     s->cores = plan->workers != 0 ? plan->workers : os_cpu_count();
     s->cores = (uint32_t)num_min_u64(s->cores, IPC_CORES_MAX);
@@ -106,23 +105,40 @@ static int prepare_edge(struct super *s, struct text *why)
         text_str(why, "no memory for counters");
         return s->counters;
     }
-    if (s->control >= 0) {
+    return 0;
+}
+
+// What is decided once, by the first configuration.
+static int prepare_edge(struct super *s, struct text *why)
+{
+    int error = files_open_control(&s->next.plan, s->control_path, &s->control, why);
+    if (error == 0) {
+        error = edition_prepare_worker(s, &s->next.plan, why);
+    }
+    if (error == 0 && s->control >= 0) {
         struct ipc_message m;
         ipc_init(&m, IPC_control);
         child_send(&s->keeper, &m, &s->control, 1);
     }
-    return 0;
+    return error;
 }
 
 static void warn_fixed(const struct super *s)
 {
     const struct ipc_plan *old = &s->now.plan;
     const struct ipc_plan *new = &s->next.plan;
-    if (old->workers != new->workers || strcmp(old->user, new->user) != 0 ||
-        old->control != new->control || strcmp(old->control_path, new->control_path) != 0 ||
-        old->connections != new->connections || old->memory_bytes != new->memory_bytes) {
-        log_line(LOG_WARN, "workers, user, control, connections and memory change when adit is "
-                           "started again; the rest is taken over now");
+    bool control =
+        old->control != new->control || strcmp(old->control_path, new->control_path) != 0;
+    if (proving(s)) { // a new worker takes over the rest
+        if (control) {
+            log_line(LOG_WARN, "control changes when adit is started again");
+        }
+    } else if (old->workers != new->workers || strcmp(old->user, new->user) != 0 || control ||
+               old->connections != new->connections || old->memory_bytes != new->memory_bytes) {
+        log_line(LOG_WARN,
+                 "workers, user, connections and memory change with `adit upgrade` or when "
+                 "adit is started again, control with the latter; the rest is taken over "
+                 "now");
     }
 }
 
@@ -135,6 +151,9 @@ static int try_next(struct super *s, struct text *why)
     if (error == 0 && s->now.generation == 0) {
         error = prepare_edge(s, why);
     }
+    if (error == 0 && proving(s)) {
+        error = edition_prepare_worker(s, &s->next.plan, why);
+    }
     return error;
 }
 
@@ -145,7 +164,7 @@ static void put_first_in_force(struct super *s)
     s->next = edition_none;
     s->now.loaded_wall_ms = os_clock_wall_ms();
     log_set_level((enum log_level)s->now.plan.log_level);
-    super_start_worker(s);
+    super_start_worker(s, &s->now);
 }
 
 static bool plan_ok(const struct super *s, const struct ipc_plan *plan)
@@ -155,13 +174,44 @@ static bool plan_ok(const struct super *s, const struct ipc_plan *plan)
            plan->control <= IPC_CONTROL_PATH && plan->connections > 0;
 }
 
+static void refuse_next(struct super *s, int error, const char *why)
+{
+    if (s->now.generation == 0) {
+        super_give_up(s, SUPER_EXIT_FAILURE, why);
+    } else if (!proving(s)) {
+        log_line(LOG_ERROR, "reload refused: %s", why);
+    }
+    edition_undo(s, error, slice_str(why));
+    if (proving(s)) {
+        takeover_fall_back(s, why);
+    }
+}
+
+// Why a plan cannot be tried now, or NULL.
+static const char *plan_objection(const struct super *s, const struct ipc_plan *plan)
+{
+    if (s->draining) {
+        return "the edge is stopping";
+    }
+    if (proving(s) && s->worker.pid != 0) {
+        return "an upgrade is under way";
+    }
+    if (s->served && !proving(s) && s->worker.pid == 0) {
+        return "the worker is being started again; try it in a moment";
+    }
+    return s->applying || !plan_ok(s, plan) ? "a plan was refused" : NULL;
+}
+
 void edition_plan(struct super *s, const struct ipc_plan *plan, struct ipc_fds *fds)
 {
-    if (s->applying || s->draining || !plan_ok(s, plan)) {
+    const char *objection = plan_objection(s, plan);
+    s->loading = false;
+    if (objection != NULL) {
         s->planned = 0;
-        super_tell_keeper(s, E_INVALID, s->now.generation,
-                          s->draining ? SLICE("the edge is stopping")
-                                      : SLICE("a plan was refused"));
+        super_tell_keeper(s, E_INVALID, s->now.generation, slice_str(objection));
+        if (proving(s)) {
+            takeover_fall_back(s, objection);
+        }
         return;
     }
     renewal_drop(s, E_AGAIN, "a configuration came");
@@ -182,12 +232,7 @@ void edition_plan(struct super *s, const struct ipc_plan *plan, struct ipc_fds *
     s->planned = 0;
     if (error != 0) {
         buffer[why.len] = '\0';
-        if (s->now.generation == 0) {
-            super_give_up(s, SUPER_EXIT_FAILURE, buffer);
-        } else {
-            log_line(LOG_ERROR, "reload refused: %s", buffer);
-        }
-        edition_undo(s, error, text_slice(&why));
+        refuse_next(s, error, buffer);
         return;
     }
     if (s->now.generation == 0) {
@@ -195,6 +240,10 @@ void edition_plan(struct super *s, const struct ipc_plan *plan, struct ipc_fds *
         return;
     }
     warn_fixed(s);
+    if (proving(s)) {
+        super_start_worker(s, &s->next);
+        return;
+    }
     super_send_logs(s, &s->next);
     for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
         if (s->listeners.at[i].fresh) {
@@ -206,6 +255,10 @@ void edition_plan(struct super *s, const struct ipc_plan *plan, struct ipc_fds *
 
 void super_reopen_logs(struct super *s)
 {
+    if (proving(s)) { // the way back needs what is open now
+        s->upgrade.held |= UINT64_C(1) << SIGUSR1;
+        return;
+    }
     char buffer[IPC_TEXT_MAX];
     struct text why = text_on(buffer, sizeof buffer - 1);
     int fd = -1;
@@ -218,4 +271,5 @@ void super_reopen_logs(struct super *s)
     }
     s->now.access = fd;
     super_send_logs(s, &s->now);
+    old_send_logs(s, &s->now);
 }

@@ -83,7 +83,10 @@ static void on_status_request(struct super *s)
     status->draining = s->draining;
     status->started_wall_ms = s->started_wall_ms;
     status->loaded_wall_ms = s->now.loaded_wall_ms;
+    status->old_workers = old_count(s);
+    status->upgrades = s->upgrades;
     ipc_set_text(status->path, IPC_PATH_MAX, slice_str(s->options->path));
+    ipc_set_text(status->program, IPC_PATH_MAX, slice_str(s->exe_path));
     for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
         status->listeners += s->listeners.at[i].used;
     }
@@ -100,6 +103,7 @@ static void on_status_request(struct super *s)
         m.u.listener.addr = l->bound;
         child_send(&s->keeper, &m, NULL, 0);
     }
+    old_tell(s);
 }
 
 static void on_hook_request(struct super *s, const struct ipc_hook_request *r)
@@ -120,6 +124,7 @@ void super_on_keeper(struct super *s, const struct ipc_message *m, struct ipc_fd
 {
     switch (m->type) {
     case IPC_load:
+        s->loading = true;
         s->files_left = FILES_PER_LOAD;
         s->planned = 0;
         break;
@@ -138,7 +143,10 @@ void super_on_keeper(struct super *s, const struct ipc_message *m, struct ipc_fd
     case IPC_load_failed:
         s->files_left = 0;
         s->planned = 0;
-        if (s->now.generation == 0 && s->exit_code == SUPER_RUNNING) {
+        s->loading = false;
+        if (proving(s)) {
+            takeover_fall_back(s, "the configuration on disk has errors");
+        } else if (s->now.generation == 0 && s->exit_code == SUPER_RUNNING) {
             s->exit_code = SUPER_EXIT_CONFIG; // the keeper has said why
         } else {
             log_line(LOG_ERROR, "reload refused: the configuration has errors; generation %u stays",
@@ -150,6 +158,13 @@ void super_on_keeper(struct super *s, const struct ipc_message *m, struct ipc_fd
         break;
     case IPC_hook_request:
         on_hook_request(s, &m->u.hook_request);
+        break;
+    case IPC_upgrade_request:
+        upgrade_request(s, m->u.upgrade_request.path, fds->fd[0]);
+        fds->count = 0;
+        break;
+    case IPC_drain_request:
+        super_stop(s);
         break;
     case IPC_status_request:
         on_status_request(s);
@@ -164,6 +179,10 @@ void super_on_keeper(struct super *s, const struct ipc_message *m, struct ipc_fd
 
 void super_on_keeper_gone(struct super *s)
 {
+    if (proving(s)) {
+        takeover_back(s, "the new keeper died");
+    }
+    s->loading = false;
     int64_t delay = child_died(&s->keeper, os_clock_ms());
     if (s->now.generation == 0) {
         super_give_up(s, SUPER_EXIT_FAILURE, "the keeper could not start");
@@ -191,4 +210,6 @@ void super_end_keeper(struct super *s)
         }
         (void)poll(NULL, 0, 1);
     }
+    s->keeper.pid = 0;
+    s->loading = false;
 }

@@ -47,7 +47,7 @@ void renewal_drop(struct super *s, int error, const char *why)
 
 void renewal_begin(struct super *s, uint64_t number, struct ipc_fds *fds)
 {
-    if (s->now.generation == 0 || s->applying || s->draining) {
+    if (s->now.generation == 0 || s->applying || s->draining || proving(s)) {
         tell_in_force(s, number, E_AGAIN, "not now");
         return;
     }

@@ -21,6 +21,7 @@
 #include "obs/log.h"
 #include "obs/panic.h"
 #include "os/clock.h"
+#include "super/program.h"
 #include "super/super_int.h"
 
 enum { DRAIN_GRACE_MS = 2000 }; // after the drain limit, for the worker to say goodbye
@@ -61,23 +62,50 @@ static void take_message(struct super *s, struct child *c)
     ipc_drop(&fds);
 }
 
+void super_end_when_drained(struct super *s)
+{
+    if (s->worker.pid == 0 && old_count(s) == 0 && s->exit_code == SUPER_RUNNING) {
+        s->exit_code = SUPER_EXIT_OK;
+    }
+}
+
+static void log_limit(uint64_t limit_ms)
+{
+    enum { MS_PER_S = 1000 };
+    bool whole = limit_ms % MS_PER_S == 0;
+    log_line(LOG_INFO, "stopping: waiting up to %llu %s for what is under way",
+             (unsigned long long)(whole ? limit_ms / MS_PER_S : limit_ms), whole ? "s" : "ms");
+}
+
 static void begin_drain(struct super *s)
 {
+    upgrade_drop(s, "the edge is stopping");
     s->draining = true;
-    if (s->worker.pid == 0) {
-        s->exit_code = SUPER_EXIT_OK;
-        return;
-    }
     uint64_t limit = s->now.plan.drain_ms;
     s->drain_end_ms = os_clock_ms() + limit + DRAIN_GRACE_MS;
-    log_line(LOG_INFO, "stopping: waiting up to %llu s for what is under way",
-             (unsigned long long)(limit / 1000));
+    log_limit(limit);
     struct ipc_message m;
     ipc_init(&m, IPC_drain);
     m.u.drain.limit_ms = limit;
+    m.u.drain.patient = IPC_DRAIN_AT_ONCE;
     child_send(&s->worker, &m, NULL, 0);
+    old_drain_all(s, limit);
     // Ours only: the worker takes what waits in the queues before it closes its own.
     listeners_close(&s->listeners);
+    super_end_when_drained(s);
+}
+
+void super_stop(struct super *s)
+{
+    if (proving(s)) {                  // who still serves is the program before
+        (void)kill(getpid(), SIGTERM); // blocked: it is found there
+        takeover_back(s, "the edge is stopping");
+    }
+    if (s->draining || !s->served) {
+        s->exit_code = SUPER_EXIT_OK;
+    } else {
+        begin_drain(s);
+    }
 }
 
 static void on_signal(struct super *s, uint32_t number)
@@ -85,14 +113,12 @@ static void on_signal(struct super *s, uint32_t number)
     switch (number) {
     case SIGTERM:
     case SIGINT:
-        if (s->draining || !s->served) {
-            s->exit_code = SUPER_EXIT_OK;
-        } else {
-            begin_drain(s);
-        }
+        super_stop(s);
         break;
     case SIGHUP:
-        if (s->served && !s->draining) {
+        if (proving(s)) {
+            s->upgrade.held |= UINT64_C(1) << SIGHUP;
+        } else if (s->served && !s->draining) {
             struct ipc_message m;
             ipc_init(&m, IPC_load);
             s->files_left = FILES_PER_LOAD;
@@ -101,6 +127,11 @@ static void on_signal(struct super *s, uint32_t number)
         break;
     case SIGUSR1:
         super_reopen_logs(s);
+        break;
+    case SIGUSR2:
+        if (!proving(s)) {
+            upgrade_request(s, "", -1);
+        }
         break;
     default:
         break;
@@ -141,6 +172,15 @@ static void reap(struct super *s)
             child_send(&s->keeper, &m, NULL, 0);
             continue;
         }
+        if (upgrade_ended(s, pid, status)) {
+            continue;
+        }
+        if (old_ended(s, pid, status)) {
+            if (s->draining) {
+                super_end_when_drained(s);
+            }
+            continue;
+        }
         struct child *c = pid == s->keeper.pid   ? &s->keeper
                           : pid == s->worker.pid ? &s->worker
                                                  : NULL;
@@ -175,12 +215,13 @@ static void take_signals(struct super *s)
 // Milliseconds until something is due, -1 when nothing is.
 static int next_due(struct super *s, uint64_t now)
 {
-    uint64_t due = hooks_expire(&s->hooks, now);
+    uint64_t due = num_min_u64(hooks_expire(&s->hooks, now), old_expire(s, now));
+    due = num_min_u64(due, upgrade_go_on(s, now));
     due = s->worker.restart_at_ms != 0 ? num_min_u64(due, s->worker.restart_at_ms) : due;
     due = s->keeper.restart_at_ms != 0 ? num_min_u64(due, s->keeper.restart_at_ms) : due;
     due = s->draining ? num_min_u64(due, s->drain_end_ms) : due;
     due = s->renewal.sent ? num_min_u64(due, s->renewal.end_ms) : due;
-    due = s->applying ? num_min_u64(due, s->apply_end_ms) : due;
+    due = s->applying && !proving(s) ? num_min_u64(due, s->apply_end_ms) : due;
     if (due == UINT64_MAX) {
         return -1;
     }
@@ -190,12 +231,16 @@ static int next_due(struct super *s, uint64_t now)
 static void on_time(struct super *s)
 {
     uint64_t now = os_clock_ms();
+    if (proving(s) && now >= s->upgrade.end_ms) {
+        takeover_back(s, "the new worker was not ready in time");
+    }
     if (s->draining && now >= s->drain_end_ms) {
         log_line(LOG_WARN, "stopping: the drain limit has passed, what is left is cut");
         s->exit_code = SUPER_EXIT_OK;
         return;
     }
-    if ((s->applying && now >= s->apply_end_ms) || (s->renewal.sent && now >= s->renewal.end_ms)) {
+    bool hangs = s->applying && !proving(s) && now >= s->apply_end_ms;
+    if (hangs || (s->renewal.sent && now >= s->renewal.end_ms)) {
         log_line(LOG_ERROR,
                  "worker: hangs: it has not taken up the configuration in %d s, ending it",
                  APPLY_LIMIT_MS / 1000);
@@ -204,35 +249,64 @@ static void on_time(struct super *s)
         child_kill(&s->worker);
     }
     if (!s->draining && s->worker.restart_at_ms != 0 && now >= s->worker.restart_at_ms) {
-        super_start_worker(s);
+        super_start_worker(s, &s->now);
     }
     if (s->keeper.restart_at_ms != 0 && now >= s->keeper.restart_at_ms) {
         super_start_keeper(s);
     }
 }
 
+static struct pollfd readable(int fd)
+{
+    return (struct pollfd){.fd = fd, .events = POLLIN};
+}
+
+// What old workers say, but for the one that serves while an upgrade is proved: that is for the
+// program before, should it come back.
+static void discard_old(struct super *s, const struct pollfd p[OLD_WORKERS_MAX])
+{
+    for (size_t i = 0; i < OLD_WORKERS_MAX; i++) {
+        if (p[i].revents != 0 && p[i].fd == s->old[i].child.channel) {
+            old_discard(&s->old[i]);
+        }
+    }
+}
+
 static void turn(struct super *s)
 {
-    struct pollfd p[3 + HOOKS_MAX] = {
-        {.fd = s->signals, .events = POLLIN},
-        {.fd = s->worker.channel, .events = POLLIN},
-        {.fd = s->keeper.channel, .events = POLLIN},
+    enum { HOOKS = 4, OLD = HOOKS + HOOKS_MAX };
+    int due = next_due(s, os_clock_ms());
+    struct pollfd p[OLD + OLD_WORKERS_MAX] = {
+        readable(s->signals),
+        readable(s->worker.channel),
+        readable(s->keeper.channel),
+        readable(s->upgrade.output),
     };
     for (size_t i = 0; i < HOOKS_MAX; i++) {
         const struct hook *h = &s->hooks.at[i];
-        p[3 + i] = (struct pollfd){.fd = h->pid != 0 ? h->output : -1, .events = POLLIN};
+        p[HOOKS + i] = readable(h->pid != 0 ? h->output : -1);
     }
-    int n = poll(p, array_len(p), next_due(s, os_clock_ms()));
+    for (size_t i = 0; i < OLD_WORKERS_MAX; i++) {
+        const struct old_worker *o = &s->old[i];
+        p[OLD + i] = readable(o->drain_end_ms != 0 ? o->child.channel : -1);
+    }
+    int n = s->exit_code == SUPER_RUNNING ? poll(p, array_len(p), due) : 0;
     if (n > 0 && p[1].revents != 0 && p[1].fd == s->worker.channel) {
         take_message(s, &s->worker);
     }
     if (n > 0 && p[2].revents != 0 && p[2].fd == s->keeper.channel) {
         take_message(s, &s->keeper);
     }
+    if (n > 0 && p[3].revents != 0 && p[3].fd == s->upgrade.output) {
+        upgrade_read(s);
+    }
     for (size_t i = 0; n > 0 && i < HOOKS_MAX; i++) {
-        if (p[3 + i].revents != 0) {
+        if (p[HOOKS + i].revents != 0) {
             hooks_read(&s->hooks.at[i]);
         }
+    }
+    if (n > 0) {
+        discard_old(s, &p[OLD]);
     }
     if (n > 0 && p[0].revents != 0) {
         take_signals(s);
@@ -246,7 +320,7 @@ static int open_signals(void)
 {
     sigset_t set;
     (void)sigemptyset(&set);
-    static const int taken[] = {SIGCHLD, SIGHUP, SIGTERM, SIGINT, SIGUSR1};
+    static const int taken[] = {SIGCHLD, SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
     for (size_t i = 0; i < array_len(taken); i++) {
         (void)sigaddset(&set, taken[i]);
     }
@@ -287,27 +361,41 @@ static void open_state(struct super *s)
     }
 }
 
-static bool begin(struct super *s)
+struct super *super_begin(const struct super_options *options)
 {
+    static struct super super;
+    struct super *s = &super;
+    *s = (struct super){
+        .options = options,
+        .exe = -1,
+        .exit_code = SUPER_RUNNING,
+        .now = edition_none,
+        .next = edition_none,
+        .renewal = {.fd = -1},
+        .counters = -1,
+        .control = -1,
+        .state = -1,
+        .upgrade = upgrade_none,
+        .started_wall_ms = os_clock_wall_ms(),
+    };
+    panic_install("supervisor");
+    child_init(&s->keeper, IPC_KEEPER, KEEPER_ARGV0);
+    child_init(&s->worker, IPC_WORKER, WORKER_ARGV0);
+    old_init(s);
+    const char *trouble = NULL;
     if (!hold_low_descriptors()) {
-        super_give_up(s, SUPER_EXIT_FAILURE, "cannot open /dev/null");
-        return false;
+        trouble = "cannot open /dev/null";
+    } else if ((s->signals = open_signals()) < 0) {
+        trouble = "cannot watch signals";
+    } else if (os_identity_find("", &s->keeper_identity) != 0) {
+        trouble = "started as root, but there is neither a user `adit` nor `nobody` to run as";
     }
-    s->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    s->signals = open_signals();
-    if (s->exe < 0 || s->signals < 0) {
-        super_give_up(s, SUPER_EXIT_FAILURE, "cannot open /proc/self/exe: is /proc mounted?");
-        return false;
-    }
-    if (os_identity_find("", &s->keeper_identity) != 0) {
-        super_give_up(s, SUPER_EXIT_FAILURE,
-                      "started as root, but there is neither a user `adit` nor "
-                      "`nobody` to run as");
-        return false;
+    if (trouble != NULL) {
+        super_give_up(s, SUPER_EXIT_FAILURE, trouble);
+        return NULL;
     }
     s->descriptors = os_raise_descriptors();
-    open_state(s);
-    return true;
+    return s;
 }
 
 static void end(struct super *s)
@@ -317,6 +405,7 @@ static void end(struct super *s)
         child_kill(&s->worker);
         (void)waitpid(s->worker.pid, NULL, 0);
     }
+    old_kill(s);
     super_end_keeper(s);
     listeners_close(&s->listeners);
     edition_close(&s->now);
@@ -326,30 +415,28 @@ static void end(struct super *s)
     }
 }
 
-int super_run(const struct super_options *options)
+int super_loop(struct super *s)
 {
-    static struct super super;
-    struct super *s = &super;
-    *s = (struct super){
-        .options = options,
-        .exit_code = SUPER_RUNNING,
-        .now = edition_none,
-        .next = edition_none,
-        .renewal = {.fd = -1},
-        .counters = -1,
-        .control = -1,
-        .state = -1,
-        .started_wall_ms = os_clock_wall_ms(),
-    };
-    panic_install("supervisor");
-    child_init(&s->keeper, IPC_KEEPER, KEEPER_ARGV0);
-    child_init(&s->worker, IPC_WORKER, WORKER_ARGV0);
-    if (begin(s)) {
-        super_start_keeper(s);
-    }
     while (s->exit_code == SUPER_RUNNING) {
         turn(s);
     }
     end(s);
     return s->exit_code;
+}
+
+int super_run(const struct super_options *options)
+{
+    struct super *s = super_begin(options);
+    if (s == NULL) {
+        return SUPER_EXIT_FAILURE;
+    }
+    s->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (s->exe < 0) {
+        super_give_up(s, SUPER_EXIT_FAILURE, "cannot open /proc/self/exe: is /proc mounted?");
+        return SUPER_EXIT_FAILURE;
+    }
+    program_own_path(s->exe_path, sizeof s->exe_path);
+    open_state(s);
+    super_start_keeper(s);
+    return super_loop(s);
 }

@@ -26,9 +26,14 @@ enum super_exit {
 };
 
 /** Runs an edge until it is told to end; the result is the exit code. The process must have one
- * thread. SIGHUP: reload. SIGUSR1: reopen the access log. SIGTERM, SIGINT: drain, the second one ends
+ * thread. SIGHUP: reload. SIGUSR1: reopen the access log. SIGUSR2: upgrade. SIGTERM, SIGINT: drain, the second one ends
  * at once. */
 int super_run(const struct super_options *options);
+
+/** The life of a program that was started to take an edge over, to be tried for that, or to take it
+ * back (super/upgrade.c). main() comes here when argv[0] is SUPERVISOR_ARGV0 (super/exec.h); the
+ * result is the process's exit code. */
+int super_main(int argc, char **argv);
 
 enum { SUPER_PATH_MAX = 108 };
 

@@ -12,6 +12,7 @@
 #include "ipc/messages.h"
 #include "os/privileges.h"
 #include "super/child.h"
+#include "super/handover.h"
 #include "super/hook.h"
 #include "super/listeners.h"
 #include "super/state.h"
@@ -43,18 +44,60 @@ struct renewal {
     uint64_t end_ms;
 };
 
+// A worker of before an upgrade: it takes no connections any more and ends with its last one.
+struct old_worker {
+    struct child child; // .pid 0: this place is free
+    int counters;       // -1: of another program, whose table is not ours
+    uint32_t cores;
+    uint64_t drain_end_ms; // 0: it still serves, until the new one has shown that it can
+    char version[HANDOVER_VERSION_MAX];
+};
+
+enum { OLD_WORKERS_MAX = HANDOVER_WORKERS_MAX - 1, UPGRADE_SAID_MAX = 512 };
+
+enum upgrade_step {
+    UPGRADE_NONE,
+    UPGRADE_TRIAL,   // the new program is being asked whether it understands our state
+    UPGRADE_WAITING, // it does; a reload, a hook or a renewal has to end first
+    UPGRADE_PROVING, // we are the new program; our worker has not been ready yet
+};
+
+struct upgrade {
+    enum upgrade_step step;
+    int program; // the new one while we are the old one, else the old one: the way back
+    char path[IPC_PATH_MAX];
+    int client; // who waits for an answer, -1: nobody
+    uint64_t end_ms;
+    pid_t trial;
+    int output; // of the trial
+    size_t said_len;
+    char said[UPGRADE_SAID_MAX];
+    int handed;     // while proving: the state as it came, for the way back
+    bool fell_back; // while proving: the configuration as it is on disk is not to be had
+    uint64_t held;  // while proving: signals to act on afterwards, a bit each
+    char was[HANDOVER_VERSION_MAX]; // the version before
+};
+
+static const struct upgrade upgrade_none = {
+    .program = -1, .client = -1, .output = -1, .handed = -1};
+
 struct super {
     const struct super_options *options;
     int exe;
+    char exe_path[IPC_PATH_MAX];
     int signals;
     int exit_code; // SUPER_RUNNING until the end is decided
     struct child keeper;
     struct child worker;
+    struct old_worker old[OLD_WORKERS_MAX];
+    struct upgrade upgrade;
+    uint32_t upgrades; // so far
     struct listeners listeners;
     struct edition now;
     struct edition next;
     struct renewal renewal;
     struct hooks hooks;
+    bool loading; // the keeper reads a configuration
     bool applying;
     uint64_t apply_end_ms;
     bool served; // a worker has been ready once
@@ -77,6 +120,15 @@ struct super {
 
 /** Ends the edge with a message on stderr. */
 void super_give_up(struct super *s, int code, const char *why);
+/** A supervisor with nothing in it yet, but its signals are watched; NULL, and a message was printed.
+ * Once per process. */
+struct super *super_begin(const struct super_options *options);
+/** Runs until the edge ends; the exit code. */
+int super_loop(struct super *s);
+/** Drains and ends; asked for a second time it ends at once. */
+void super_stop(struct super *s);
+/** Ends the edge if no worker is left. */
+void super_end_when_drained(struct super *s);
 
 // ---- keeper_side.c ------------------------------------------------------------------------------
 
@@ -92,7 +144,8 @@ void super_end_keeper(struct super *s);
 struct ipc_identity super_identity(const struct os_identity *who);
 void super_send_doc(struct child *to, const struct edition *e);
 void super_send_listener(struct super *s, uint32_t index);
-void super_start_worker(struct super *s);
+/** Starts one for an edition: the one in force, or, when an upgrade is being proved, the next. */
+void super_start_worker(struct super *s, const struct edition *e);
 void super_on_worker(struct super *s, const struct ipc_message *m);
 /** It is dead, or said that it is about to die: decides about the next one. */
 void super_on_worker_gone(struct super *s);
@@ -103,6 +156,10 @@ void super_on_worker_gone(struct super *s);
 void edition_plan(struct super *s, const struct ipc_plan *plan, struct ipc_fds *fds);
 /** The worker runs `next`: what only the old edition needed is closed. */
 void edition_commit(struct super *s);
+/** What the next worker needs of a plan: its user, its threads, counters for them. 0, or a negative
+ * code with the reason in `why`. */
+int edition_prepare_worker(struct super *s, const struct ipc_plan *plan, struct text *why)
+    must_check;
 /** `next` is not to be: undoes what was opened for it and says why. */
 void edition_undo(struct super *s, int error, struct slice why);
 void edition_close(struct edition *e);
@@ -121,3 +178,57 @@ void renewal_send(struct super *s);
 void renewal_drop(struct super *s, int error, const char *why);
 /** The worker's word on them. */
 void renewal_done(struct super *s, const struct ipc_in_force *r);
+
+// ---- old.c --------------------------------------------------------------------------------------
+
+void old_init(struct super *s);
+/** A free place, or NULL. */
+struct old_worker *old_place(struct super *s);
+unsigned old_count(const struct super *s);
+/** Tells one to leave its listeners and to end within limit_ms; a patient one lets idle clients ask
+ * once more. */
+void old_drain(struct old_worker *o, uint64_t limit_ms, bool patient);
+/** The same for all. */
+void old_drain_all(struct super *s, uint64_t limit_ms);
+/** Takes what it says, of which nothing concerns us: it may be of another version. */
+void old_discard(struct old_worker *o);
+/** True when it was one of them that ended. */
+bool old_ended(struct super *s, pid_t pid, int status);
+/** Ends those whose time is over. Returns when the next one is, UINT64_MAX when none drains. */
+uint64_t old_expire(struct super *s, uint64_t now_ms);
+/** Ends them all and waits for that. */
+void old_kill(struct super *s);
+/** Tells the keeper of each, for `adit status`. */
+void old_tell(struct super *s);
+/** The access log's new descriptor. */
+void old_send_logs(struct super *s, const struct edition *e);
+
+// ---- upgrade.c: in the program that is to be replaced -------------------------------------------
+
+/** Somebody wants the program at `path` (empty: where ours came from) to take over. `client`, -1 for
+ * none, gets the answer and is taken over. */
+void upgrade_request(struct super *s, const char *path, int client);
+/** The trial has written something, or ended it. */
+void upgrade_read(struct super *s);
+/** True when it was the trial that ended. */
+bool upgrade_ended(struct super *s, pid_t pid, int status);
+/** Goes on when nothing is under way any more; gives up when the time is over. Returns when that is,
+ * UINT64_MAX when no upgrade is. */
+uint64_t upgrade_go_on(struct super *s, uint64_t now_ms);
+/** It is not to be; the client is told why. */
+void upgrade_drop(struct super *s, const char *why);
+/** One line of JSON to who asked, and the end of it. */
+void upgrade_answer(struct super *s, const char *error, const char *note);
+
+// ---- takeover.c: in the program that takes over -------------------------------------------------
+
+static inline bool proving(const struct super *s)
+{
+    return s->upgrade.step == UPGRADE_PROVING;
+}
+/** The configuration as it is on disk is not to be had: the one that was handed over serves on. */
+void takeover_fall_back(struct super *s, const char *why);
+/** The new worker serves: the old one is told to drain. */
+void takeover_done(struct super *s);
+/** Goes back to the program before, which never stopped serving. Does not return. */
+_Noreturn void takeover_back(struct super *s, const char *why);

@@ -39,7 +39,7 @@ void super_send_listener(struct super *s, uint32_t index)
     child_send(&s->worker, &m, &l->fd, 1);
 }
 
-void super_start_worker(struct super *s)
+void super_start_worker(struct super *s, const struct edition *e)
 {
     int error = child_start(&s->worker, s->exe, os_clock_ms());
     if (error != 0) {
@@ -51,18 +51,19 @@ void super_start_worker(struct super *s)
     struct ipc_start_worker *w = &m.u.start_worker;
     w->parent = getpid();
     w->cores = s->cores;
-    w->log_level = s->now.plan.log_level;
-    w->connections = s->now.plan.connections;
-    w->memory_bytes = s->now.plan.memory_bytes;
+    w->log_level = e->plan.log_level;
+    w->connections = e->plan.connections;
+    w->memory_bytes = e->plan.memory_bytes;
     w->identity = super_identity(&s->worker_identity);
-    int fds[2] = {s->counters, s->now.access};
-    child_send(&s->worker, &m, fds, s->now.access >= 0 ? 2 : 1);
+    int fds[2] = {s->counters, e->access};
+    child_send(&s->worker, &m, fds, e->access >= 0 ? 2 : 1);
     for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
-        if (s->listeners.at[i].used && !s->listeners.at[i].fresh) {
+        const struct listener *l = &s->listeners.at[i];
+        if (l->used && (e == &s->next ? l->wanted : !l->fresh)) {
             super_send_listener(s, i);
         }
     }
-    super_send_doc(&s->worker, &s->now);
+    super_send_doc(&s->worker, e);
 }
 
 // Once, at the start: what this machine or this user does not give us.
@@ -83,8 +84,25 @@ static void tell_weaker(const struct super *s)
     }
 }
 
+// The first word of the worker of a program that takes over.
+static void on_proof(struct super *s, const struct ipc_result *r)
+{
+    if (r->error != 0) {
+        takeover_back(s, r->text);
+    }
+    s->worker.ready = true;
+    if (s->applying) {
+        edition_commit(s);
+    }
+    takeover_done(s);
+}
+
 static void on_first_result(struct super *s, const struct ipc_result *r)
 {
+    if (proving(s)) {
+        on_proof(s, r);
+        return;
+    }
     if (r->error != 0 && !s->served) {
         super_give_up(s, r->error == E_CONFIG ? SUPER_EXIT_CONFIG : SUPER_EXIT_FAILURE, r->text);
         return;
@@ -114,6 +132,9 @@ static void on_first_result(struct super *s, const struct ipc_result *r)
 
 void super_on_worker_gone(struct super *s)
 {
+    if (proving(s)) {
+        takeover_back(s, "the new worker died before it served");
+    }
     if (s->applying && s->served) {
         edition_undo(s, E_INTERNAL, SLICE("the worker died; the old configuration stays"));
     }
@@ -122,7 +143,7 @@ void super_on_worker_gone(struct super *s)
     }
     int64_t delay = child_died(&s->worker, os_clock_ms());
     if (s->draining) {
-        s->exit_code = s->exit_code == SUPER_RUNNING ? SUPER_EXIT_OK : s->exit_code;
+        super_end_when_drained(s);
     } else if (!s->served) {
         super_give_up(s, SUPER_EXIT_FAILURE, "the worker could not start");
     } else if (delay < 0) {
@@ -130,7 +151,7 @@ void super_on_worker_gone(struct super *s)
             s, SUPER_EXIT_FAILURE,
             "the worker dies again and again; giving up. The lines above say how it died");
     } else if (delay == 0) {
-        super_start_worker(s);
+        super_start_worker(s, &s->now);
     } else {
         log_line(LOG_WARN, "worker: restarting in %lld ms, death %u in a row", (long long)delay,
                  s->worker.deaths);

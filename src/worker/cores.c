@@ -211,7 +211,7 @@ static bool obey(struct worker_core *core, const struct core_order *order)
         traffic_core_unlisten(core->traffic, order->index);
         return true;
     case CORE_DRAIN:
-        traffic_core_drain(core->traffic);
+        traffic_core_drain(core->traffic, order->patient);
         return true;
     case CORE_IS_IDLE:
         return traffic_core_idle(core->traffic);

@@ -21,15 +21,16 @@ enum core_task {
     CORE_TLS,      // tls
     CORE_LISTEN,   // fd, listener
     CORE_UNLISTEN, // index
-    CORE_DRAIN,
-    CORE_IS_IDLE, // the result counts the cores that are not
-    CORE_STOP,    // close everything and end the thread; cores_stop() says it
+    CORE_DRAIN,    // patient
+    CORE_IS_IDLE,  // the result counts the cores that are not
+    CORE_STOP,     // close everything and end the thread; cores_stop() says it
 };
 
 struct core_order {
     enum core_task task;
     int fd;
     uint32_t index;
+    bool patient;
     struct traffic_listener listener;
     struct snapshot *snapshot;
     struct tls_store *tls; // stays the caller's

@@ -303,7 +303,7 @@ static void open_session(struct front_session *f, struct transport *t, const str
     if (e < 0) {
         counter_add(tc->counters, COUNTER_connections_shed, 1);
     } else if (tc->down.draining) {
-        down_core_drain(&tc->down); // it came too late to be left idle
+        down_core_drain(&tc->down, tc->down.patient); // it came too late to be left idle
     }
 }
 
@@ -324,7 +324,7 @@ static void on_handoff(struct mail *m, struct loop *to)
     ensure(tc->loop == to);
     take(tc, &h->arrival);
     if (tc->down.draining) {
-        down_core_drain(&tc->down); // it came too late to be left idle
+        down_core_drain(&tc->down, tc->down.patient); // it came too late to be left idle
     }
     atomic_fetch_sub(&h->to->inbound, 1);
     mem_free(h);
@@ -639,10 +639,16 @@ void traffic_core_unlisten(struct traffic_core *tc, uint32_t index)
         if (!l->used || l->index != index) {
             continue;
         }
-        // What waits in the queue would be reset when the socket is closed.
+        // Out of the loop first: of all who watch a socket the kernel wakes one for a connection, and
+        // who is woken must take it. What waits in the queue then would be reset when the socket is
+        // closed.
+        if (l->watched) {
+            loop_unwatch(tc->loop, &l->io);
+        }
+        l->watched = false;
         for (int round = 0; round < LAST_ACCEPTS && accept_some(tc, l); round++) {
         }
-        if (l->watched) {
+        if (l->watched) { // a pause for lack of descriptors ended in between
             loop_unwatch(tc->loop, &l->io);
         }
         l->used = false;
@@ -651,7 +657,7 @@ void traffic_core_unlisten(struct traffic_core *tc, uint32_t index)
     find_tls_port(tc);
 }
 
-void traffic_core_drain(struct traffic_core *tc)
+void traffic_core_drain(struct traffic_core *tc, bool patient)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
     atomic_store(&tc->traffic->places[tc->loop->core].accepting, false);
@@ -662,7 +668,7 @@ void traffic_core_drain(struct traffic_core *tc)
     }
     loop_timer_stop(tc->loop, &tc->pause);
     trace(TRACE_drain, tc->loop->core, tc->down.count);
-    down_core_drain(&tc->down);
+    down_core_drain(&tc->down, patient);
 }
 
 bool traffic_core_idle(const struct traffic_core *tc)

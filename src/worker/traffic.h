@@ -84,11 +84,11 @@ struct traffic_listener {
  * first snapshot. 0, E_NO_MEMORY, E_NO_DESCRIPTORS. */
 int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_listener *what)
     must_check;
-/** Takes what waits in the accept queue now, then the socket out of the loop (it is closed when all
- * cores have done so). Connections live on. */
+/** Takes the socket out of the loop, then what waits in its accept queue (it is closed when all cores
+ * have done so, unless another worker shares it). Connections live on. */
 void traffic_core_unlisten(struct traffic_core *tc, uint32_t index);
-/** The edge is to end: unlisten all, close idle connections, let the others end with their current
- * answer. */
-void traffic_core_drain(struct traffic_core *tc);
+/** The worker is to end: unlisten all, close idle connections, let the others end with their current
+ * answer. Patient: idle clients may ask once more (http/session.h). May be called again. */
+void traffic_core_drain(struct traffic_core *tc, bool patient);
 /** While draining: nothing is left that is worth waiting for. */
 bool traffic_core_idle(const struct traffic_core *tc);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/num.h"
 #include "base/slab.h"
 #include "base/text.h"
 #include "conf/diag.h"
@@ -441,14 +442,13 @@ static void pass_wanted(struct worker *w)
 
 // ---- messages -----------------------------------------------------------------------------------
 
-static void on_drain(struct worker *w, uint64_t limit_ms)
+// An edge that stops while the worker of before an upgrade drains orders it again, with less time.
+static void on_drain(struct worker *w, const struct ipc_drain *m)
 {
-    if (w->draining) {
-        return;
-    }
+    uint64_t end = os_clock_ms() + m->limit_ms;
+    w->drain_end_ms = w->draining ? num_min_u64(w->drain_end_ms, end) : end;
     w->draining = true;
-    w->drain_end_ms = os_clock_ms() + limit_ms;
-    struct core_order order = {.task = CORE_DRAIN};
+    struct core_order order = {.task = CORE_DRAIN, .patient = m->patient == IPC_DRAIN_PATIENT};
     (void)cores_ask(w->cores, &order);
     // The cores have taken them out of their loops: now nobody can be waiting on them here.
     for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
@@ -477,7 +477,7 @@ static bool on_message(struct worker *w, const struct ipc_message *m, struct ipc
         close_listener(w, m->u.unlisten.index);
         return true;
     case IPC_drain:
-        on_drain(w, m->u.drain.limit_ms);
+        on_drain(w, &m->u.drain);
         return true;
     case IPC_logs:
         log_set_level((enum log_level)m->u.logs.log_level);

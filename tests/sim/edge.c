@@ -151,7 +151,7 @@ void edge_reload(struct edge *e, const char *config)
 void edge_drain(struct edge *e)
 {
     for (uint32_t i = 0; i < e->cores; i++) {
-        traffic_core_drain(e->core[i]);
+        traffic_core_drain(e->core[i], false);
     }
     e->loop[0].sys->ops->close(e->loop[0].sys, e->listener, false);
     e->listener = -1;

@@ -69,7 +69,7 @@ static void all_are_told_to_drain_and_may_leave(void)
         down_session_open(&core, &f[i].session, &ops);
     }
     down_session_set_idle(&f[2].session, false);
-    down_core_drain(&core);
+    down_core_drain(&core, false);
     CHECK(core.draining);
     CHECK_EQ_INT(f[0].drained + f[1].drained + f[2].drained, 3);
     CHECK_EQ_INT(core.count, 0);
