@@ -14,7 +14,14 @@
 #include "base/text.h"
 #include "obs/log.h"
 
-enum kind { NUMBER = 'n', DESCRIPTOR = 'd', TEXT = 't', ADDRESS = 'a', SECTION = 's' };
+enum kind {
+    NUMBER = 'n',
+    DESCRIPTOR = 'd',
+    TEXT = 't',
+    ADDRESS = 'a',
+    RANGES = 'r',
+    SECTION = 's'
+};
 enum { NAME_MAX_BYTES = 32, ROWS_MAX = 64, BLOB = 0, PID_MAX = 1 << 22, INT_MAX_31 = 0x7fffffff };
 
 struct row {
@@ -82,6 +89,7 @@ static const struct row listener_rows[] = {
     {"index", NUMBER, false, LISTENER(index), IPC_LISTENERS_MAX - 1},
     {"fd", DESCRIPTOR, false, LISTENER(fd), INT_MAX_31},
     {"secure", NUMBER, false, LISTENER(secure), 1},
+    {"proxies", RANGES, false, LISTENER(proxies), 0},
     {"backlog", NUMBER, false, LISTENER(backlog), INT_MAX_31},
     {"asked", ADDRESS, false, LISTENER(asked), 0},
     {"bound", ADDRESS, false, LISTENER(bound), 0},
@@ -150,16 +158,29 @@ void handover_init(struct handover *h)
 
 // ---- writing ------------------------------------------------------------------------------------
 
-static void put_address(const struct os_addr *a, struct text *t)
+static void put_hex(const uint8_t *bytes, size_t len, struct text *t)
 {
     static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < len; i++) {
+        text_char(t, digits[bytes[i] >> 4]);
+        text_char(t, digits[bytes[i] & 15]);
+    }
+}
+
+static void put_ranges(const struct handover_ranges *r, struct text *t)
+{
+    for (uint32_t i = 0; i < r->count; i++) {
+        put_hex(&r->at[i].kind, 1, t);
+        put_hex(&r->at[i].bits, 1, t);
+        put_hex(r->at[i].ip, sizeof r->at[i].ip, t);
+    }
+}
+
+static void put_address(const struct os_addr *a, struct text *t)
+{
     text_printf(t, "%u %u %u %u ", a->kind, a->port, a->scope, a->dual ? 1U : 0U);
     size_t len = a->kind == OS_ADDR_UNIX ? a->path_len : sizeof a->u.ip;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)a->u.path[i];
-        text_char(t, digits[c >> 4]);
-        text_char(t, digits[c & 15]);
-    }
+    put_hex(a->u.ip, len, t);
 }
 
 static void put_value(const struct row *row, const char *at, struct text *t)
@@ -188,6 +209,9 @@ static void put_value(const struct row *row, const char *at, struct text *t)
         return;
     case ADDRESS:
         put_address((const struct os_addr *)(const void *)at, t);
+        return;
+    case RANGES:
+        put_ranges((const struct handover_ranges *)(const void *)at, t);
         return;
     case SECTION:
         break;
@@ -301,6 +325,47 @@ static bool take_number(struct slice *s, uint64_t max, uint64_t *out)
     return ok;
 }
 
+// Two digits a byte.
+static bool take_hex(struct slice s, uint8_t *out, size_t max)
+{
+    if (s.len % 2 != 0 || s.len / 2 > max) {
+        return false;
+    }
+    for (size_t i = 0; i < s.len / 2; i++) {
+        uint64_t byte = 0;
+        if (num_parse_hex_u64(slice_sub(s, 2 * i, 2), UINT8_MAX, &byte) != 0) {
+            return false;
+        }
+        out[i] = (uint8_t)byte;
+    }
+    return true;
+}
+
+static bool take_ranges(struct slice s, struct handover_ranges *out)
+{
+    enum { RANGE_BYTES = 18 };
+    *out = (struct handover_ranges){0};
+    if (s.len % (2 * RANGE_BYTES) != 0 || s.len / (2 * RANGE_BYTES) > IPC_PROXIES_MAX) {
+        return false;
+    }
+    for (; s.len > 0; s = slice_from(s, 2 * RANGE_BYTES)) {
+        uint8_t bytes[RANGE_BYTES];
+        struct os_cidr *c = &out->at[out->count++];
+        if (!take_hex(slice_sub(s, 0, 2 * RANGE_BYTES), bytes, sizeof bytes)) {
+            return false;
+        }
+        c->kind = bytes[0];
+        c->bits = bytes[1];
+        memcpy(c->ip, bytes + 2, sizeof c->ip);
+        bool ok = (c->kind == OS_ADDR_V4 && c->bits <= 32) ||
+                  (c->kind == OS_ADDR_V6 && c->bits <= 128) || c->kind == OS_ADDR_UNIX;
+        if (!ok) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool take_address(struct slice s, struct os_addr *a)
 {
     uint64_t kind = 0;
@@ -315,18 +380,8 @@ static bool take_address(struct slice s, struct os_addr *a)
         .kind = (uint8_t)kind, .port = (uint16_t)port, .scope = (uint32_t)scope, .dual = dual == 1};
     size_t len = s.len / 2;
     bool fits = kind == OS_ADDR_UNIX ? len <= OS_ADDR_PATH_MAX : len == sizeof a->u.ip;
-    if (kind == OS_ADDR_NONE || s.len % 2 != 0 || !fits) {
-        return false;
-    }
-    a->path_len = kind == OS_ADDR_UNIX ? (uint8_t)len : 0;
-    for (size_t i = 0; i < len; i++) {
-        uint64_t byte = 0;
-        if (num_parse_hex_u64(slice_sub(s, 2 * i, 2), UINT8_MAX, &byte) != 0) {
-            return false;
-        }
-        a->u.path[i] = (char)byte;
-    }
-    return true;
+    a->path_len = kind == OS_ADDR_UNIX && fits ? (uint8_t)len : 0;
+    return kind != OS_ADDR_NONE && fits && take_hex(s, a->u.ip, len);
 }
 
 static bool take_text(const struct row *row, struct slice value, char *at)
@@ -375,6 +430,8 @@ static bool take_value(const struct row *row, struct slice value, char *at)
         return take_text(row, value, at);
     case ADDRESS:
         return take_address(value, (struct os_addr *)(void *)at);
+    case RANGES:
+        return take_ranges(value, (struct handover_ranges *)(void *)at);
     case SECTION:
         break;
     }

@@ -75,10 +75,16 @@ struct handover_edition {
     char control_path[OS_ADDR_PATH_MAX];
 };
 
+struct handover_ranges {
+    uint32_t count;
+    struct os_cidr at[IPC_PROXIES_MAX];
+};
+
 struct handover_listener {
     uint64_t index;
     int fd;
     uint64_t secure;
+    struct handover_ranges proxies; // who must send a PROXY header
     uint64_t backlog;
     struct os_addr asked;
     struct os_addr bound;

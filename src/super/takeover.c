@@ -144,17 +144,19 @@ static void unpack_listeners(const struct handover *h, struct listeners *ls)
 {
     for (uint32_t i = 0; i < h->listeners; i++) {
         const struct handover_listener *from = &h->listener[i];
-        ls->at[from->index] = (struct listener){
-            .used = true,
-            .wanted = true,
-            .told = true,
-            .secure = from->secure != 0,
-            .fd = from->fd,
-            .backlog = (uint32_t)from->backlog,
-            .asked = from->asked,
-            .asked_next = from->asked,
-            .bound = from->bound,
-        };
+        struct listener *to = &ls->at[from->index];
+        memset(to, 0, sizeof *to); // all bytes of what is spoken count when two are compared
+        to->used = true;
+        to->wanted = true;
+        to->told = true;
+        to->speech.secure = from->secure != 0;
+        to->speech.proxy_count = from->proxies.count;
+        memcpy(to->speech.proxies, from->proxies.at, sizeof to->speech.proxies);
+        to->fd = from->fd;
+        to->backlog = (uint32_t)from->backlog;
+        to->asked = from->asked;
+        to->asked_next = from->asked;
+        to->bound = from->bound;
     }
 }
 

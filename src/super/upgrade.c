@@ -127,16 +127,20 @@ static void pack_listeners(const struct listeners *ls, struct handover *h)
 {
     for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
         const struct listener *l = &ls->at[i];
-        if (l->used) {
-            h->listener[h->listeners++] = (struct handover_listener){
-                .index = i,
-                .fd = l->fd,
-                .secure = l->secure,
-                .backlog = l->backlog,
-                .asked = l->asked,
-                .bound = l->bound,
-            };
+        if (!l->used) {
+            continue;
         }
+        struct handover_listener *to = &h->listener[h->listeners++];
+        *to = (struct handover_listener){
+            .index = i,
+            .fd = l->fd,
+            .secure = l->speech.secure,
+            .backlog = l->backlog,
+            .asked = l->asked,
+            .bound = l->bound,
+        };
+        to->proxies.count = l->speech.proxy_count;
+        memcpy(to->proxies.at, l->speech.proxies, sizeof to->proxies.at);
     }
 }
 

@@ -33,6 +33,9 @@ static void fill(struct handover *h)
     h->listeners = 2;
     h->listener[0] = (struct handover_listener){.index = 3, .fd = 21, .secure = 1, .backlog = 4096};
     h->listener[1] = (struct handover_listener){.index = 0, .fd = 22, .backlog = 1};
+    h->listener[1].proxies.count = 2;
+    REQUIRE(os_cidr_parse(SLICE("10.0.0.0/8"), &h->listener[1].proxies.at[0]) == 0);
+    REQUIRE(os_cidr_parse(SLICE("2001:db8::/32"), &h->listener[1].proxies.at[1]) == 0);
     REQUIRE(os_addr_parse_listen(SLICE(":443"), &h->listener[0].asked) == 0);
     REQUIRE(os_addr_parse(SLICE("[fe80::1]:443"), &h->listener[0].bound) == 0);
     REQUIRE(os_addr_parse(SLICE("unix:/run/a b.sock"), &h->listener[1].asked) == 0);
@@ -78,6 +81,9 @@ static void a_state_comes_back_as_it_was(void)
     CHECK(os_addr_eq(&got.listener[0].bound, &made.listener[0].bound));
     CHECK(os_addr_eq(&got.listener[1].asked, &made.listener[1].asked));
     CHECK(os_addr_eq(&got.listener[1].bound, &made.listener[1].bound));
+    CHECK_EQ_INT(got.listener[0].proxies.count, 0);
+    CHECK(memcmp(&got.listener[1].proxies, &made.listener[1].proxies,
+                 sizeof got.listener[1].proxies) == 0);
     CHECK_EQ_INT(got.workers, 2);
     CHECK_EQ_INT(got.worker[0].pid, 4711);
     CHECK_EQ_INT(got.worker[1].drain_end_ms, 99);
@@ -165,6 +171,11 @@ static const struct {
     {"a port above all ports", "!a asked 42:2 443 0", "!a asked 44:2 65536 0"},
     {"an address with other digits", "!a asked 42:2 443 0 1 00", "!a asked 42:2 443 0 1 g0"},
     {"an address too short", "!a asked 42:2 443 0 1 00", "!a asked 40:2 443 0 1 "},
+    {"half a range", "!r proxies 0:\n", "!r proxies 2:01\n"},
+    {"a range of no kind", "!r proxies 0:\n",
+     "!r proxies 36:000800000000000000000000000000000000\n"},
+    {"a range with too many bits", "!r proxies 0:\n",
+     "!r proxies 36:012100000000000000000000000000000000\n"},
     {"a version too long", "!t version 5:1.2.3\n",
      "!t version 32:01234567890123456789012345678901\n"},
     {"a pid above all pids", "!n pid 4:4711\n", "!n pid 8:47114711\n"},
