@@ -5,6 +5,7 @@
 #include "upstream/directives.h"
 
 #include "conf/diag.h"
+#include "upstream/balance_plan.h"
 #include "upstream/pool.h"
 
 static const struct conf_directive server_rows[] = {
@@ -220,7 +221,6 @@ static void check_host(struct conf_diags *d, struct conf_node host)
     }
 }
 
-static const char *const balance_words[] = {"round-robin", NULL};
 static const char *const protocol_words[] = {"auto", "http/1.1", "h2", NULL};
 static const char *const host_words[] = {"pass", "server", NULL};
 
@@ -279,13 +279,32 @@ const struct conf_directive upstream_directives[] = {
                 "  example.com: {proxy: app}\n"},
     {.name = "balance",
      .contexts = CONF_IN_UPSTREAM,
-     .type = CONF_TYPE_ENUM,
-     .words = balance_words,
-     .fallback = "round-robin",
-     .aka = "lb_policy algorithm",
-     .text = "How a server is chosen: in turn, by weight.",
+     .type = CONF_TYPE_OBJECT,
+     .rows = balance_rows,
+     .shorthand = "method",
+     .check = balance_check,
+     .fallback = "two-choices",
+     .aka = "lb_policy algorithm load_balancing policy lb",
+     .text =
+         "How a server is chosen for a request: by a method, or by a hash of something that the "
+         "request has.",
      .example = "upstreams:\n"
-                "  app: {servers: [3000, 3001], balance: round-robin}\n"
+                "  app: {servers: [3000, 3001], balance: least-conn}\n"
+                "  cache: {servers: [4000, 4001], balance: {hash: path, bound: 150%}}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "slow_start",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_DURATION,
+     .off_ok = true,
+     .min = 1000,
+     .max = 3600000,
+     .fallback = "off",
+     .aka = "slowstart slow-start warmup",
+     .text = "How long a server that has come back, or is new, takes to get its full share: from a "
+             "tenth of its weight, in a straight line.",
+     .example = "upstreams:\n"
+                "  app: {servers: [3000, 3001], slow_start: 30s}\n"
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
     {.name = "connections",

@@ -297,8 +297,8 @@ static struct roster *make_roster(const struct draft *d, const struct group_spec
 {
     const struct roster_order order = {
         .group = d->group,
-        .method = spec->method,
-        .balance = spec->balance,
+        .method = spec->balance.method,
+        .balance = spec->balance.settings,
         .error = error,
         .cores = d->group->registry->core_count,
         .count = d->count,
@@ -535,7 +535,7 @@ static void on_retire(struct mail *m, struct loop *to)
     follow_names(g);
     static const struct group_spec nothing = {0};
     struct group_spec spec = nothing;
-    spec.method = balance_find(SLICE("round-robin"));
+    spec.balance.method = balance_find(SLICE("round-robin"));
     struct draft *d = mem_zalloc(sizeof(*d));
     struct roster *r = NULL;
     if (d != NULL) {

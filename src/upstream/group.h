@@ -17,6 +17,7 @@
 #pragma once
 
 #include "net/resolver.h"
+#include "upstream/balance_plan.h"
 #include "upstream/roster.h"
 
 enum { GROUP_NAME_MAX = 300 };
@@ -39,8 +40,7 @@ struct group_entry {
 
 /** What the configuration says of a group; of a snapshot, immutable. */
 struct group_spec {
-    const struct balance_method *method;
-    struct balance_settings balance;
+    struct balance_plan balance;
     uint32_t queue_max; // requests that wait, of all cores; 0: none may
     uint32_t queue_ms;  // for how long
     uint32_t entry_count;

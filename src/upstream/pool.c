@@ -27,7 +27,9 @@ static struct pool *pool_of(struct upstream *u)
 static void acquire(struct upstream *u, struct upstream_request *rq)
 {
     struct pool *p = pool_of(u);
-    group_acquire(p->group, rq, &p->spec, NULL);
+    uint64_t key;
+    bool has_key = key_of(&p->spec.balance.key, rq->subject, &key);
+    group_acquire(p->group, rq, &p->spec, has_key ? &key : NULL);
 }
 
 static void cancel(struct upstream *u, struct upstream_request *rq)
@@ -129,8 +131,7 @@ static int fill(struct pool *p, const struct pool_factory *f, struct snapshot *s
         return error;
     }
     set_host_mode(&p->base, n);
-    p->spec.method = balance_find(conf_string(conf_get(n, "balance"), "round-robin"));
-    ensure(p->spec.method != NULL);
+    balance_compile(n, &p->spec.balance);
     struct conf_node queue = conf_get(n, "queue");
     bool queues = !conf_is_off(queue);
     p->spec.queue_max = queues ? (uint32_t)conf_int(conf_get(queue, "length"), 1024) : 0;

@@ -162,10 +162,10 @@ def test_proxy_in_one_line(edge, origin):
 def test_proxy_with_several_targets(edge, origin):
     apps = [origin(), origin()]
     way = edge(args=["proxy", "127.0.0.1:0", str(apps[0].port), "http://" + apps[1].at])
-    with way.client() as client:    # One core's round robin: other connections may be on others.
-        for _ in range(4):
+    with way.client() as client:
+        for _ in range(60):
             assert client.get().status == 200
-    assert [len(app.requests) for app in apps] == [2, 2]
+    assert all(app.requests for app in apps), "each is drawn with one half of the chances"
 
 
 def test_serve_without_a_file_shows_itself(edge, tmp_path):

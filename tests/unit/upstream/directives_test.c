@@ -39,7 +39,8 @@ static void mistakes_are_told(void)
     CHECK_STR(report_of(UPSTREAM("servers: 80, host: 'a b'")),
               "1:38 `host` is `pass`, `server` or a host name\n");
     CHECK_STR(report_of(UPSTREAM("servers: 80, balance: random")),
-              "1:41 `balance` is `round-robin`, not `random`\n");
+              "1:41 `balance` is `two-choices`, `round-robin`, `least-conn`, `ewma` or `ip-hash`, "
+              "not `random`\n");
     CHECK_STR(
         report_of("upstreams: {2app: {servers: 80}}\nsites: {a.b: {proxy: 80}}\n"),
         "1:13 `2app` is not a name | a name begins with a letter and has letters, digits, `-`, "

@@ -159,7 +159,7 @@ static void setup(uint32_t origins, uint32_t requests_max, uint32_t queue_max, u
                                            .protocols = c->protocols};
         upstream_registry_attach(&w.registry, i, &core);
     }
-    w.spec = (struct group_spec){.method = balance_find(SLICE("round-robin")),
+    w.spec = (struct group_spec){.balance = {.method = balance_find(SLICE("round-robin"))},
                                  .queue_max = queue_max,
                                  .queue_ms = queue_ms,
                                  .entry_count = origins,

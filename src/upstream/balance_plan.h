@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How an upstream is balanced, as its configuration says: the method with its settings, what a key is
+// made of, and sticky sessions. A plan refers to nothing outside, so whoever keeps one may copy it.
+
+#pragma once
+
+#include "conf/doc.h"
+#include "conf/schema.h"
+#include "upstream/balance.h"
+#include "upstream/key.h"
+
+struct balance_plan {
+    const struct balance_method *method;
+    struct balance_settings settings;
+    struct key_plan key; // KEY_NONE: the method needs none
+};
+
+/** From the checked rows of an upstream (`balance`, `slow_start`); what is not there is by default. */
+void balance_compile(struct conf_node upstream, struct balance_plan *out);
+
+/** The rows of `balance`, and what they cannot say by themselves. */
+extern const struct conf_directive balance_rows[];
+void balance_check(struct conf_diags *d, struct conf_node balance);
