@@ -180,7 +180,7 @@ static void put_address(const struct os_addr *a, struct text *t)
 {
     text_printf(t, "%u %u %u %u ", a->kind, a->port, a->scope, a->dual ? 1U : 0U);
     size_t len = a->kind == OS_ADDR_UNIX ? a->path_len : sizeof a->u.ip;
-    put_hex(a->u.ip, len, t);
+    put_hex((const uint8_t *)a->u.path, len, t);
 }
 
 static void put_value(const struct row *row, const char *at, struct text *t)
@@ -381,7 +381,7 @@ static bool take_address(struct slice s, struct os_addr *a)
     size_t len = s.len / 2;
     bool fits = kind == OS_ADDR_UNIX ? len <= OS_ADDR_PATH_MAX : len == sizeof a->u.ip;
     a->path_len = kind == OS_ADDR_UNIX && fits ? (uint8_t)len : 0;
-    return kind != OS_ADDR_NONE && fits && take_hex(s, a->u.ip, len);
+    return kind != OS_ADDR_NONE && fits && take_hex(s, (uint8_t *)a->u.path, len);
 }
 
 static bool take_text(const struct row *row, struct slice value, char *at)

@@ -32,7 +32,7 @@
 #include "super/exec.h"
 #include "super/super_int.h"
 
-enum { PROVE_LIMIT_MS = 60000, REASON_MAX = 2048, FIRST_HANDED = IPC_CHANNEL + 1 };
+enum { PROVE_LIMIT_MS = 30000, REASON_MAX = 2048, FIRST_HANDED = IPC_CHANNEL + 1 };
 
 static struct handover handed; // as it came
 

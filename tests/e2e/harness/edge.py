@@ -71,12 +71,12 @@ def run_adit(*args, timeout=WAIT, **options):
 
 class Edge:
     def __init__(self, config=None, *, proxy=None, cert=None, args=None, nofile=None, env=None,
-                 stdout=None, listeners=None, expect_exit=0, **top):
+                 stdout=None, listeners=None, expect_exit=0, uid=None, **top):
         """`proxy` is an Origin (or an address) for everything; `cert` (a Certificate or a list of
         them) is the default site's, and the port speaks TLS; other keywords are top-level
         directives. `args` replaces `serve -c FILE`. `listeners`: how many addresses to wait for,
         0 not to wait at all; by default as many as the configuration lists. `stdout`: where that
-        goes, by default to a file."""
+        goes, by default to a file. `uid`: run as that user, which only root can do."""
         self.dir = tempfile.mkdtemp(prefix="adit-e2e-")
         os.chmod(self.dir, 0o755)
         self.file = self.dir + "/adit.yaml"
@@ -86,6 +86,10 @@ class Edge:
         self.expect_exit = expect_exit
         self.forgiven = 0
         self.nofile = nofile
+        self.uid = uid
+        if uid is not None:
+            for path in (self.dir, self.cwd):
+                os.chown(path, uid, uid)
         self.stdout = stdout
         self.env = {**environment(), "ADIT_STATE": self.dir + "/state", **(env or {})}
         self.lines = []
@@ -131,6 +135,10 @@ class Edge:
         def limit():
             if self.nofile:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))
+            if self.uid is not None:
+                os.setgroups([])
+                os.setgid(self.uid)
+                os.setuid(self.uid)
 
         with open(self.dir + "/stdout", "wb") as stdout:
             self.process = subprocess.Popen([program(), *self.args], cwd=self.cwd, env=self.env,
