@@ -170,8 +170,45 @@ static int after_scheme(struct slice s, struct slice scheme, struct slice otherw
               : host_and_port(text_slice(&whole), false, out, problem);
 }
 
+// "_http._tcp.app.internal" (RFC 2782): two labels with an underscore, then the domain.
+static int service(struct slice s, struct slice scheme, struct text *out,
+                   struct conf_problem *problem)
+{
+    static const char how[] = "as in srv://_http._tcp.app.internal";
+    struct slice rest = s;
+    for (int label = 0; label < 2; label++) {
+        ptrdiff_t dot = slice_find_char(rest, '.');
+        if (dot < 2 || rest.ptr[0] != '_') {
+            return fail(problem, "not the name of a service: it is _NAME._PROTOCOL.DOMAIN", how);
+        }
+        rest = slice_from(rest, (size_t)dot + 1);
+    }
+    if (slice_find_char(s, ':') >= 0 || slice_find_char(s, '/') >= 0) {
+        return fail(problem, "a service has no port and no path: its records say the ports", how);
+    }
+    int rc = check_name(s, problem);
+    if (rc == 0) {
+        text_put(out, scheme);
+        put_lower(out, s);
+    }
+    return rc;
+}
+
+bool conf_address_is_service(struct slice address)
+{
+    return slice_starts(address, SLICE("srv://")) || slice_starts(address, SLICE("srvs://"));
+}
+
 enum conf_scheme conf_address_take_scheme(struct slice *address)
 {
+    if (slice_starts(*address, SLICE("srvs://"))) {
+        *address = slice_from(*address, 7);
+        return CONF_SCHEME_HTTPS;
+    }
+    if (slice_starts(*address, SLICE("srv://"))) {
+        *address = slice_from(*address, 6);
+        return CONF_SCHEME_HTTP;
+    }
     if (slice_starts(*address, SLICE("https://"))) {
         *address = slice_from(*address, 8);
         return CONF_SCHEME_HTTPS;
@@ -196,6 +233,12 @@ int conf_address_origin(struct slice s, struct text *out, struct conf_problem *p
     }
     if (slice_starts(s, SLICE("h2c://"))) {
         return after_scheme(slice_from(s, 6), SLICE("h2c://"), SLICE(":80"), out, problem);
+    }
+    if (slice_starts(s, SLICE("srv://"))) {
+        return service(slice_from(s, 6), SLICE("srv://"), out, problem);
+    }
+    if (slice_starts(s, SLICE("srvs://"))) {
+        return service(slice_from(s, 7), SLICE("srvs://"), out, problem);
     }
     if (slice_find(s, SLICE("://")) >= 0) {
         bool socket = slice_starts(s, SLICE("ws://")) || slice_starts(s, SLICE("wss://"));

@@ -46,6 +46,7 @@ static void take_out(struct conf_item *map, const char *key)
 static struct conf_item *parse_main(struct conf_build *b, const struct conf_load *in)
 {
     struct slice path = slice_str(in->path);
+    b->root_key = slice_str(in->root != NULL ? in->root : "");
     if (in->text.ptr == NULL) {
         return conf_parse_file(b, path, (struct conf_spot){.file = 0});
     }
@@ -83,8 +84,11 @@ static struct conf_doc *build(struct conf_build *b, const struct conf_load *in)
         // Half of a file being written: a running server must not lose its sites by it.
         conf_report(b->diags, CONF_ERROR, (struct conf_spot){.line = 1, .column = 1},
                     "there is nothing in the configuration");
-        conf_hint(b->diags, "sites: {default: {proxy: 3000}}");
-    } else if (conf_diags_errors(b->diags) == 0 && conf_item_get(b->root, "sites") == NULL) {
+        if (b->tables == conf_tables) {
+            conf_hint(b->diags, "sites: {default: {proxy: 3000}}");
+        }
+    } else if (b->tables == conf_tables && conf_diags_errors(b->diags) == 0 &&
+               conf_item_get(b->root, "sites") == NULL) {
         conf_report(b->diags, CONF_WARNING, (struct conf_spot){.line = 0},
                     "there are no `sites`: every request gets an error");
         conf_hint(b->diags, "sites: {default: {proxy: 3000}}");

@@ -19,6 +19,7 @@ struct conf_load {
     const char *path;           // of the main file: for messages and relative paths
     struct slice text;          // its bytes; .ptr NULL: read through the source
     struct conf_source *source; // NULL: nothing can be included and no variable is set
+    const char *root;           // the file is the value of this key; NULL: it holds keys itself
     conf_tables_t tables;
 };
 

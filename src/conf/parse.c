@@ -419,6 +419,15 @@ static struct conf_item *finish(struct parser *p)
     if (p->failed || p->b->out_of_memory) {
         return NULL;
     }
+    if (p->root != NULL && p->b->root_key.len > 0) {
+        struct conf_item *outer = conf_item_new(p->b, CONF_MAP, p->root->spot);
+        if (outer != NULL) {
+            p->root->key = p->b->root_key;
+            p->root->key_spot = p->root->spot;
+            conf_item_append(outer, p->root);
+        }
+        return outer;
+    }
     if (p->root == NULL) { // nothing but comments
         p->root = conf_item_new(p->b, CONF_MAP,
                                 (struct conf_spot){.file = p->file, .line = 1, .column = 1});

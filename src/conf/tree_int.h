@@ -39,6 +39,7 @@ struct conf_build {
     uint16_t contexts; // the check: innermost context, whatever objects are in between
     bool out_of_memory;
     struct conf_item *root;
+    struct slice root_key; // the main file is the value of this key; empty: it holds keys itself
     struct slice files_dir[CONF_FILES_MAX]; // directory of each file, for relative paths
 };
 

@@ -141,6 +141,10 @@ static void check_upstream(const struct check *c, struct conf_node upstream)
     bool secure = false;
     conf_each(server, conf_get(upstream, "servers"))
     {
+        if (conf_exists(conf_get(server, "file"))) {
+            secure = true; // what is in it may be, now or later
+            continue;
+        }
         struct slice at = conf_text(conf_get(server, "at"));
         enum conf_scheme scheme = conf_address_take_scheme(&at);
         secure = secure || scheme == CONF_SCHEME_HTTPS;

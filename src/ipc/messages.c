@@ -105,6 +105,8 @@ static bool texts_ok(const struct ipc_message *m)
         return addr_ok(&m->u.listener.addr) && speech_ok(&m->u.listener.speech);
     case IPC_in_force:
         return TERMINATED(m->u.in_force.text);
+    case IPC_servers_done:
+        return TERMINATED(m->u.servers_done.text);
     case IPC_want:
         return TERMINATED(m->u.want.name);
     case IPC_hook_request:

@@ -69,6 +69,9 @@ struct ipc_fds {
     X(credentials, IPC_SUPERVISOR | IPC_KEEPER, 1, 1)                                              \
     X(in_force, IPC_SUPERVISOR | IPC_WORKER, 0, 0)                                                 \
     X(want, IPC_SUPERVISOR | IPC_WORKER, 0, 0)                                                     \
+    X(names, IPC_SUPERVISOR | IPC_KEEPER, 2, 2)                                                    \
+    X(servers, IPC_SUPERVISOR | IPC_KEEPER, 1, 1)                                                  \
+    X(servers_done, IPC_SUPERVISOR | IPC_WORKER, 0, 0)                                             \
     X(hook_request, IPC_KEEPER, 0, 0)                                                              \
     X(hook, IPC_SUPERVISOR, 0, 0)                                                                  \
     X(unlisten, IPC_SUPERVISOR, 0, 0)                                                              \
@@ -177,8 +180,8 @@ struct ipc_status_request {
     uint32_t unused;
 };
 
-/** The counters come with it, then a listener message for each listener and an old_worker message
- * for each worker of before an upgrade. */
+/** The counters and the servers' rows (obs/server_rows.h) come with it, in one block, then a listener
+ * message for each listener and an old_worker message for each worker of before an upgrade. */
 struct ipc_status {
     int32_t supervisor;
     int32_t keeper;
@@ -237,6 +240,25 @@ struct ipc_in_force {
 /** A client asked for a name that has no certificate but may get one. */
 struct ipc_want {
     char name[IPC_NAME_MAX];
+};
+
+/** The texts of resolv.conf and hosts, in this order, sealed. */
+struct ipc_names {
+    uint32_t unused;
+};
+
+/** A servers document (upstream/servers.h), sealed: what watched files and commands say. The newest
+ * counts, whatever configuration is in force. A keeper that takes over gets it back. */
+struct ipc_servers {
+    uint64_t number;
+};
+
+/** What became of it. Error 0: every core uses it; E_AGAIN: there is no worker just now, the next one
+ * begins with it. */
+struct ipc_servers_done {
+    uint64_t number;
+    int32_t error;
+    char text[IPC_TEXT_MAX];
 };
 
 enum ipc_hook_action { IPC_HOOK_PRESENT, IPC_HOOK_CLEANUP };
@@ -325,6 +347,9 @@ struct ipc_message {
         struct ipc_credentials credentials;
         struct ipc_in_force in_force;
         struct ipc_want want;
+        struct ipc_names names;
+        struct ipc_servers servers;
+        struct ipc_servers_done servers_done;
         struct ipc_hook_request hook_request;
         struct ipc_hook hook;
         struct ipc_unlisten unlisten;

@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "obs/counters.h"
 #include "obs/log.h"
+#include "obs/server_rows.h"
 #include "os/clock.h"
 #include "os/shared.h"
 
@@ -44,13 +45,13 @@ static void add_counters(int fd, uint32_t cores, uint64_t sums[COUNTER_COUNT])
 {
     void *block = NULL;
     if (cores == 0 || cores > IPC_CORES_MAX ||
-        os_shared_map(fd, counters_block_bytes(cores), false, &block) != 0) {
+        os_shared_map(fd, server_rows_block_bytes(cores), false, &block) != 0) {
         return;
     }
     for (unsigned id = 0; id < COUNTER_COUNT; id++) {
         sums[id] += counters_total(block, cores, (enum counter)id);
     }
-    os_shared_unmap(block, counters_block_bytes(cores));
+    os_shared_unmap(block, server_rows_block_bytes(cores));
 }
 
 static json_t *counters_value(const uint64_t sums[COUNTER_COUNT])

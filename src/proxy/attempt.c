@@ -26,9 +26,9 @@ static bool says_nothing(const struct attempt *a, int error)
     if (a->sending != NULL && a->sending->error != 0) {
         return true;
     }
-    return (a->hurried && error == E_RESPONSE_TIMEOUT) || error == E_STALE || error == E_NOT_PROCESSED ||
-           error == E_HTTP_1_1_REQUIRED || error == E_IDLE_TIMEOUT || error == E_NO_MEMORY ||
-           error == E_INTERNAL;
+    return (a->hurried && error == E_RESPONSE_TIMEOUT) || error == E_STALE ||
+           error == E_NOT_PROCESSED || error == E_HTTP_1_1_REQUIRED || error == E_IDLE_TIMEOUT ||
+           error == E_NO_MEMORY || error == E_INTERNAL;
 }
 
 static void release(struct attempt *a, int error, bool abandoned)

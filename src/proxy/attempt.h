@@ -47,7 +47,7 @@ struct attempt {
     const struct attempt_events *events;
     void *owner;
     struct http_stream *up;
-    struct http_head *head;          // where the response head is received; set before on_ready ends
+    struct http_head *head; // where the response head is received; set before on_ready ends
     const struct http_body *sending; // the request's body; NULL: none
     uint64_t sent_ns;
     uint64_t latency_ns; // from sending the request to its final response head

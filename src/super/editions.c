@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "obs/counters.h"
 #include "obs/log.h"
+#include "obs/server_rows.h"
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/shared.h"
@@ -100,7 +101,7 @@ int edition_prepare_worker(struct super *s, const struct ipc_plan *plan, struct 
     }
     s->cores = plan->workers != 0 ? plan->workers : os_cpu_count();
     s->cores = (uint32_t)num_min_u64(s->cores, IPC_CORES_MAX);
-    s->counters = os_shared_make("adit-counters", counters_block_bytes(s->cores));
+    s->counters = os_shared_make("adit-counters", server_rows_block_bytes(s->cores));
     if (s->counters < 0) {
         text_str(why, "no memory for counters");
         return s->counters;

@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "obs/counters.h"
 #include "obs/log.h"
+#include "obs/server_rows.h"
 #include "os/clock.h"
 #include "os/fdpass.h"
 #include "os/shared.h"
@@ -85,8 +86,8 @@ static void keep_counts(const struct super *s, const struct old_worker *o)
 {
     void *from = NULL;
     void *to = NULL;
-    size_t from_bytes = counters_block_bytes(o->cores);
-    size_t to_bytes = counters_block_bytes(s->cores);
+    size_t from_bytes = server_rows_block_bytes(o->cores);
+    size_t to_bytes = server_rows_block_bytes(s->cores);
     if (o->counters < 0 || os_shared_map(o->counters, from_bytes, false, &from) != 0) {
         return;
     }

@@ -111,7 +111,12 @@ static bool is_https(struct conf_node server)
 {
     bool map = conf_kind_of(server) == CONF_MAP;
     struct slice address = conf_string(map ? conf_get(server, "at") : server, "");
-    return slice_starts(address, SLICE("https://"));
+    return slice_starts(address, SLICE("https://")) || slice_starts(address, SLICE("srvs://"));
+}
+
+static bool has_file(struct conf_node server)
+{
+    return conf_kind_of(server) == CONF_MAP && conf_exists(conf_get(server, "file"));
 }
 
 static void want_of_upstream(const struct walk *w, struct conf_node up)
@@ -124,15 +129,17 @@ static void want_of_upstream(const struct walk *w, struct conf_node up)
     if (!conf_exists(servers) || conf_kind_of(servers) != CONF_LIST) {
         return;
     }
+    struct conf_node tls = conf_get(up, "tls");
     struct conf_node secure = {up.doc, 0};
     conf_each(server, servers)
     {
-        secure = is_https(server) && !conf_exists(secure) ? server : secure;
+        // What a watched file names is not known yet; `tls` says that it may be secure.
+        bool wants = is_https(server) || (conf_exists(tls) && has_file(server));
+        secure = wants && !conf_exists(secure) ? server : secure;
     }
     if (!conf_exists(secure)) {
         return;
     }
-    struct conf_node tls = conf_get(up, "tls");
     struct conf_node cert = conf_get(tls, "cert");
     struct conf_node key = conf_get(tls, "key");
     struct conf_node ca = conf_get(tls, "ca");

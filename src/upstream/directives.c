@@ -7,31 +7,7 @@
 #include "conf/diag.h"
 #include "upstream/balance_plan.h"
 #include "upstream/pool.h"
-
-static const struct conf_directive server_rows[] = {
-    {.name = "at",
-     .contexts = CONF_IN_OBJECT,
-     .type = CONF_TYPE_ADDRESS,
-     .required = true,
-     .aka = "address addr url",
-     .text =
-         "Its address: IP:PORT, NAME:PORT, \"[v6]:PORT\", unix:/path, a port of this machine, or "
-         "SCHEME://HOST:PORT with https, http or h2c (HTTP/2 without TLS). A name is looked up "
-         "again when its time to live is over."},
-    {.name = "weight",
-     .contexts = CONF_IN_OBJECT,
-     .type = CONF_TYPE_INT,
-     .min = 1,
-     .max = 1000,
-     .fallback = "1",
-     .text = "Its share of the requests, against the weights of the others."},
-    {.name = "backup",
-     .contexts = CONF_IN_OBJECT,
-     .type = CONF_TYPE_BOOL,
-     .fallback = "off",
-     .text = "Asked only when no other server can be."},
-    CONF_END,
-};
+#include "upstream/servers.h"
 
 static const char *const retry_words[] = {"connect", "timeout", "reset", NULL};
 
@@ -130,23 +106,6 @@ static const struct conf_directive hedge_rows[] = {
              "is not loaded twice."},
     CONF_END,
 };
-
-static void check_servers(struct conf_diags *d, struct conf_node servers)
-{
-    if (conf_count(servers) > POOL_ENTRIES_MAX) {
-        conf_error(d, servers, "more than %d servers in an upstream", POOL_ENTRIES_MAX);
-    }
-    conf_each(a, servers)
-    {
-        conf_each(b, servers)
-        {
-            if (a.index < b.index && conf_hash(conf_get(a, "at")) == conf_hash(conf_get(b, "at"))) {
-                conf_warning(d, conf_get(b, "at"), "this server is in the list twice");
-                conf_hint(d, "a larger share is `weight: 2`");
-            }
-        }
-    }
-}
 
 static const char *const version_words[] = {"1.2", "1.3", NULL};
 
@@ -268,9 +227,9 @@ const struct conf_directive upstream_directives[] = {
      .type = CONF_TYPE_OBJECT,
      .list = true,
      .required = true,
-     .rows = server_rows,
+     .rows = servers_rows,
      .shorthand = "at",
-     .check = check_servers,
+     .check = servers_check,
      .aka = "server to addresses targets",
      .text = "The servers: addresses, or objects with `at`. `to` in `proxy` is the same.",
      .example = "upstreams:\n"

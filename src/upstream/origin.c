@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "conf/address.h"
 #include "tls/credentials.h"
 #include "tls/tls.h"
 #include "tls/wants.h"
@@ -54,6 +55,17 @@ static struct slice host_of(struct slice address)
     return host;
 }
 
+// Of "_https._tcp.app.internal" what was asked for, not what unsigned records answered
+// (RFC 6125 section 6.2.1).
+static struct slice domain_of(struct slice service)
+{
+    for (int label = 0; label < 2; label++) {
+        ptrdiff_t dot = slice_find_char(service, '.');
+        service = dot >= 0 ? slice_from(service, (size_t)dot + 1) : service;
+    }
+    return service;
+}
+
 static struct slice alpn_of(uint32_t protocol)
 {
     switch ((enum server_protocol)protocol) {
@@ -67,7 +79,7 @@ static struct slice alpn_of(uint32_t protocol)
     unreachable();
 }
 
-static int compile_tls(const struct origin_sources *from, struct conf_node n, struct slice address,
+static int compile_tls(const struct origin_sources *from, struct conf_node n, struct slice host,
                        struct server_kind *kind)
 {
     if (from->tls == NULL) {
@@ -98,7 +110,7 @@ static int compile_tls(const struct origin_sources *from, struct conf_node n, st
         .min_version = conf_string(conf_get(tls, "min_version"), "1.2"),
     };
     if (t.server_name.len == 0) {
-        t.server_name = host_of(address);
+        t.server_name = host;
     }
     struct hashing h = {.value = t.verify};
     hash_more(&h, t.server_name);
@@ -127,18 +139,17 @@ int origin_compile(const struct origin_sources *from, struct conf_node n, struct
     kind->tls_hash = 0;
     kind->tls = NULL;
     kind->tls_h1 = NULL;
-    bool secure = slice_starts(at, SLICE("https://"));
-    if (secure) {
-        *address = slice_from(at, 8);
-        int e = compile_tls(from, n, *address, kind);
+    bool service = conf_address_is_service(at);
+    *address = at;
+    enum conf_scheme scheme = conf_address_take_scheme(address);
+    if (scheme == CONF_SCHEME_HTTPS) {
+        int e = compile_tls(from, n, service ? domain_of(*address) : host_of(*address), kind);
         if (e < 0) {
             origin_release(kind);
         }
         return e;
     }
-    *address = at;
-    if (slice_starts(at, SLICE("h2c://"))) {
-        *address = slice_from(at, 6);
+    if (scheme == CONF_SCHEME_H2C) {
         kind->protocol = SERVER_H2;
     }
     return 0;

@@ -79,6 +79,13 @@ static struct server_limits limits_of(struct conf_node n, const struct snapshot 
     };
 }
 
+static uint32_t state_bits(struct slice state)
+{
+    return slice_eq(state, SLICE("drain"))         ? VITALS_DRAIN
+           : slice_eq(state, SLICE("maintenance")) ? VITALS_MAINTENANCE
+                                                   : 0;
+}
+
 static int add_entry(struct pool *p, const struct pool_factory *f, struct conf_node upstream,
                      struct conf_node n, const struct server_limits *limits)
 {
@@ -93,7 +100,10 @@ static int add_entry(struct pool *p, const struct pool_factory *f, struct conf_n
     struct os_addr addr;
     e->type = os_addr_parse(e->at, &addr) == 0 ? GROUP_ADDRESS : GROUP_NAME;
     e->weight = (uint32_t)conf_int(conf_get(n, "weight"), 1);
-    e->tier = conf_bool(conf_get(n, "backup"), false) ? ROSTER_BACKUP_TIER : 0;
+    e->tier = conf_bool(conf_get(n, "backup"), false)
+                  ? ROSTER_BACKUP_TIER
+                  : (uint32_t)conf_int(conf_get(n, "priority"), 0);
+    e->bits = state_bits(conf_string(conf_get(n, "state"), "ready"));
     e->limits = *limits;
     return 0;
 }
@@ -139,6 +149,9 @@ static int fill(struct pool *p, const struct pool_factory *f, struct snapshot *s
     const struct server_limits limits = limits_of(n, snapshot);
     conf_each(server, servers_node(n))
     {
+        if (conf_exists(conf_get(server, "file"))) {
+            continue; // what is in it comes by itself
+        }
         int e = add_entry(p, f, n, server, &limits);
         if (e < 0) {
             return e;

@@ -29,6 +29,7 @@
 
 struct group;
 struct resolver;
+struct server_rows;
 
 enum {
     SERVER_TEXT_MAX = 300,
@@ -52,6 +53,7 @@ struct upstream_registry {
     struct list groups;
     atomic_bool closing; // cores are ending: what is left is freed by upstream_registry_fini()
     uint32_t core_count;
+    struct server_rows *rows; // where the state of each server is told; NULL: nowhere
     struct upstream_core cores[SNAPSHOT_CORES_MAX];
 };
 

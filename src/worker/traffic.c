@@ -135,6 +135,7 @@ int traffic_new(const struct traffic_limits *limits, struct traffic **out)
     t->magic = TRAFFIC_MAGIC;
     t->limits = *limits;
     upstream_registry_init(&t->registry, limits->cores);
+    t->registry.rows = limits->rows;
     pool_factory_init(&t->factory, &t->registry);
     t->resolv_conf = read_file("/etc/resolv.conf");
     t->hosts = read_file("/etc/hosts");

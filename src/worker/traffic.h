@@ -20,6 +20,7 @@ struct conf_doc;
 struct counters;
 struct log_ring;
 struct loop;
+struct server_rows;
 struct snapshot;
 struct text;
 struct tls_store;
@@ -32,6 +33,7 @@ struct traffic_limits {
     uint32_t cores;
     uint32_t connections_max; // client connections, whole process
     uint64_t memory_bytes;    // bodies and arenas, whole process
+    struct server_rows *rows; // how each server is; may be NULL
 };
 
 /** What all cores share. 0, E_NO_MEMORY. Main thread. */

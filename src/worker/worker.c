@@ -28,6 +28,7 @@
 #include "obs/counters.h"
 #include "obs/log.h"
 #include "obs/panic.h"
+#include "obs/server_rows.h"
 #include "os/clock.h"
 #include "os/memfd.h"
 #include "os/privileges.h"
@@ -102,11 +103,12 @@ static int take_start(struct worker *w)
     w->access_fd = fds.count > 1 ? fds.fd[1] : -1;
     log_set_level((enum log_level)w->start.log_level);
     void *rows = NULL;
-    error = os_shared_map(fds.fd[0], counters_block_bytes(w->start.cores), true, &rows);
+    error = os_shared_map(fds.fd[0], server_rows_block_bytes(w->start.cores), true, &rows);
     (void)close(fds.fd[0]);
     if (error == 0) {
         w->counters = rows;
         counters_restart(w->counters, w->start.cores);
+        server_rows_restart(server_rows_in(w->counters, w->start.cores));
     }
     return error;
 }
@@ -132,6 +134,7 @@ static int open_traffic(struct worker *w)
         .cores = w->start.cores,
         .connections_max = w->start.connections,
         .memory_bytes = w->start.memory_bytes,
+        .rows = server_rows_in(w->counters, w->start.cores),
     };
     int error = wanted_init(&w->wanted);
     if (error == 0) {

@@ -50,6 +50,14 @@ static void origins(void)
     ORIGIN("https://", "! the host is empty");
     ORIGIN("h2c://10.0.0.1:50051", "h2c://10.0.0.1:50051");
     ORIGIN("h2c://app", "h2c://app:80");
+    ORIGIN("srv://_http._tcp.App.internal", "srv://_http._tcp.app.internal");
+    ORIGIN("srvs://_https._tcp.a.b", "srvs://_https._tcp.a.b");
+    ORIGIN("srv://app.internal", "! not the name of a service: it is _NAME._PROTOCOL.DOMAIN");
+    ORIGIN("srv://_http.app", "! not the name of a service: it is _NAME._PROTOCOL.DOMAIN");
+    ORIGIN("srv://_http._tcp", "! not the name of a service: it is _NAME._PROTOCOL.DOMAIN");
+    ORIGIN("srv://_http._tcp.", "! the host name has an empty part");
+    ORIGIN("srv://_http._tcp.a:80",
+           "! a service has no port and no path: its records say the ports");
     ORIGIN("grpc://a.b:1", "! an unknown scheme");
     ORIGIN("ftp://a.b", "! an unknown scheme");
     ORIGIN("10.0.0.1", "! the address has no port");
@@ -77,6 +85,14 @@ static void schemes(void)
     a = SLICE("h2c://x:80");
     CHECK(conf_address_take_scheme(&a) == CONF_SCHEME_H2C);
     CHECK(slice_eq(a, SLICE("x:80")));
+    a = SLICE("srvs://_h._tcp.x");
+    CHECK(conf_address_is_service(a));
+    CHECK(conf_address_take_scheme(&a) == CONF_SCHEME_HTTPS);
+    CHECK(slice_eq(a, SLICE("_h._tcp.x")));
+    CHECK(!conf_address_is_service(a));
+    a = SLICE("srv://_h._tcp.x");
+    CHECK(conf_address_take_scheme(&a) == CONF_SCHEME_HTTP);
+    CHECK(slice_eq(a, SLICE("_h._tcp.x")));
     a = SLICE("unix:/x");
     CHECK(conf_address_take_scheme(&a) == CONF_SCHEME_HTTP);
     CHECK(slice_eq(a, SLICE("unix:/x")));

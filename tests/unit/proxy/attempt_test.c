@@ -156,10 +156,10 @@ static void failures_are_told_or_excused(void)
         bool hurried;
         bool excused;
     } cases[] = {
-        {E_EARLY_CLOSE, false, false},     {E_RESPONSE_TIMEOUT, false, false},
-        {E_RESPONSE_TIMEOUT, true, true},  {E_EARLY_CLOSE, true, false},
-        {E_STALE, false, true},            {E_NOT_PROCESSED, false, true},
-        {E_NO_MEMORY, false, true},        {E_BAD_STATUS_LINE, false, false},
+        {E_EARLY_CLOSE, false, false},    {E_RESPONSE_TIMEOUT, false, false},
+        {E_RESPONSE_TIMEOUT, true, true}, {E_EARLY_CLOSE, true, false},
+        {E_STALE, false, true},           {E_NOT_PROCESSED, false, true},
+        {E_NO_MEMORY, false, true},       {E_BAD_STATUS_LINE, false, false},
     };
     for (size_t i = 0; i < array_len(cases); i++) {
         begin(0);

@@ -16,7 +16,8 @@ static struct counters counters[CORES];
 
 static void orders_reach_all_cores(void)
 {
-    struct traffic_limits limits = {CORES, 100, 64 << 20};
+    struct traffic_limits limits = {
+        .cores = CORES, .connections_max = 100, .memory_bytes = 64 << 20};
     struct traffic *traffic = NULL;
     struct cores *cores = NULL;
     REQUIRE(traffic_new(&limits, &traffic) == 0);
@@ -38,7 +39,7 @@ static void orders_reach_all_cores(void)
 
 static void cores_that_never_ran_are_freed(void)
 {
-    struct traffic_limits limits = {1, 10, 1 << 20};
+    struct traffic_limits limits = {.cores = 1, .connections_max = 10, .memory_bytes = 1 << 20};
     struct traffic *traffic = NULL;
     struct cores *cores = NULL;
     REQUIRE(traffic_new(&limits, &traffic) == 0);

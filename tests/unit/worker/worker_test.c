@@ -12,6 +12,7 @@
 #include "conf/load.h"
 #include "ipc/messages.h"
 #include "obs/counters.h"
+#include "obs/server_rows.h"
 #include "os/fdpass.h"
 #include "os/listen.h"
 #include "os/memfd.h"
@@ -47,9 +48,9 @@ static void start_child(struct rig *r)
 
 static void send_start(struct rig *r)
 {
-    int fd = os_shared_make("counters", counters_block_bytes(CORES));
+    int fd = os_shared_make("counters", server_rows_block_bytes(CORES));
     void *rows = NULL;
-    REQUIRE(os_shared_map(fd, counters_block_bytes(CORES), false, &rows) == 0);
+    REQUIRE(os_shared_map(fd, server_rows_block_bytes(CORES), false, &rows) == 0);
     r->counters = rows;
     struct os_identity who;
     REQUIRE(os_identity_find("", &who) == 0);
@@ -154,7 +155,7 @@ static void a_worker_lives_and_drains(void)
     CHECK_EQ_INT(exit_code(&r), 0);
     (void)close(r.channel);
     (void)close(r.listener);
-    os_shared_unmap(r.counters, counters_block_bytes(CORES));
+    os_shared_unmap(r.counters, server_rows_block_bytes(CORES));
 }
 
 static void a_listener_can_be_left(void)
@@ -170,7 +171,7 @@ static void a_listener_can_be_left(void)
     CHECK_EQ_INT(ask(&r), 0);
     (void)close(r.channel); // a worker without a supervisor ends
     CHECK_EQ_INT(exit_code(&r), 0);
-    os_shared_unmap(r.counters, counters_block_bytes(CORES));
+    os_shared_unmap(r.counters, server_rows_block_bytes(CORES));
 }
 
 static void what_is_no_document_is_refused(void)
@@ -194,7 +195,7 @@ static void what_is_no_document_is_refused(void)
     send_simple(&r, IPC_drain);
     CHECK_EQ_INT(exit_code(&r), 0);
     (void)close(r.channel);
-    os_shared_unmap(r.counters, counters_block_bytes(CORES));
+    os_shared_unmap(r.counters, server_rows_block_bytes(CORES));
 }
 
 static void without_a_start_there_is_no_worker(void)
