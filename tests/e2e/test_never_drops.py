@@ -165,7 +165,7 @@ def configuration(servers, echoes, turn):
     some = [{"at": one.at, "weight": 1 + (turn + i) % 3} for i, one in enumerate(servers)
             if i != absent]
     return {
-        "upstreams": {"app": {"servers": some}},
+        "upstreams": {"app": {"servers": some, "retry": {"timeout": "1s"}}},
         "sites": {"default": {"routes": [{"path": "/ws", "proxy": echoes.ws},
                                          {"path": "/*", "proxy": "app"}]}},
     }
@@ -195,7 +195,7 @@ def test_reloads_and_dying_servers(edge, servers, echoes, record_property):
     crowds = [Crowd("ws", way.at, 500 if SOAK else 60), Crowd("http", way.at, 100 if SOAK else 20),
               Crowd("h2", way.at, 20 if SOAK else 8)]
     wrk, h2load = Wrk(f"http://127.0.0.1:{way.port}/"), H2Load(f"http://127.0.0.1:{way.port}/")
-    chaos = Chaos(servers, ["kill"], 1)
+    chaos = Chaos(servers, ["kill", "freeze"], 1)
     reload_on(way, servers, echoes, turns, pause)
     done = chaos.end()
     for tool in (wrk, h2load):
