@@ -92,7 +92,8 @@ static const char *words_text(const struct conf_directive *row, const char *quot
 
 static bool has_own_rows(const struct conf_directive *row)
 {
-    return row->type == CONF_TYPE_OBJECT && row->rows != NULL && row->inner == 0;
+    bool object = row->type == CONF_TYPE_OBJECT || row->type == CONF_TYPE_UPSTREAM;
+    return object && row->rows != NULL && row->inner == 0;
 }
 
 // The rows of an object, or those of the objects in a map.

@@ -220,6 +220,9 @@ static json_t *one_of(struct schema *s, const struct conf_directive *row)
         (void)json_array_append_new(any, address);
         (void)json_array_append_new(any, list);
         (void)json_array_append_new(any, reference("upstream"));
+        if (row->rows != NULL) {
+            (void)json_array_append_new(any, object_of(s, row));
+        }
     } else if (row->type != CONF_TYPE_ENUM) {
         (void)json_array_append_new(any, scalar_of(row));
     }

@@ -453,6 +453,11 @@ static void check_upstream(struct conf_build *b, struct conf_item *item,
     if (item->kind != CONF_MAP && !wrap(b, item, CONF_MAP, "servers")) {
         return;
     }
+    if (row->rows != NULL && conf_item_get(item, row->rows[0].name) != NULL) {
+        at.rows = row->rows;
+        check_map(b, item, &at);
+        return;
+    }
     rename_key(b, item, "to", "servers");
     check_map(b, item, &at);
 }

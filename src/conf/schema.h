@@ -52,7 +52,8 @@ enum conf_type {
     CONF_TYPE_NAME,      // a name of the user's own: letters, digits, - _ .
     CONF_TYPE_OBJECT,    // map with rows of its own (`rows`, or those of the context `inner`)
     CONF_TYPE_MAP,       // free keys of `key_type`, values by the one row in `rows`
-    CONF_TYPE_UPSTREAM,  // name of an upstream, or an address list, or rows of an upstream
+    CONF_TYPE_UPSTREAM,  // name of an upstream, or an address list, or rows of an upstream; or an
+                         // object of `rows`, when it has the first of them
     CONF_TYPE_COUNT,
 };
 
@@ -98,7 +99,7 @@ struct conf_directive {
     const char *unit;
     const char *fallback;              // default as text, for the documentation and the compile
     const char *const *words;          // ENUM, or further values of a scalar; NULL-terminated
-    const struct conf_directive *rows; // CONF_TYPE_OBJECT and MAP, ended by a row without name
+    const struct conf_directive *rows; // OBJECT, MAP, UPSTREAM; ended by a row without name
     const char *shorthand;             // name of the row that a bare scalar or list stands for
     const char *aka; // what other programs call it, blank-separated: for "did you mean"
     const char *since;

@@ -245,7 +245,7 @@ static bool may_splice(const struct h1_conn *c)
     if (b->kernel_bytes > 0) {
         return true;
     }
-    return b->takes_kernel && c->t->clear && c->rx_framing == H1_FRAMING_LENGTH &&
+    return b->takes_kernel && b->tee == NULL && c->t->clear && c->rx_framing == H1_FRAMING_LENGTH &&
            c->rx_left >= H1_SPLICE_MIN && b->q.bytes == 0;
 }
 

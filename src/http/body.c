@@ -35,9 +35,27 @@ void http_body_init(struct http_body *b, uint32_t limit)
     bufq_init(&b->q);
 }
 
+static void cut_tee(struct http_body *b, int error)
+{
+    struct http_body *to = b->tee;
+    b->tee = NULL;
+    to->from = NULL;
+    if (!to->ended) {
+        http_body_fail(to, error);
+        http_body_notify(to);
+    }
+}
+
 void http_body_fini(struct http_body *b, struct loop *loop)
 {
     ensure_magic(b, HTTP_BODY_MAGIC);
+    if (b->tee != NULL) {
+        cut_tee(b, E_CLIENT_GONE);
+    }
+    if (b->from != NULL) {
+        b->from->tee = NULL;
+        b->from = NULL;
+    }
     bufq_clear(&b->q);
     if (b->kept != NULL) {
         bufq_clear(b->kept);
@@ -173,6 +191,27 @@ static void check_put(const struct http_body *b)
     ensure(b->kernel_bytes == 0);
 }
 
+/** Bytes of c, or any bytes with c NULL, to the tee as well. Small pieces are copied, so that they do
+ * not use up its spans. */
+static void put_tee(struct http_body *b, struct chunk_pool *pool, struct chunk *c,
+                    struct slice bytes)
+{
+    struct http_body *to = b->tee;
+    int rc = E_TOO_LARGE;
+    if (to->discarding) {
+        rc = 0;
+    } else if (bytes.len <= to->limit - num_min_size(to->limit, to->q.bytes)) {
+        rc = c == NULL || bytes.len <= BUFQ_COPY_MAX
+                 ? bufq_write(&to->q, pool, bytes.ptr, bytes.len)
+                 : bufq_push(&to->q, c, (size_t)(bytes.ptr - c->data), bytes.len);
+    }
+    if (rc != 0) {
+        cut_tee(b, E_TOO_LARGE);
+        return;
+    }
+    to->put_total += bytes.len;
+}
+
 static void count_discarded(struct http_body *b, size_t n)
 {
     b->put_total += n;
@@ -185,30 +224,36 @@ int http_body_put(struct http_body *b, struct chunk *c, size_t off, size_t len)
     if (len > b->total_max - b->put_total) {
         return E_BODY_TOO_LARGE;
     }
-    if (b->discarding) {
+    if (!b->discarding) {
+        int rc = bufq_push(&b->q, c, off, len);
+        if (rc != 0) {
+            return rc;
+        }
+        b->put_total += len;
+    } else {
         count_discarded(b, len);
-        return 0;
     }
-    int rc = bufq_push(&b->q, c, off, len);
-    if (rc != 0) {
-        return rc;
+    if (b->tee != NULL) {
+        put_tee(b, c->pool, c, slice_of(c->data + off, len));
     }
-    b->put_total += len;
     return 0;
 }
 
 int http_body_write(struct http_body *b, struct chunk_pool *pool, const void *bytes, size_t len)
 {
     check_put(b);
-    if (b->discarding) {
+    if (!b->discarding) {
+        int rc = bufq_write(&b->q, pool, bytes, len);
+        if (rc != 0) {
+            return rc;
+        }
+        b->put_total += len;
+    } else {
         count_discarded(b, len);
-        return 0;
     }
-    int rc = bufq_write(&b->q, pool, bytes, len);
-    if (rc != 0) {
-        return rc;
+    if (b->tee != NULL) {
+        put_tee(b, pool, NULL, slice_of(bytes, len));
     }
-    b->put_total += len;
     return 0;
 }
 
@@ -233,6 +278,9 @@ void http_body_end(struct http_body *b, struct fields *trailers)
     b->trailers = trailers;
     b->ended = true;
     b->wants_room = false;
+    if (b->tee != NULL) {
+        http_body_end(b->tee, NULL);
+    }
 }
 
 void http_body_fail(struct http_body *b, int error)
@@ -243,6 +291,19 @@ void http_body_fail(struct http_body *b, int error)
         b->error = error;
     }
     b->wants_room = false;
+    if (b->tee != NULL) {
+        http_body_fail(b->tee, error);
+    }
+}
+
+static void notify_tee(struct http_body *b)
+{
+    struct http_body *to = b->tee;
+    if (to->ended || to->error != 0) {
+        b->tee = NULL;
+        to->from = NULL;
+    }
+    http_body_notify(to);
 }
 
 void http_body_notify(struct http_body *b)
@@ -250,6 +311,9 @@ void http_body_notify(struct http_body *b)
     ensure_magic(b, HTTP_BODY_MAGIC);
     if (b->on_data != NULL) {
         b->on_data(b, b->consumer);
+    }
+    if (b->tee != NULL) { // not any more if that was the end of b
+        notify_tee(b);
     }
 }
 
@@ -411,5 +475,25 @@ int http_body_copy(struct http_body *to, const struct http_body *from)
     }
     ensure(to->put_total == from->put_total);
     http_body_end(to, from->trailers);
+    return 0;
+}
+
+// ---- tee -------------------------------------------------------------------------------------------
+
+int http_body_tee(struct http_body *from, struct http_body *to)
+{
+    ensure_magic(from, HTTP_BODY_MAGIC);
+    ensure_magic(to, HTTP_BODY_MAGIC);
+    ensure(to->put_total == 0 && to->from == NULL && from->tee == NULL);
+    if (from->taken_total > 0 || from->kernel_bytes > 0 || from->error != 0 || from->discarding ||
+        copy_spans(to, &from->q) < 0) {
+        return E_UNSUPPORTED;
+    }
+    if (from->ended) {
+        http_body_end(to, NULL);
+        return 0;
+    }
+    from->tee = to;
+    to->from = from;
     return 0;
 }

@@ -48,7 +48,9 @@ struct http_body {
     struct fields *trailers; // set before `ended`, or NULL
     struct bufq *kept;       // when not NULL, taken bytes are kept here for a replay
     uint32_t kept_max;
-    bool kept_lost; // more went through than kept_max: no replay
+    bool kept_lost;         // more went through than kept_max: no replay
+    struct http_body *tee;  // gets what is put as well (http_body_tee)
+    struct http_body *from; // whose tee this one is
     void *producer;
     void (*on_room)(struct http_body *b, void *producer);
     void *consumer;
@@ -130,3 +132,11 @@ void http_body_rewind(struct http_body *b);
 /** Makes `to` a second body with all bytes of `from`, which has ended and could be rewound; the bytes
  * are shared. E_UNSUPPORTED: they are not all here; `to` is nothing then. */
 int http_body_copy(struct http_body *to, const struct http_body *from) must_check;
+
+// Tee (mirrors of requests).
+
+/** Makes `to`, which is new, a second body with all that is in `from` and will be put into it, shared
+ * and without its trailers. Nothing of `from` may have been taken. Whoever consumes `to` never holds up
+ * `from`: when `to` is full it fails with E_TOO_LARGE and is told so. When `from` fails or goes before
+ * its end, so does `to`. E_UNSUPPORTED: not possible. */
+int http_body_tee(struct http_body *from, struct http_body *to) must_check;

@@ -8,6 +8,7 @@
 #include "conf/address.h"
 #include "conf/diag.h"
 #include "tls/plan.h"
+#include "tls/wants.h"
 
 #include "https/https.h"
 
@@ -133,8 +134,12 @@ static void check_unheard(const struct check *c, struct conf_node site)
 
 // ---- upstreams ----------------------------------------------------------------------------------
 
-static void check_upstream(const struct check *c, struct conf_node upstream)
+static void check_upstream(void *arg, struct conf_node upstream)
 {
+    const struct check *c = arg;
+    if (!conf_exists(upstream) || conf_kind_of(upstream) != CONF_MAP) {
+        return; // a name
+    }
     struct conf_node tls = conf_get(upstream, "tls");
     struct conf_node protocol = conf_get(upstream, "protocol");
     bool http1 = slice_eq(conf_string(protocol, "auto"), SLICE("http/1.1"));
@@ -163,30 +168,14 @@ static void check_upstream(const struct check *c, struct conf_node upstream)
     }
 }
 
-static void check_upstreams_of(const struct check *c, struct conf_node at)
-{
-    struct conf_node proxy = conf_get(at, "proxy");
-    if (conf_exists(proxy) && conf_kind_of(proxy) == CONF_MAP) {
-        check_upstream(c, proxy);
-    }
-}
-
 void https_check(struct conf_diags *d, struct conf_node root)
 {
     struct check c = {d, root, tls_plan_listens(root), false};
     tls_plan_names(root, check_one, &c);
     check_listeners(&c);
-    conf_each(upstream, conf_get(root, "upstreams"))
-    {
-        check_upstream(&c, upstream);
-    }
+    tls_each_upstream(root, check_upstream, &c);
     conf_each(site, conf_get(root, "sites"))
     {
         check_unheard(&c, site);
-        check_upstreams_of(&c, site);
-        conf_each(route, conf_get(site, "routes"))
-        {
-            check_upstreams_of(&c, route);
-        }
     }
 }

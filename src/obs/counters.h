@@ -34,6 +34,10 @@
     X(upstream_retries, "attempts repeated")                                                       \
     X(upstream_hedges, "second attempts begun beside a slow one")                                  \
     X(upstream_hedges_won, "of these, those that answered first")                                  \
+    X(mirror_requests, "copies of requests sent to mirrors")                                       \
+    X(mirror_skipped, "copies not made: too many at once, or no memory")                           \
+    X(mirror_cut, "copies cut: the mirror was too slow for their body")                            \
+    X(mirror_failed, "copies that the mirror did not answer")                                      \
     X(upstream_errors, "exchanges that the origin failed")                                         \
     X(tls_handshakes, "TLS handshakes with clients completed")                                     \
     X(tls_resumed, "of these, those that resumed a session")                                       \

@@ -238,6 +238,18 @@ static void json_times(const struct line *l)
     json_time(l, SLICE(",\"total_ms\":"), between(t->start, t->sent != 0 ? t->sent : l->now_ns));
 }
 
+static void json_upstream(const struct line *l)
+{
+    const struct exchange *x = l->x;
+    json_text(l, SLICE(",\"upstream\":\""), exchange_server_text(x), FIELD_CUT);
+    if (x->upstream != NULL) {
+        json_text(l, SLICE(",\"upstream_name\":\""), x->upstream->name, FIELD_CUT);
+    }
+    if (x->attempts > 0) {
+        json_number(l, SLICE(",\"retries\":"), x->attempts);
+    }
+}
+
 static void json_security(const struct line *l)
 {
     const struct exchange_tls *tls = &l->x->tls;
@@ -271,7 +283,7 @@ static void build_json(const struct line *l)
     json_text(l, SLICE(",\"user_agent\":\""), fields_get_id(f, HTTP_USER_AGENT), FIELD_CUT);
     json_text(l, SLICE(",\"site\":\""), site_of(x), FIELD_CUT);
     json_text(l, SLICE(",\"route\":\""), route_of(x), FIELD_CUT);
-    json_text(l, SLICE(",\"upstream\":\""), exchange_server_text(x), FIELD_CUT);
+    json_upstream(l);
     json_times(l);
     if (x->error != 0) {
         json_text(l, SLICE(",\"error\":\""), slice_str(error_name(x->error)), FIELD_CUT);

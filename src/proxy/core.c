@@ -38,6 +38,7 @@ int core_init(struct core *c, struct loop *l, struct counters *counters, struct 
     list_init(&c->live);
     list_init(&c->finished);
     task_init(&c->reap, reap);
+    mirrors_init(&c->mirrors);
     return 0;
 }
 
@@ -47,6 +48,7 @@ void core_fini(struct core *c)
     reap(&c->reap);
     loop_cancel(c->loop, &c->reap);
     ensure(list_empty(&c->live));
+    mirrors_fini(c);
     slab_fini(&c->exchanges);
     if (c->snapshot != NULL) {
         snapshot_unref(c->snapshot, c->index);

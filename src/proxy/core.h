@@ -12,6 +12,7 @@
 #include "obs/counters.h"
 #include "obs/log.h"
 #include "proxy/exchange.h"
+#include "proxy/mirror.h"
 
 struct tls_store;
 
@@ -28,6 +29,7 @@ struct core {
     struct list live;
     struct list finished; // in this turn
     struct task reap;
+    struct mirrors mirrors;
     struct counters *counters;
     struct log_ring *log;        // access lines; NULL: none
     const struct tls_store *tls; // of new handshakes, for answers to HTTP-01; NULL: none

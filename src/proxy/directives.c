@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "conf/diag.h"
 #include "os/addr.h"
+#include "proxy/split.h"
 
 // ---- limits and time-outs -----------------------------------------------------------------------
 
@@ -231,6 +232,18 @@ const struct conf_directive proxy_matches[] = {
                 "    routes:\n"
                 "      - {header: {x-beta: on, user-agent: '~ Firefox'}, proxy: 3001}\n"
                 "      - {proxy: 3000}\n"},
+    {.name = "cookie",
+     .contexts = IN_MATCH,
+     .type = CONF_TYPE_MAP,
+     .key_type = CONF_TYPE_STRING,
+     .rows = value_rows,
+     .condition = true,
+     .text = "Cookies of the request, as sent; all that are named must hold.",
+     .example = "sites:\n"
+                "  example.com:\n"
+                "    routes:\n"
+                "      - {cookie: {beta: '1'}, proxy: 3001}\n"
+                "      - {proxy: 3000}\n"},
     {.name = "query",
      .contexts = IN_MATCH,
      .type = CONF_TYPE_MAP,
@@ -336,6 +349,23 @@ static const struct conf_directive errors_rows[] = {
 
 // ---- sites --------------------------------------------------------------------------------------
 
+static const struct conf_directive mirror_rows[] = {
+    {.name = "to",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_UPSTREAM,
+     .required = true,
+     .text = "Who gets the copies: an upstream's name, an address, or a list of addresses."},
+    {.name = "share",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_PERCENT,
+     .min = 1,
+     .max = 100,
+     .fallback = "100%",
+     .aka = "percent percentage fraction",
+     .text = "How many of the requests, drawn at random."},
+    CONF_END,
+};
+
 static const struct conf_directive site_rows[] = {
     {.name = "HOST", .type = CONF_TYPE_OBJECT, .inner = CONF_IN_SITE, .text = "A site."},
     CONF_END,
@@ -416,17 +446,39 @@ const struct conf_directive proxy_directives[] = {
     {.name = "proxy",
      .contexts = CONF_IN_ROUTING,
      .type = CONF_TYPE_UPSTREAM,
+     .rows = split_rows,
      .action = true,
      .aka = "proxy_pass reverse_proxy backend upstream",
      .text = "Passes the request to an upstream by name, to an address, to a list of addresses, "
-             "or to an upstream described in place.",
+             "to an upstream described in place, or to one of several (`split`).",
      .example = "upstreams:\n"
                 "  app: {servers: [10.0.0.1:8080, 10.0.0.2:8080]}\n"
                 "sites:\n"
                 "  a.example.com: {proxy: app}\n"
                 "  b.example.com: {proxy: 3000}\n"
                 "  c.example.com: {proxy: [10.0.0.3:80, 'unix:/run/app.sock']}\n"
-                "  d.example.com: {proxy: {to: 'https://app.internal', retry: {attempts: 1}}}\n"},
+                "  d.example.com: {proxy: {to: 'https://app.internal', retry: {attempts: 1}}}\n"
+                "  e.example.com: {proxy: {split: [{to: 3001, share: 5%}, {to: app}]}}\n"},
+    {.name = "mirror",
+     .contexts = CONF_IN_ROUTING,
+     .type = CONF_TYPE_OBJECT,
+     .rows = mirror_rows,
+     .shorthand = "to",
+     .off_ok = true,
+     .fallback = "off",
+     .aka = "request_mirror shadow shadowing traffic_mirroring",
+     .text =
+         "Sends a copy of each request, or of some, to another upstream and throws its answer "
+         "away. The client's answer never waits for it: a mirror that is too slow loses copies. "
+         "The copy is what the origin gets, its Host too; upgrades are not copied.",
+     .example = "upstreams:\n"
+                "  app: {servers: 3000}\n"
+                "  next: {servers: 3001}\n"
+                "sites:\n"
+                "  example.com:\n"
+                "    routes:\n"
+                "      - {path: /api/*, mirror: {to: next, share: 10%}, proxy: app}\n"
+                "      - {proxy: app}\n"},
     {.name = "errors",
      .contexts = CONF_IN_ALL,
      .type = CONF_TYPE_MAP,

@@ -577,6 +577,9 @@ void forward_request(struct exchange *x)
     if (x->request.body != HTTP_BODY_NONE && u->replay_bytes > 0) {
         http_body_keep(&x->request_body, &x->kept, u->replay_bytes);
     }
+    if (x->route->mirror != NULL) {
+        mirror_request(x);
+    }
     rq->upstream = u;
     rq->connect_ms = within_deadline(x, least_ms(x->route->connect_ms, u->try_ms));
     rq->upgrade = x->request.upgrade.len > 0;

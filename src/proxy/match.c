@@ -14,6 +14,7 @@
 #include "os/addr.h"
 #include "proxy/exchange.h"
 #include "proxy/glob.h"
+#include "proxy/key.h"
 #include "proxy/query.h"
 #include "proxy/regex.h"
 
@@ -23,6 +24,7 @@ enum match_op { // in the order of their cost, which is the order of evaluation
     MATCH_HOST,
     MATCH_CLIENT,
     MATCH_FIELD,
+    MATCH_COOKIE,
     MATCH_QUERY,
     MATCH_ANY,
     MATCH_ALL,
@@ -308,6 +310,12 @@ static int compile_fields(struct compile *c, struct conf_node map, struct match_
     return compile_values(c, map, t);
 }
 
+static int compile_cookies(struct compile *c, struct conf_node map, struct match_test *t)
+{
+    t->op = MATCH_COOKIE;
+    return compile_values(c, map, t);
+}
+
 static int compile_query(struct compile *c, struct conf_node map, struct match_test *t)
 {
     t->op = MATCH_QUERY;
@@ -381,10 +389,10 @@ static const struct {
     const char *key;
     compile_test_fn *compile;
 } keys[] = {
-    {"path", compile_paths},    {"method", compile_methods}, {"host", compile_hosts},
-    {"header", compile_fields}, {"query", compile_query},    {"client", compile_clients},
-    {"match", compile_group},   {"any", compile_any},        {"all", compile_all},
-    {"not", compile_not},
+    {"path", compile_paths},     {"method", compile_methods}, {"host", compile_hosts},
+    {"header", compile_fields},  {"query", compile_query},    {"client", compile_clients},
+    {"cookie", compile_cookies}, {"match", compile_group},    {"any", compile_any},
+    {"all", compile_all},        {"not", compile_not},
 };
 
 static int compile_chain(struct compile *c, struct conf_node map, const struct match_test **out)
@@ -589,6 +597,20 @@ static bool field_holds(const struct value_pattern *v, const struct exchange *x)
     return !there && v->kind == VALUE_ABSENT;
 }
 
+static bool cookie_holds(const struct value_pattern *v, const struct exchange *x)
+{
+    struct key_cookies at = {0};
+    struct slice value;
+    bool there = false;
+    while (key_next_cookie(&x->request.fields, v->name, &at, &value)) {
+        there = true;
+        if (v->kind != VALUE_ABSENT && value_holds(v, value)) {
+            return true;
+        }
+    }
+    return !there && v->kind == VALUE_ABSENT;
+}
+
 static bool query_holds(const struct value_pattern *v, struct exchange *x)
 {
     struct slice rest = x->request.query;
@@ -612,7 +634,10 @@ static bool all_values(const struct match_test *t, struct exchange *x)
 {
     for (unsigned i = 0; i < t->count; i++) {
         const struct value_pattern *v = &t->u.values[i];
-        if (!(t->op == MATCH_FIELD ? field_holds(v, x) : query_holds(v, x))) {
+        bool holds = t->op == MATCH_FIELD    ? field_holds(v, x)
+                     : t->op == MATCH_COOKIE ? cookie_holds(v, x)
+                                             : query_holds(v, x);
+        if (!holds) {
             return false;
         }
     }
@@ -644,6 +669,7 @@ static bool test_holds(const struct match_test *t, struct exchange *x)
     case MATCH_CLIENT:
         return client_holds(t, &x->client);
     case MATCH_FIELD:
+    case MATCH_COOKIE:
     case MATCH_QUERY:
         return all_values(t, x);
     case MATCH_ANY:

@@ -22,6 +22,8 @@
 #include "proxy/access_log.h"
 #include "proxy/error_page.h"
 #include "proxy/match.h"
+#include "proxy/mirror.h"
+#include "proxy/split.h"
 
 enum {
     SNAPSHOT_MAGIC = 0x534e4150,
@@ -257,26 +259,64 @@ static int name_own_upstream(struct compile *c, const struct route *r, struct co
     return 0;
 }
 
-static int compile_proxy(struct compile *c, struct route *r, struct conf_node own)
+/** Of which route an upstream is looked for. */
+struct finding {
+    struct compile *c;
+    const struct route *route;
+    struct conf_node own;
+};
+
+static int find_upstream(void *arg, struct conf_node n, struct upstream **out)
 {
-    struct conf_node proxy = conf_get(own, "proxy");
-    if (!conf_exists(proxy)) {
-        return 0;
-    }
+    const struct finding *f = arg;
+    struct compile *c = f->c;
     // A word names an upstream, alone or as the only thing `to` says.
-    struct conf_node to = conf_kind_of(proxy) == CONF_MAP ? conf_get(proxy, "to") : proxy;
+    struct conf_node to = conf_kind_of(n) == CONF_MAP ? conf_get(n, "to") : n;
     if (conf_exists(to) && conf_kind_of(to) == CONF_LIST && conf_count(to) == 1) {
         to = conf_first(to);
     }
+    *out = NULL;
     if (conf_exists(to) && conf_kind_of(to) == CONF_SCALAR) {
-        r->upstream = named_upstream(c->s, conf_text(to));
+        *out = named_upstream(c->s, conf_text(to));
     }
-    if (r->upstream != NULL) {
+    if (*out != NULL) {
         return 0;
     }
     struct slice name;
-    int rc = name_own_upstream(c, r, own, &name);
-    return rc != 0 ? rc : snapshot_add_upstream(c->s, c->factory, proxy, name, &r->upstream);
+    int rc = name_own_upstream(c, f->route, f->own, &name);
+    return rc != 0 ? rc : snapshot_add_upstream(c->s, c->factory, n, name, out);
+}
+
+static int compile_mirror(const struct finding *f, const struct conf_scope *scope, struct route *r)
+{
+    struct conf_node n = conf_scope_get(scope, "mirror");
+    if (!conf_exists(n) || conf_is_off(n) || r->upstream == NULL) {
+        return 0;
+    }
+    struct mirror *m = arena_zalloc(&f->c->s->arena, sizeof(*m));
+    if (m == NULL) {
+        return E_NO_MEMORY;
+    }
+    m->percent = conf_percent(conf_get(n, "share"), 100);
+    r->mirror = m;
+    return find_upstream((void *)(uintptr_t)f, conf_get(n, "to"), &m->to);
+}
+
+static int compile_proxy(struct compile *c, struct route *r, const struct conf_scope *scope)
+{
+    struct finding f = {c, r, scope->level[0]};
+    struct conf_node proxy = conf_get(f.own, "proxy");
+    int rc = 0;
+    if (!conf_exists(proxy)) {
+        return 0;
+    }
+    if (conf_kind_of(proxy) == CONF_MAP && conf_exists(conf_get(proxy, "split"))) {
+        const struct split_sources from = {&c->s->arena, c->diags, &f, find_upstream};
+        rc = split_compile(&from, proxy, r->text, &r->upstream);
+    } else {
+        rc = find_upstream(&f, proxy, &r->upstream);
+    }
+    return rc != 0 ? rc : compile_mirror(&f, scope, r);
 }
 
 // ---- routes and sites -----------------------------------------------------------------------------
@@ -315,7 +355,6 @@ static bool logs_access(const struct conf_scope *scope)
 /** `own`: where matches and the action stand; may not exist. */
 static int compile_route(struct compile *c, struct route *r, const struct conf_scope *scope)
 {
-    struct conf_node own = scope->level[0];
     r->down_timeouts = down_timeouts(scope);
     r->up_timeouts = up_timeouts(scope);
     r->connect_ms = milliseconds(scope, "timeouts.connect", 5 * 1000);
@@ -325,7 +364,7 @@ static int compile_route(struct compile *c, struct route *r, const struct conf_s
     if (rc == 0) {
         rc = compile_modules(c, r, scope);
     }
-    return rc != 0 ? rc : compile_proxy(c, r, own);
+    return rc != 0 ? rc : compile_proxy(c, r, scope);
 }
 
 static int name_route(struct compile *c, struct route *r, struct slice site)

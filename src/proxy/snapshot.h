@@ -17,6 +17,7 @@
 
 struct error_pages; // proxy/error_page.h
 struct match;       // proxy/match.h
+struct mirror;      // proxy/mirror.h
 
 enum { SNAPSHOT_CORES_MAX = 256 };
 
@@ -25,11 +26,12 @@ struct route_limits {
 };
 
 struct route {
-    uint32_t index;            // in its site
-    const struct match *match; // NULL: matches everything
-    void *conf[MODULES_MAX];   // by index in modules[]
-    uint16_t stages;           // bit per module that has something to do
-    struct upstream *upstream; // NULL: a stage answers
+    uint32_t index;              // in its site
+    const struct match *match;   // NULL: matches everything
+    void *conf[MODULES_MAX];     // by index in modules[]
+    uint16_t stages;             // bit per module that has something to do
+    struct upstream *upstream;   // NULL: a stage answers
+    const struct mirror *mirror; // NULL: none
     struct http_timeouts down_timeouts;
     struct http_timeouts up_timeouts;
     uint32_t connect_ms;

@@ -119,8 +119,9 @@ static bool has_file(struct conf_node server)
     return conf_kind_of(server) == CONF_MAP && conf_exists(conf_get(server, "file"));
 }
 
-static void want_of_upstream(const struct walk *w, struct conf_node up)
+static void want_of_upstream(void *arg, struct conf_node up)
 {
+    const struct walk *w = arg;
     if (!conf_exists(up) || conf_kind_of(up) != CONF_MAP) {
         return; // a name
     }
@@ -158,20 +159,40 @@ static void want_of_upstream(const struct walk *w, struct conf_node up)
     }
 }
 
-void tls_wants(struct conf_node root, void (*each)(void *arg, const struct tls_want *w), void *arg)
+// A route's or a site's: what `proxy` and `mirror` name by themselves. Of a split, its parts.
+static void each_of_route(struct conf_node at, void (*each)(void *arg, struct conf_node up),
+                          void *arg)
 {
-    const struct walk w = {root, each, arg};
-    want_of_sites(&w);
+    struct conf_node proxy = conf_get(at, "proxy");
+    struct conf_node split = conf_get(proxy, "split");
+    each(arg, proxy);
+    conf_each(part, split)
+    {
+        each(arg, conf_get(part, "to"));
+    }
+    each(arg, conf_get(conf_get(at, "mirror"), "to"));
+}
+
+void tls_each_upstream(struct conf_node root, void (*each)(void *arg, struct conf_node up),
+                       void *arg)
+{
     conf_each(up, conf_get(root, "upstreams"))
     {
-        want_of_upstream(&w, up);
+        each(arg, up);
     }
     conf_each(site, conf_get(root, "sites"))
     {
-        want_of_upstream(&w, conf_get(site, "proxy"));
+        each_of_route(site, each, arg);
         conf_each(route, conf_get(site, "routes"))
         {
-            want_of_upstream(&w, conf_get(route, "proxy"));
+            each_of_route(route, each, arg);
         }
     }
+}
+
+void tls_wants(struct conf_node root, void (*each)(void *arg, const struct tls_want *w), void *arg)
+{
+    struct walk w = {root, each, arg};
+    want_of_sites(&w);
+    tls_each_upstream(root, want_of_upstream, &w);
 }

@@ -35,5 +35,9 @@ void tls_wants(struct conf_node root, void (*each)(void *arg, const struct tls_w
 void tls_want_id(const struct tls_want *w, struct text *out);
 /** The id of a pair of files. */
 void tls_file_id(struct slice cert, struct slice key, struct text *out);
+/** Every node that may describe an upstream: those of `upstreams`, and what proxies, parts of splits
+ * and mirrors say in place (a name, or nothing at all, as well). */
+void tls_each_upstream(struct conf_node root, void (*each)(void *arg, struct conf_node up),
+                       void *arg);
 /** The id of a file of authorities; an empty path: those of the system. */
 void tls_authority_id(struct slice path, struct text *out);

@@ -54,7 +54,7 @@ struct balance_choice {
     void *state;       // this core's
     struct rng *rng;
     uint64_t now_ns; // monotonic
-    uint64_t key;    // hash of what the request is placed by (upstream/key.h)
+    uint64_t key;    // hash of what the request is placed by (proxy/key.h)
     bool has_key;    // without one a method that needs it chooses at random
     /** Requests that all servers carry, for bounded load. NULL: their vitals are added up, which
      * costs a look at every server of the list. */

@@ -7,8 +7,8 @@
 
 #include "conf/doc.h"
 #include "conf/schema.h"
+#include "proxy/key.h"
 #include "upstream/balance.h"
-#include "upstream/key.h"
 
 struct balance_plan {
     const struct balance_method *method;

@@ -537,6 +537,7 @@ void traffic_core_free(struct traffic_core *tc)
     }
     loop_timer_stop(tc->loop, &tc->pause);
     down_core_abort(&tc->down);
+    mirrors_end(&tc->core);
     upstream_registry_close(&tc->traffic->registry, tc->loop->core);
     core_fini(&tc->core);
     close_sessions(tc);

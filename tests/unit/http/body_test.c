@@ -328,6 +328,132 @@ static void loses_the_replay_of_kernel_bytes(void)
     end();
 }
 
+// ---- copies and tees -------------------------------------------------------------------------------
+
+static void copies_what_can_be_given_again(void)
+{
+    struct http_body copy;
+    struct bufq kept;
+    begin();
+    http_body_keep(&body, &kept, 100);
+    put("hello ");
+    http_body_take(&body, 4);
+    put("world");
+    CHECK_EQ_INT(http_body_copy(&copy, &body), E_UNSUPPORTED); // it has not ended
+    http_body_end(&body, NULL);
+    REQUIRE(http_body_copy(&copy, &body) == 0);
+    CHECK(copy.ended);
+    CHECK_EQ_INT(copy.q.bytes, 11);
+    char bytes[16];
+    size_t n = 0;
+    while (copy.q.bytes > 0) {
+        struct slice front = bufq_front(&copy.q);
+        memcpy(bytes + n, front.ptr, front.len);
+        n += front.len;
+        http_body_take(&copy, front.len);
+    }
+    CHECK_TEXT(bytes, n, "hello world");
+    http_body_fini(&copy, &loop);
+    end();
+}
+
+static struct http_body tee;
+static unsigned tee_datas;
+
+static void on_tee_data(struct http_body *b, void *consumer)
+{
+    CHECK(b == &tee && consumer == &tee_datas);
+    tee_datas++;
+}
+
+static void begin_tee(uint32_t limit)
+{
+    begin();
+    tee_datas = 0;
+    http_body_init(&tee, limit);
+    http_body_set_consumer(&tee, &tee_datas, on_tee_data);
+}
+
+static void a_tee_gets_the_same(void)
+{
+    begin_tee(1000);
+    put("one ");
+    REQUIRE(http_body_tee(&body, &tee) == 0);
+    CHECK_EQ_INT(tee.q.bytes, 4);
+    put("two");
+    struct chunk *c = chunk_new(&pool);
+    REQUIRE(c != NULL);
+    memset(c->data, 'x', 600);
+    c->used = 600;
+    REQUIRE(http_body_put(&body, c, 0, 600) == 0);
+    chunk_unref(c);
+    http_body_notify(&body);
+    CHECK_EQ_INT(tee_datas, 1);
+    CHECK_EQ_INT(tee.q.bytes, 607);
+    http_body_discard(&body); // the origin has answered; the other goes on
+    put("!");
+    CHECK_EQ_INT(tee.q.bytes, 608);
+    http_body_end(&body, NULL);
+    http_body_notify(&body);
+    CHECK(tee.ended && body.tee == NULL && tee.from == NULL);
+    CHECK_EQ_INT(tee_datas, 2);
+    http_body_fini(&tee, &loop);
+    end();
+}
+
+static void a_tee_that_is_full_is_cut(void)
+{
+    begin_tee(10);
+    REQUIRE(http_body_tee(&body, &tee) == 0);
+    put("12345678");
+    put("12345678");
+    CHECK_EQ_INT(tee.error, E_TOO_LARGE);
+    CHECK_EQ_INT(tee_datas, 1);
+    CHECK(body.tee == NULL && body.error == 0);
+    put("more");
+    http_body_end(&body, NULL);
+    CHECK_EQ_INT(body.q.bytes, 20);
+    http_body_fini(&tee, &loop);
+    end();
+}
+
+static void a_tee_ends_with_its_body(void)
+{
+    begin_tee(100);
+    REQUIRE(http_body_tee(&body, &tee) == 0);
+    http_body_fail(&body, E_BODY_TIMEOUT);
+    http_body_notify(&body);
+    CHECK_EQ_INT(tee.error, E_BODY_TIMEOUT);
+    http_body_fini(&tee, &loop);
+    end();
+    begin_tee(100);
+    REQUIRE(http_body_tee(&body, &tee) == 0);
+    http_body_fini(&body, &loop);
+    CHECK_EQ_INT(tee.error, E_CLIENT_GONE);
+    CHECK_EQ_INT(tee_datas, 1);
+    http_body_fini(&tee, &loop);
+    http_body_init(&body, 100);
+    end();
+    begin_tee(100);
+    REQUIRE(http_body_tee(&body, &tee) == 0);
+    http_body_fini(&tee, &loop); // who got it may go first
+    CHECK(body.tee == NULL);
+    put("on");
+    end();
+}
+
+static void a_tee_begins_with_the_first_byte(void)
+{
+    begin_tee(100);
+    put("x");
+    http_body_take(&body, 1);
+    CHECK_EQ_INT(http_body_tee(&body, &tee), E_UNSUPPORTED);
+    http_body_fini(&tee, &loop);
+    end();
+}
+
 TAP_MAIN(carries_bytes_and_the_end, makes_the_producer_wait, fails_once, drops_what_nobody_wants,
          replays_what_was_taken, replays_in_any_pattern, never_uses_a_dirty_pipe_again,
-         bounds_the_cache_of_pipes, loses_the_replay_of_kernel_bytes)
+         bounds_the_cache_of_pipes, loses_the_replay_of_kernel_bytes,
+         copies_what_can_be_given_again, a_tee_gets_the_same, a_tee_that_is_full_is_cut,
+         a_tee_ends_with_its_body, a_tee_begins_with_the_first_byte)

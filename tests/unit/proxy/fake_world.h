@@ -20,6 +20,8 @@ struct world {
     struct counters counters;
     struct core core;
     struct upstream upstream;
+    struct upstream mirror; // the second that the configuration makes; it gets `second`
+    bool made;
     struct upstream_request *asked; // waits (WORLD_HOLD)
     enum world_mode mode;
     int fail_error;
@@ -183,7 +185,7 @@ static const struct http_stream_ops up_ops = {.protocol = "1.1",
 
 __attribute__((unused)) static void world_ready(struct upstream_request *rq)
 {
-    bool second = world->up_open;
+    bool second = world->up_open || rq->upstream == &world->mirror;
     REQUIRE(!second || !world->second_open);
     *(second ? &world->second_open : &world->up_open) = true;
     rq->place = world;
@@ -194,7 +196,7 @@ __attribute__((unused)) static void world_ready(struct upstream_request *rq)
 static void world_release(struct upstream *u, struct upstream_request *rq,
                           const struct upstream_outcome *o)
 {
-    CHECK(u == &world->upstream && rq->place == world);
+    CHECK(u == rq->upstream && rq->place == world);
     rq->place = NULL;
     world->releases++;
     world->outcome = *o;
@@ -243,8 +245,9 @@ static int world_make(struct upstream_factory *f, struct snapshot *s, struct con
     (void)f;
     (void)s;
     (void)node;
-    world->upstream.name = name;
-    *out = &world->upstream;
+    *out = world->made ? &world->mirror : &world->upstream;
+    world->made = true;
+    (*out)->name = name;
     return 0;
 }
 
@@ -260,6 +263,7 @@ __attribute__((unused)) static void world_begin(const char *site)
     struct conf_doc *doc = fake_doc(&world->conf, yaml);
     world->conf.factory.make = world_make;
     world->upstream.ops = &world_upstream_ops;
+    world->mirror.ops = &world_upstream_ops;
     world->upstream.attempts = 2;
     world->upstream.retry_on =
         UPSTREAM_RETRY_CONNECT | UPSTREAM_RETRY_TIMEOUT | UPSTREAM_RETRY_RESET;

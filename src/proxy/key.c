@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Keys of requests (upstream/key.h).
+// Keys of requests (proxy/key.h).
 
-#include "upstream/key.h"
+#include "proxy/key.h"
 
 #include "base/hash.h"
 #include "os/addr.h"

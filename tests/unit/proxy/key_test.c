@@ -2,7 +2,7 @@
 //
 // key: which part of a request places it, and that it does so the same everywhere and for good.
 
-#include "upstream/key.h"
+#include "proxy/key.h"
 
 #include "os/addr.h"
 #include "tap.h"
