@@ -113,6 +113,7 @@ enum error_class {
     X(NO_MEMORY, 503, LIMIT, "out of memory or over its budget")                                   \
     X(NO_DESCRIPTORS, 503, LIMIT, "out of file descriptors")                                       \
     X(NO_PORTS, 503, LIMIT, "out of local ports")                                                  \
+    X(SOURCE_UNKNOWN, 503, LOCAL, "the source address is not this machine's")                      \
     X(OVERLOADED, 503, LIMIT, "overloaded")                                                        \
     X(DRAINING, 503, LOCAL, "shutting down")                                                       \
     X(CLIENT_GONE, 499, PEER, "client closed the connection")                                      \

@@ -239,9 +239,11 @@ static int open_connection(const struct sys_connect *c, int fd)
         // destination; bind() alone would be out of ports after 28,000.
         struct sockaddr_storage from;
         socklen_t len = os_addr_to_sockaddr(c->from, &from);
-        if (set_flag(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) != 0 ||
-            bind(fd, (struct sockaddr *)&from, len) != 0) {
+        if (set_flag(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) != 0) { // of IPv6 sockets as well
             return error_from_errno(errno);
+        }
+        if (bind(fd, (struct sockaddr *)&from, len) != 0) {
+            return errno == EADDRNOTAVAIL ? E_SOURCE_UNKNOWN : error_from_errno(errno);
         }
     }
     socklen_t len = os_addr_to_sockaddr(&c->to, &to);
@@ -283,6 +285,18 @@ static int linux_connect_result(struct sys *s, int fd)
         error = errno;
     }
     return error_from_errno(error);
+}
+
+static int linux_local_addr(struct sys *s, int fd, struct os_addr *out)
+{
+    (void)s;
+    struct sockaddr_storage at;
+    socklen_t len = sizeof(at);
+    if (getsockname(fd, (struct sockaddr *)&at, &len) != 0) {
+        return error_from_errno(errno);
+    }
+    os_addr_from_sockaddr(out, (struct sockaddr *)&at, len);
+    return 0;
 }
 
 // ---- bytes -----------------------------------------------------------------------------------------
@@ -392,6 +406,7 @@ static const struct sys_ops linux_ops = {
     .accept = linux_accept,
     .connect = linux_connect,
     .connect_result = linux_connect_result,
+    .local_addr = linux_local_addr,
     .read = linux_read,
     .write = linux_write,
     .shutdown_write = linux_shutdown_write,

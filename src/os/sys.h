@@ -60,10 +60,14 @@ struct sys_ops {
     int (*unwatch)(struct sys *s, int fd);
     /** A non-blocking connection with its peer's address, or a negative code. */
     int (*accept)(struct sys *s, int listener, struct os_addr *peer);
-    /** A non-blocking connection attempt: fd (in progress or done) or a negative code. */
+    /** A non-blocking connection attempt: fd (in progress or done) or a negative code. E_NO_PORTS: no
+     * port is left from `from` (or from where the kernel would connect) to there; E_SOURCE_UNKNOWN:
+     * `from` is not an address of this machine. */
     int (*connect)(struct sys *s, const struct sys_connect *c);
     /** After the first SYS_WRITE on a connecting fd: 0 or why it failed. */
     int (*connect_result)(struct sys *s, int fd);
+    /** The address of our end of a connection: 0 or a negative code. */
+    int (*local_addr)(struct sys *s, int fd, struct os_addr *out);
     struct io_result (*read)(struct sys *s, int fd, const struct iovec *iov, int n);
     /** `more`: further bytes follow at once (MSG_MORE). */
     struct io_result (*write)(struct sys *s, int fd, const struct iovec *iov, int n, bool more);

@@ -15,7 +15,9 @@ enum { DIALER_MAGIC = 0x6469616c, DIAL_MAGIC = 0x64696131 };
 struct dial {
     uint32_t magic;
     bool connected;
+    bool securing; // the handshake has begun
     bool over;
+    bool prologue_waits;
     struct dialer *dialer;
     struct transport *t;
     struct tls_origin *tls;
@@ -23,6 +25,9 @@ struct dial {
     struct wheel_timer timer;
     struct os_addr to;
     uint64_t started_ns;
+    uint64_t client;
+    struct chunk *prologue; // NULL: none, or it is sent
+    uint32_t prologue_sent; // bytes of it
     void (*done)(struct dial *dial, const struct dial_result *r, void *arg);
     void *arg;
 };
@@ -68,8 +73,17 @@ static void end(struct dial *dial)
     loop_defer(d->loop, &d->reap);
 }
 
+static void drop_prologue(struct dial *dial)
+{
+    if (dial->prologue != NULL) {
+        chunk_unref(dial->prologue);
+        dial->prologue = NULL;
+    }
+}
+
 static void release(struct dial *dial)
 {
+    drop_prologue(dial);
     if (dial->tls != NULL) {
         tls_origin_unref(dial->tls);
         dial->tls = NULL;
@@ -80,7 +94,8 @@ static void finish(struct dial *dial, int error, struct slice alpn)
 {
     struct dialer *d = dial->dialer;
     struct transport *t = dial->t;
-    struct dial_result r = {.error = error, .alpn = alpn, .t = error == 0 ? t : NULL};
+    struct dial_result r = {
+        .error = error, .alpn = alpn, .t = error == 0 ? t : NULL, .client = dial->client};
     end(dial);
     r.took_ns = loop_clock_ns(d->loop) - dial->started_ns;
     if (error == 0) {
@@ -88,7 +103,7 @@ static void finish(struct dial *dial, int error, struct slice alpn)
         r.peer.connection_id = http_connection_id(d->loop, d->next_id);
         r.peer.secure = dial->tls != NULL;
         r.peer.security = dial->tls != NULL ? tls_security(t) : NULL;
-    } else if (dial->tls != NULL && dial->connected) {
+    } else if (dial->securing) {
         r.reason = tls_verify_reason(t);
     }
     dial->done(dial, &r, dial->arg);
@@ -106,6 +121,24 @@ static void on_secured(struct transport *t, const struct tls_done *done, void *a
     finish(dial, done->error, done->alpn);
 }
 
+/** E_AGAIN: the rest waits for room. */
+static int send_prologue(struct dial *dial)
+{
+    while (dial->prologue != NULL) {
+        struct chunk *c = dial->prologue;
+        struct iovec iov = {c->data + dial->prologue_sent, c->used - dial->prologue_sent};
+        struct io_result r = transport_write(dial->t, &iov, 1, dial->prologue_waits);
+        if (r.status != IO_OK) {
+            return r.status == IO_AGAIN ? E_AGAIN : r.status == IO_EOF ? E_RESET : r.error;
+        }
+        dial->prologue_sent += (uint32_t)r.n;
+        if (dial->prologue_sent == c->used) {
+            drop_prologue(dial);
+        }
+    }
+    return 0;
+}
+
 static void on_ready(struct transport *t, unsigned events)
 {
     struct dial *dial = t->owner;
@@ -113,13 +146,17 @@ static void on_ready(struct transport *t, unsigned events)
     if ((events & (SYS_WRITE | SYS_ERROR | SYS_HANGUP)) == 0) {
         return;
     }
-    int e = transport_connected(t);
+    int e = dial->connected ? 0 : transport_connected(t);
+    dial->connected = e == 0;
+    if (e == 0) {
+        e = send_prologue(dial);
+    }
     if (e == E_AGAIN) {
         return;
     }
     if (e == 0 && dial->tls != NULL) {
-        dial->connected = true;
         e = tls_connect(dial->dialer->tls, t, dial->tls, on_secured, dial);
+        dial->securing = e == 0;
         if (e == 0) {
             return;
         }
@@ -132,7 +169,41 @@ static void on_timeout(struct wheel_timer *timer)
     struct dial *dial = container_of(timer, struct dial, timer);
     ensure_magic(dial, DIAL_MAGIC);
     counter_add(dial->dialer->counters, COUNTER_timeouts, 1);
-    finish(dial, dial->connected ? E_TLS_TIMEOUT : E_CONNECT_TIMEOUT, SLICE(""));
+    finish(dial, dial->securing ? E_TLS_TIMEOUT : E_CONNECT_TIMEOUT, SLICE(""));
+}
+
+/** From the first source that has a port left. */
+static struct transport *connect_from(struct dialer *d, const struct dial_order *o, int *error)
+{
+    bool tried = false;
+    for (uint32_t i = 0; i < o->source_count; i++) {
+        uint32_t which = (o->source_first + i) % o->source_count;
+        const struct os_addr from = os_peer_addr(&o->sources[which]);
+        const struct sys_connect to = {.to = o->to, .from = &from};
+        if (from.kind != o->to.kind) {
+            continue;
+        }
+        tried = true;
+        struct transport *t = transport_connect(d->transports, &to, error);
+        if (t != NULL ||
+            (*error != E_NO_PORTS && *error != E_IN_USE && *error != E_SOURCE_UNKNOWN)) {
+            return t;
+        }
+    }
+    const struct sys_connect to = {.to = o->to};
+    return tried ? NULL : transport_connect(d->transports, &to, error);
+}
+
+/** NULL: out of memory. */
+static struct chunk *copy_prologue(struct dialer *d, struct slice prologue)
+{
+    struct chunk *c = chunk_new(&d->loop->chunks);
+    if (c != NULL) {
+        ensure(prologue.len <= chunk_room(c));
+        memcpy(c->data, prologue.ptr, prologue.len);
+        c->used = (uint32_t)prologue.len;
+    }
+    return c;
 }
 
 struct dial *dial_begin(struct dialer *d, const struct dial_order *order,
@@ -141,14 +212,18 @@ struct dial *dial_begin(struct dialer *d, const struct dial_order *order,
 {
     ensure_magic(d, DIALER_MAGIC);
     ensure(order->tls == NULL || d->tls != NULL);
-    struct dial *dial = slab_take(&d->slab);
-    if (dial == NULL) {
-        *error = E_NO_MEMORY;
-        return NULL;
-    }
-    struct transport *t = transport_connect(d->transports, &order->to, error);
+    struct chunk *prologue = order->prologue.len > 0 ? copy_prologue(d, order->prologue) : NULL;
+    bool prepared = order->prologue.len == 0 || prologue != NULL;
+    struct dial *dial = prepared ? slab_take(&d->slab) : NULL;
+    *error = E_NO_MEMORY;
+    struct transport *t = dial != NULL ? connect_from(d, order, error) : NULL;
     if (t == NULL) {
-        slab_give(&d->slab, dial);
+        if (dial != NULL) {
+            slab_give(&d->slab, dial);
+        }
+        if (prologue != NULL) {
+            chunk_unref(prologue);
+        }
         return NULL;
     }
     *dial = (struct dial){
@@ -156,7 +231,10 @@ struct dial *dial_begin(struct dialer *d, const struct dial_order *order,
         .dialer = d,
         .t = t,
         .tls = order->tls == NULL ? NULL : tls_origin_ref(order->tls),
-        .to = order->to.to,
+        .to = order->to,
+        .client = order->client,
+        .prologue = prologue,
+        .prologue_waits = order->prologue_waits || order->tls != NULL,
         .started_ns = loop_clock_ns(d->loop),
         .done = done,
         .arg = arg,

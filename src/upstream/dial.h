@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A dial: from an address to a transport that a session can be opened on. It connects, runs the TLS
-// handshake where the origin has one, and says which protocol was agreed on. One time limit bounds all
-// of it. Knows no pool and no session.
+// A dial: from an address to a transport that a session can be opened on. It connects, from one of
+// several source addresses where that is asked for, sends a prologue (a PROXY header) if there is one,
+// runs the TLS handshake where the origin has one, and says which protocol was agreed on. One time
+// limit bounds all of it. Knows no pool and no session.
+//
+// Of one source address there are only so many ports to connect to one origin from (28,232 unless the
+// system is told otherwise). When those of one are used up, the next address is tried.
 
 #pragma once
 
@@ -31,7 +35,14 @@ struct dialer {
 };
 
 struct dial_order {
-    struct sys_connect to;
+    struct os_addr to;
+    const struct os_peer
+        *sources;           // to connect from; those of another family than `to` are left out
+    uint32_t source_count;  // 0, or none of the family: the kernel chooses
+    uint32_t source_first;  // which of them is tried first, counted on without end
+    struct slice prologue;  // sent before anything else; copied
+    bool prologue_waits;    // bytes of ours follow it at once
+    uint64_t client;        // given back in the result: for whom the connection is
     uint32_t limit_ms;      // connect and handshake together; 0: none
     struct tls_origin *tls; // NULL: in clear; held until the dial is over
 };
@@ -43,6 +54,7 @@ struct dial_result {
     struct slice alpn;     // agreed protocol; empty: none
     struct http_peer peer; // the origin
     uint64_t took_ns;
+    uint64_t client; // of the order
 };
 
 void dialer_init(struct dialer *d, uint32_t dials_max);

@@ -576,7 +576,7 @@ static int dial(struct lane *lane, uint32_t connect_ms)
     }
     bool upgrade = lane == &sc->lanes[LANE_UPGRADE];
     struct dial_order order = {
-        .to = {.to = s->addr, .from = NULL},
+        .to = s->addr,
         .limit_ms = connect_ms,
         .tls = upgrade ? s->kind.tls_h1 : s->kind.tls,
     };

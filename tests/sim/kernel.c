@@ -852,6 +852,14 @@ static int op_connect_result(struct sys *sys, int fd)
     return e->error;
 }
 
+/** Nobody gave our ends addresses. */
+static int op_local_addr(struct sys *sys, int fd, struct os_addr *out)
+{
+    (void)end_of(self(sys)->sim, fd);
+    (void)out;
+    return E_UNSUPPORTED;
+}
+
 static int op_shutdown_write(struct sys *sys, int fd)
 {
     struct sim_end *e = end_of(self(sys)->sim, fd);
@@ -1116,6 +1124,7 @@ static const struct sys_ops sim_ops = {
     .accept = op_accept,
     .connect = op_connect,
     .connect_result = op_connect_result,
+    .local_addr = op_local_addr,
     .read = op_read,
     .write = op_write,
     .shutdown_write = op_shutdown_write,

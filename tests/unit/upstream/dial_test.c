@@ -32,7 +32,7 @@ struct world {
     struct tls_origin *origin;
     uint64_t next_id;
     int listener;
-    struct sys_connect to;
+    struct os_addr to;
     int calls;
     struct dial_result result;
 };
@@ -71,7 +71,7 @@ static void setup(bool accepts, bool secure)
     REQUIRE(bind(w.listener, (struct sockaddr *)&at, len) == 0);
     REQUIRE(!accepts || listen(w.listener, DIALS_MAX) == 0);
     REQUIRE(getsockname(w.listener, (struct sockaddr *)&at, &len) == 0);
-    os_addr_from_sockaddr(&w.to.to, (struct sockaddr *)&at, len);
+    os_addr_from_sockaddr(&w.to, (struct sockaddr *)&at, len);
 }
 
 static void teardown(void)
@@ -141,7 +141,7 @@ static void one_that_listens_gives_a_transport(void)
     }
     CHECK_EQ_INT(w.result.alpn.len, 0);
     CHECK(!w.result.peer.secure);
-    CHECK_EQ_INT(w.result.peer.addr.port, w.to.to.port);
+    CHECK_EQ_INT(w.result.peer.addr.port, w.to.port);
     CHECK(w.result.peer.connection_id != 0);
     teardown();
 }
@@ -221,8 +221,106 @@ static void there_are_not_more_than_was_said(void)
     teardown();
 }
 
-TAP_MAIN(one_that_listens_gives_a_transport, one_that_refuses_says_so,
-         a_silent_one_costs_the_time_that_was_given,
+static void begin_order(const struct dial_order *order)
+{
+    int error = 0;
+    REQUIRE(dial_begin(&w.dialer, order, on_done, &w, &error) != NULL);
+}
+
+static void a_prologue_comes_first(void)
+{
+    setup(true, false);
+    const struct dial_order order = {
+        .to = w.to, .limit_ms = 5000, .prologue = SLICE("PROXY UNKNOWN\r\n"), .client = 7};
+    begin_order(&order);
+    settle();
+    CHECK_EQ_INT(w.result.error, 0);
+    CHECK_EQ_INT(w.result.client, 7);
+    int fd = accept(w.listener, NULL, NULL);
+    REQUIRE(fd >= 0);
+    char room[64];
+    ssize_t n = recv(fd, room, sizeof(room), 0);
+    CHECK_TEXT(room, (size_t)n, "PROXY UNKNOWN\r\n");
+    CHECK_EQ_INT(w.loop.chunks.in_use, 0);
+    (void)close(fd);
+    teardown();
+}
+
+static void a_prologue_comes_before_tls(void)
+{
+    setup(true, true);
+    const struct dial_order order = {
+        .to = w.to, .limit_ms = 5000, .prologue = SLICE("PROXY UNKNOWN\r\n"), .tls = w.origin};
+    begin_order(&order);
+    int fd = accept(w.listener, NULL, NULL);
+    REQUIRE(fd >= 0);
+    char room[17] = "";
+    for (int i = 0; i < 100 && recv(fd, room, 16, MSG_PEEK | MSG_DONTWAIT) < 16; i++) {
+        loop_turn(&w.loop, 20);
+    }
+    CHECK_TEXT(room, 16, "PROXY UNKNOWN\r\n\x16");
+    (void)close(fd);
+    settle();
+    teardown();
+}
+
+static void a_prologue_of_a_dial_that_ends_early_is_given_back(void)
+{
+    setup(false, false);
+    const struct dial_order order = {.to = w.to, .limit_ms = 5000, .prologue = SLICE("x")};
+    begin_order(&order);
+    settle();
+    CHECK_EQ_INT(w.result.error, E_REFUSED);
+    CHECK_EQ_INT(w.loop.chunks.in_use, 0);
+    teardown();
+}
+
+static struct os_peer source(const char *text)
+{
+    struct os_addr a;
+    REQUIRE(os_addr_parse_ip(slice_str(text), 0, &a) == 0);
+    return os_peer_of(&a);
+}
+
+static void sources_take_turns(void)
+{
+    const struct os_peer sources[] = {source("127.0.0.2"), source("::1"), source("127.0.0.3")};
+    static const char *const want[] = {"127.0.0.2", "127.0.0.3", "127.0.0.3"};
+    for (uint32_t i = 0; i < 3; i++) {
+        setup(true, false);
+        const struct dial_order order = {
+            .to = w.to, .limit_ms = 5000, .sources = sources, .source_count = 3, .source_first = i};
+        begin_order(&order);
+        settle();
+        CHECK_EQ_INT(w.result.error, 0);
+        struct sockaddr_in from;
+        socklen_t len = sizeof(from);
+        int fd = accept(w.listener, (struct sockaddr *)&from, &len);
+        CHECK_STR(inet_ntoa(from.sin_addr), want[i]);
+        (void)close(fd);
+        teardown();
+    }
+}
+
+static void a_source_that_is_not_ours_is_passed_over(void)
+{
+    setup(true, false);
+    const struct os_peer sources[] = {source("192.0.2.1"), source("127.0.0.2")};
+    struct dial_order order = {.to = w.to, .limit_ms = 5000, .sources = sources, .source_count = 2};
+    begin_order(&order);
+    settle();
+    CHECK_EQ_INT(w.result.error, 0);
+    order.source_count = 1;
+    int error = 0;
+    CHECK(dial_begin(&w.dialer, &order, on_done, &w, &error) == NULL);
+    CHECK_EQ_INT(error, E_SOURCE_UNKNOWN);
+    teardown();
+}
+
+TAP_MAIN(a_prologue_comes_first, a_prologue_comes_before_tls,
+         a_prologue_of_a_dial_that_ends_early_is_given_back, sources_take_turns,
+         a_source_that_is_not_ours_is_passed_over, one_that_listens_gives_a_transport,
+         one_that_refuses_says_so, a_silent_one_costs_the_time_that_was_given,
          one_that_does_not_speak_tls_is_told_from_one_that_does,
          one_that_leaves_in_the_middle_fails_the_handshake, a_cancelled_one_is_never_heard_of_again,
          there_are_not_more_than_was_said)
