@@ -124,6 +124,7 @@ struct up_session {
     bool closing;         // no further ones
     bool can_upgrade;     // it can carry a switch of protocols (head.upgrade)
     uint8_t owner_flags;  // the owner's
+    uint64_t client;      // the owner's: for whose requests alone it is; 0: for everybody's
     uint64_t exchanges;   // that it has ever begun
     uint64_t connect_ns;  // what connect and handshake took
     const struct http_peer *peer; // lives as long as the session

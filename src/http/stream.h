@@ -34,6 +34,7 @@
 
 struct http_stream;
 struct text;
+struct transport;
 
 /** In milliseconds; 0 = none. Which ones matter depends on the side. */
 struct http_timeouts {
@@ -128,6 +129,7 @@ struct http_peer {
     bool secure;                    // TLS; then `security` is set
     const struct http_security *security;
     const struct http_proxied *proxied; // NULL: there was no PROXY header
+    struct transport *transport;        // down: the connection itself; NULL: not known
     uint32_t listener;                  // down: index of the listener
     uint64_t connection_id;             // unique in this process, for logs
 };

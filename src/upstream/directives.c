@@ -167,6 +167,22 @@ static const struct conf_directive tls_rows[] = {
     CONF_END,
 };
 
+static void check_from(struct conf_diags *d, struct conf_node list)
+{
+    if (conf_count(list) > SERVER_SOURCES_MAX) {
+        conf_error(d, list, "more than %d addresses to connect from", SERVER_SOURCES_MAX);
+        return;
+    }
+    conf_each(from, list)
+    {
+        struct os_addr addr;
+        if (os_addr_parse_ip(conf_text(from), 0, &addr) != 0) {
+            conf_error(d, from, "`from` is an IP address of this machine, without a port");
+            conf_hint(d, "from: [10.0.0.20, 10.0.0.21]");
+        }
+    }
+}
+
 // `pass`, `server`, or the text to send.
 static void check_host(struct conf_diags *d, struct conf_node host)
 {
@@ -181,6 +197,7 @@ static void check_host(struct conf_diags *d, struct conf_node host)
 }
 
 static const char *const protocol_words[] = {"auto", "http/1.1", "h2", NULL};
+static const char *const header_words[] = {"v1", "v2", NULL};
 static const char *const host_words[] = {"pass", "server", NULL};
 
 static const struct conf_directive queue_rows[] = {
@@ -391,6 +408,35 @@ const struct conf_directive upstream_directives[] = {
                 "  grpc: {servers: 10.0.0.1:50051, protocol: h2}\n"
                 "sites:\n"
                 "  example.com: {proxy: grpc}\n"},
+    {.name = "from",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_STRING,
+     .list = true,
+     .min = 1,
+     .max = 64,
+     .check = check_from,
+     .aka = "proxy_bind source source_address bind_address",
+     .text = "Addresses of this machine to connect from, in turn. From each there are some 28,000 "
+             "ports to one server; more connections than that need more addresses.",
+     .example = "upstreams:\n"
+                "  chat: {servers: '10.0.0.1:8080', from: [10.0.0.20, 10.0.0.21], connections: "
+                "100000}\n"
+                "sites:\n"
+                "  example.com: {proxy: chat}\n"},
+    {.name = "proxy_protocol",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_ENUM,
+     .words = header_words,
+     .off_ok = true,
+     .fallback = "off",
+     .aka = "send_proxy send-proxy send-proxy-v2",
+     .text = "Begin each connection with a PROXY header, version 1 or 2, that tells the server the "
+             "client's address. A connection then belongs to one client's connection and is never "
+             "used for another's, so more of them are opened than otherwise.",
+     .example = "upstreams:\n"
+                "  mail: {servers: '10.0.0.1:8025', proxy_protocol: v2}\n"
+                "sites:\n"
+                "  example.com: {proxy: mail}\n"},
     {.name = "streams",
      .contexts = CONF_IN_UPSTREAM,
      .type = CONF_TYPE_INT,

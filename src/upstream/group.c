@@ -116,11 +116,6 @@ static void on_server_freed(struct server *s)
 static const struct server_owner server_owner = {
     .on_failed = place_on_failed, .on_room = place_on_room, .on_freed = on_server_freed};
 
-static bool same_kind(const struct server_kind *a, const struct server_kind *b)
-{
-    return a->protocol == b->protocol && a->tls_hash == b->tls_hash;
-}
-
 /** The server of an entry and an address in a roster; NULL: none, or it is in another already. */
 static struct server *find_server(const struct roster *old, const struct group_entry *e,
                                   const struct os_addr *addr)
@@ -128,7 +123,7 @@ static struct server *find_server(const struct roster *old, const struct group_e
     for (uint32_t i = 0; old != NULL && i < old->count; i++) {
         struct server *s = old->entries[i].server;
         if (os_addr_eq(&s->addr, addr) && slice_eq(server_host(s), e->at) &&
-            same_kind(&s->kind, &e->kind)) {
+            server_kind_eq(&s->kind, &e->kind)) {
             return s;
         }
     }
@@ -150,7 +145,7 @@ static void draft_add(struct draft *d, const struct group_entry *e, const struct
     struct group *g = d->group;
     for (uint32_t i = 0; i < d->count; i++) {
         const struct server *s = d->rows[i].server;
-        if (os_addr_eq(&s->addr, addr) && same_kind(&s->kind, &e->kind)) {
+        if (os_addr_eq(&s->addr, addr) && server_kind_eq(&s->kind, &e->kind)) {
             return; // two names of one server
         }
     }

@@ -129,6 +129,21 @@ static int compile_tls(const struct origin_sources *from, struct conf_node n, st
     return e;
 }
 
+static void set_sources(struct conf_node n, struct server_kind *kind)
+{
+    struct slice header = conf_string(conf_get(n, "proxy_protocol"), "off");
+    kind->proxy_header = slice_eq(header, SLICE("v1")) ? 1 : slice_eq(header, SLICE("v2")) ? 2 : 0;
+    kind->source_count = 0;
+    conf_each(from, conf_get(n, "from"))
+    {
+        struct os_addr addr;
+        bool ok = os_addr_parse_ip(conf_text(from), 0, &addr) == 0;
+        ensure(ok);
+        ensure(kind->source_count < SERVER_SOURCES_MAX);
+        kind->sources[kind->source_count++] = os_peer_of(&addr);
+    }
+}
+
 int origin_compile(const struct origin_sources *from, struct conf_node n, struct slice at,
                    struct server_kind *kind, struct slice *address)
 {
@@ -136,6 +151,7 @@ int origin_compile(const struct origin_sources *from, struct conf_node n, struct
     kind->protocol = slice_eq(protocol, SLICE("h2"))         ? SERVER_H2
                      : slice_eq(protocol, SLICE("http/1.1")) ? SERVER_H1
                                                              : SERVER_AUTO;
+    set_sources(n, kind);
     kind->tls_hash = 0;
     kind->tls = NULL;
     kind->tls_h1 = NULL;

@@ -15,6 +15,7 @@
 #include "obs/log.h"
 #include "tls/tls.h"
 #include "upstream/group.h"
+#include "upstream/prologue.h"
 
 enum { SERVER_MAGIC = 0x73727672 };
 
@@ -24,6 +25,20 @@ enum { SERVER_MAGIC = 0x73727672 };
 static const struct hash_key id_key = {{0x61646974, 0x73727672}};
 
 static void on_evict(struct mail *m, struct loop *to);
+
+bool server_kind_eq(const struct server_kind *a, const struct server_kind *b)
+{
+    return a->protocol == b->protocol && a->tls_hash == b->tls_hash &&
+           a->proxy_header == b->proxy_header && a->source_count == b->source_count &&
+           memcmp(a->sources, b->sources, a->source_count * sizeof(a->sources[0])) == 0;
+}
+
+/** For whom a connection is that a request asks for. */
+static uint64_t client_of(const struct server *s, const struct upstream_request *rq)
+{
+    bool one = s->kind.proxy_header != 0 && rq->subject != NULL && rq->subject->peer != NULL;
+    return one ? rq->subject->peer->connection_id : 0;
+}
 
 static void init_core(struct server *s, struct server_core *sc, const struct server_limits *limits)
 {
@@ -37,8 +52,9 @@ static void init_core(struct server *s, struct server_core *sc, const struct ser
         list_init(&lane->waiting);
         lane->core = sc;
         // What a server prefers over TLS shows with its first connection.
-        bool open = s->kind.protocol == SERVER_AUTO && s->kind.tls != NULL;
-        bool h2 = s->kind.protocol == SERVER_H2 && i != LANE_RAW;
+        bool open =
+            s->kind.protocol == SERVER_AUTO && s->kind.tls != NULL && s->kind.proxy_header == 0;
+        bool h2 = s->kind.protocol == SERVER_H2 && i != LANE_RAW && s->kind.proxy_header == 0;
         lane->per_session = i == LANE_ANY && open ? 0 : h2 ? limits->streams_max : 1;
     }
 }
@@ -177,6 +193,19 @@ static struct upstream_request *first_waiting(struct lane *lane)
     return node == NULL ? NULL : list_entry(node, struct upstream_request, link);
 }
 
+/** The first that waits for a connection of `client`. */
+static struct upstream_request *first_of(struct lane *lane, uint64_t client)
+{
+    list_each(node, &lane->waiting)
+    {
+        struct upstream_request *rq = list_entry(node, struct upstream_request, link);
+        if (client_of(lane->core->server, rq) == client) {
+            return rq;
+        }
+    }
+    return NULL;
+}
+
 static void stop_waiting(struct lane *lane, struct upstream_request *rq)
 {
     list_remove(&rq->link);
@@ -275,9 +304,11 @@ static void close_session(struct lane *lane, struct up_session *s)
     connection_ended(lane->core);
 }
 
-static bool can_serve(const struct up_session *s, const struct upstream_request *rq)
+static bool can_serve(const struct lane *lane, const struct up_session *s,
+                      const struct upstream_request *rq)
 {
-    return (!rq->upgrade || s->can_upgrade) && !(rq->fresh && s->exchanges > 0);
+    return s->client == client_of(lane->core->server, rq) && (!rq->upgrade || s->can_upgrade) &&
+           !(rq->fresh && s->exchanges > 0);
 }
 
 static struct upstream_request *next_for(struct lane *lane, const struct up_session *s)
@@ -285,7 +316,7 @@ static struct upstream_request *next_for(struct lane *lane, const struct up_sess
     list_each(node, &lane->waiting)
     {
         struct upstream_request *rq = list_entry(node, struct upstream_request, link);
-        if (can_serve(s, rq)) {
+        if (can_serve(lane, s, rq)) {
             return rq;
         }
     }
@@ -354,7 +385,7 @@ static const struct up_session_owner owner_ops = {
 
 // ---- dialling ---------------------------------------------------------------------------------------
 
-static int dial(struct lane *lane, uint32_t connect_ms);
+static int dial(struct lane *lane, const struct upstream_request *rq);
 
 /** Which protocol a transport is for: what was agreed on, or what is spoken without asking. */
 static const struct up_protocol *choose_protocol(const struct server_core *sc, struct slice alpn)
@@ -411,6 +442,10 @@ static void dial_failed(struct lane *lane, const struct dial_result *r)
     if (sc->server->kind.tls != NULL && r->error != E_CONNECT_TIMEOUT) {
         tell_refusal(sc, r->error, r->reason);
     }
+    struct upstream_request *own = r->client != 0 ? first_of(lane, r->client) : NULL;
+    if (own != NULL) {
+        fail(lane, own, r->error);
+    }
     uint64_t will_be_served = expected(lane);
     while (lane->waiting_count > will_be_served) {
         fail_first(lane, r->error);
@@ -427,7 +462,7 @@ static void dial_for_waiting(struct lane *lane)
     while (lane->waiting_count > expected(lane)) {
         const struct upstream_request *rq = first_waiting(lane);
         ensure(rq != NULL);
-        int e = dial(lane, rq->connect_ms);
+        int e = dial(lane, rq);
         if (e < 0) {
             fail_first(lane, e);
         }
@@ -438,7 +473,7 @@ static void dial_for_waiting(struct lane *lane)
 static void give_transport(struct lane *lane, const struct dial_result *r)
 {
     is_reachable(lane->core);
-    struct upstream_request *rq = first_waiting(lane);
+    struct upstream_request *rq = first_of(lane, r->client);
     if (rq == NULL) { // who asked has left
         transport_close(r->t, false);
         connection_ended(lane->core);
@@ -488,8 +523,12 @@ static void on_dialed(struct dial *d, const struct dial_result *r, void *arg)
     }
     s->connect_ns = r->took_ns;
     s->owner_flags = 0;
+    s->client = r->client;
     lane->per_session = (uint32_t)num_min_u64(s->streams_max, sc->limits.streams_max);
     lane->per_session += lane->per_session == 0;
+    if (sc->server->kind.proxy_header != 0) {
+        lane->per_session = 1; // a dial serves one that waits, its own
+    }
     is_reachable(sc);
     hold(sc); // closing one that is not needed may free the server
     on_room(s, lane);
@@ -563,7 +602,61 @@ static bool reserve(struct server_core *sc)
     return false;
 }
 
-static int dial(struct lane *lane, uint32_t connect_ms)
+/** Words for what an administrator can mend. */
+static void tell_sources(struct server_core *sc, int error)
+{
+    struct server *s = sc->server;
+    uint64_t now = core_of(sc)->loop->now_ms;
+    bool ours = error == E_NO_PORTS || error == E_IN_USE || error == E_SOURCE_UNKNOWN;
+    if (!ours || (sc->told_ms != 0 && now - sc->told_ms < SERVER_TELL_MS)) {
+        return;
+    }
+    sc->told_ms = now;
+    if (error == E_SOURCE_UNKNOWN) {
+        log_line(LOG_WARN, "origin %.*s: `from` has no address of this machine", (int)s->text_len,
+                 s->text);
+        return;
+    }
+    uint32_t open = atomic_load_explicit(&s->vitals.open, memory_order_relaxed) - 1;
+    log_line(LOG_WARN,
+             "origin %.*s: no local port is left for another connection to it, %u are open: give "
+             "its upstream (more) addresses to connect from, `from: [...]`",
+             (int)s->text_len, s->text, open);
+}
+
+static struct dial *begin_dial(struct lane *lane, const struct upstream_request *rq, int *error)
+{
+    struct server_core *sc = lane->core;
+    struct server *s = sc->server;
+    bool raw = lane == &sc->lanes[LANE_RAW];
+    struct dial_order order = {
+        .to = s->addr,
+        .sources = s->kind.sources,
+        .source_count = s->kind.source_count,
+        .source_first = sc->source_next++,
+        .client = client_of(s, rq),
+        .prologue_waits = !raw,
+        .limit_ms = rq->connect_ms,
+        .tls = lane == &sc->lanes[LANE_UPGRADE] ? s->kind.tls_h1 : s->kind.tls,
+    };
+    char room[PROLOGUE_MAX];
+    struct text prologue = text_on(room, sizeof(room));
+    if (s->kind.proxy_header != 0) {
+        const struct http_peer *peer = rq->subject != NULL ? rq->subject->peer : NULL;
+        *error = prologue_write(s->kind.proxy_header, peer, &prologue);
+        if (*error < 0) {
+            return NULL;
+        }
+        order.prologue = text_slice(&prologue);
+    }
+    struct dial *d = dial_begin(core_of(sc)->dialer, &order, on_dialed, lane, error);
+    if (d == NULL) {
+        tell_sources(sc, *error);
+    }
+    return d;
+}
+
+static int dial(struct lane *lane, const struct upstream_request *rq)
 {
     struct server_core *sc = lane->core;
     struct server *s = sc->server;
@@ -574,14 +667,8 @@ static int dial(struct lane *lane, uint32_t connect_ms)
             return E_UPSTREAM_FULL;
         }
     }
-    bool upgrade = lane == &sc->lanes[LANE_UPGRADE];
-    struct dial_order order = {
-        .to = s->addr,
-        .limit_ms = connect_ms,
-        .tls = upgrade ? s->kind.tls_h1 : s->kind.tls,
-    };
     int error = 0;
-    struct dial *d = dial_begin(core->dialer, &order, on_dialed, lane, &error);
+    struct dial *d = begin_dial(lane, rq, &error);
     if (d == NULL) {
         counter_add(core->counters, COUNTER_upstream_connect_errors, 1);
         avoid(sc);
@@ -620,7 +707,7 @@ static struct up_session *find_session(struct lane *lane, const struct upstream_
     list_each(node, &lane->ready)
     {
         struct up_session *s = list_entry(node, struct up_session, link);
-        if (has_room(lane->core, s) && can_serve(s, rq)) {
+        if (has_room(lane->core, s) && can_serve(lane, s, rq)) {
             return s;
         }
     }
@@ -644,8 +731,8 @@ int server_acquire(struct server *s, uint32_t core, struct upstream_request *rq)
     if (rq->upgrade && lane->no_upgrade && sc->open_count > 0) {
         return E_HTTP_1_1_REQUIRED;
     }
-    if (lane->waiting_count + 1 > expected(lane)) {
-        int e = dial(lane, rq->connect_ms);
+    if (s->kind.proxy_header != 0 || lane->waiting_count + 1 > expected(lane)) {
+        int e = dial(lane, rq);
         if (e < 0) {
             return e;
         }

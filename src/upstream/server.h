@@ -13,6 +13,10 @@
 // Requests that want to switch protocols (WebSocket) have a lane of their own where the protocol is
 // open to choice: there HTTP/1.1 is asked for, which every origin can switch from. Those of layer 4
 // have one too: they get the connection as it is.
+//
+// Where each connection begins with a PROXY header, it speaks for one client's connection: requests of
+// others never get it, and none waits for a dial but its own. What a client leaves idle goes as all
+// idle ones do, by time, by number, or for want of room.
 
 #pragma once
 
@@ -35,6 +39,7 @@ enum {
     SERVER_TEXT_MAX = 300,
     SERVER_PENALTY_MS = 1000,
     SERVER_TELL_MS = 10000,
+    SERVER_SOURCES_MAX = 16,
 };
 
 /** What a core brings: set once, before its loop runs. */
@@ -70,7 +75,13 @@ struct server_kind {
     uint64_t tls_hash;         // of all that `tls` was made from; 0: in clear
     struct tls_origin *tls;    // borrowed by server_new(), which takes references
     struct tls_origin *tls_h1; // the same, offering HTTP/1.1 alone; with SERVER_AUTO only
+    uint8_t proxy_header;      // 1, 2: each connection begins with a PROXY header; 0: none does
+    uint8_t source_count;      // 0: the kernel chooses
+    struct os_peer sources[SERVER_SOURCES_MAX]; // addresses to connect from, in turn
 };
+
+/** Whether connections of the one can serve the other. */
+bool server_kind_eq(const struct server_kind *a, const struct server_kind *b);
 
 /** What may change while it lives. */
 struct server_limits {
@@ -103,7 +114,8 @@ struct server_core {
     uint32_t open_count;    // sessions and dials
     atomic_uint idle_count; // sessions that carry nothing; others look at it
     bool left;              // no longer in the list: closed as they become idle
-    uint64_t told_ms;       // when a refused certificate was last logged
+    uint64_t told_ms;       // when a refused certificate, or want of ports, was last logged
+    uint32_t source_next;   // whose turn it is
     struct server *server;
     atomic_bool evict_posted;
     struct mail evict; // another core needs the room of an idle connection

@@ -271,6 +271,7 @@ static void take(struct traffic_core *tc, const struct arrival *a)
         return;
     }
     struct http_peer peer = {
+        .transport = t,
         .listener = a->listener,
         .connection_id = http_connection_id(tc->loop, &tc->down.next_id),
     };

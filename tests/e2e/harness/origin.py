@@ -146,10 +146,11 @@ class Origin:
     def accept(self, listener):
         while True:
             try:
-                sock, _ = listener.accept()
+                sock, source = listener.accept()
             except OSError:
                 return
             conn = OriginConn(sock, self, len(self.conns))
+            conn.source = source
             self.conns.append(conn)
             threading.Thread(target=self.run, args=(conn,), daemon=True).start()
 
