@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from harness import TlsSocket, network, reply
+from harness import TlsSocket, network, reply, until
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -196,11 +196,11 @@ def test_more_connections_than_one_address_has_ports(edge, origin, tmp_path, sou
     except PermissionError as denied:
         pytest.skip(f"no network of its own: {denied}")
     clients = [way.client().ask("GET") for _ in range(50)]
-    for client in clients[served:]:
-        assert client.answer().status == 503
-    assert len(app.conns) <= served
+    until(lambda: sum(client.is_readable() for client in clients) == 50 - served, "refusals")
+    until(lambda: len(app.conns) == served, "connections")
     release.set()
-    assert [client.answer().status for client in clients[:served]] == [200] * served
+    ends = [client.answer().status for client in clients]
+    assert (ends.count(200), ends.count(503)) == (served, 50 - served)
     assert {conn.source[0] for conn in app.conns} == set(sources)
     if served < 50:
         way.wait_log(f"no local port is left for another connection to it, {served} are open")
