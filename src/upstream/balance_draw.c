@@ -180,12 +180,14 @@ int balance_two_pick(const struct balance_choice *c)
     return better ? second : first;
 }
 
-// By (active + 1/2) / weight, which is fair to heavy and light (Sainte-Lague): below 0, 0, above 0.
+// By (active + 1/2) / weight, which is fair to heavy and light (Sainte-Lague): below 0, 0, above 0. Idle
+// servers are equal: which one takes a request is for their weights to say.
 static int compare_loads(struct load a, struct load b)
 {
     uint64_t x = (2 * a.active + 1) * b.weight;
     uint64_t y = (2 * b.active + 1) * a.weight;
-    return x < y ? -1 : x > y;
+    bool idle = a.active == 0 && b.active == 0;
+    return idle || x == y ? 0 : x < y ? -1 : 1;
 }
 
 int balance_least_pick(const struct balance_choice *c)
@@ -196,7 +198,7 @@ int balance_least_pick(const struct balance_choice *c)
     }
     struct load first = load_of(c, (uint32_t)best);
     struct load least = first;
-    uint32_t equals = 0; // 0: still the first one drawn
+    uint64_t equals = 0; // weight of those that are least; 0: it is still the first one drawn
     for (uint32_t n = 0; first.active > 0 && n < c->list_count; n++) {
         uint32_t i = c->list[n];
         struct load load = load_of(c, i);
@@ -207,8 +209,8 @@ int balance_least_pick(const struct balance_choice *c)
         if (order > 0 || balance_is_barred(c, i)) {
             continue;
         }
-        equals = order < 0 ? 1 : equals + 1;
-        if (equals == 1 || rng_below(c->rng, equals) == 0) {
+        equals = order < 0 ? load.weight : equals + load.weight;
+        if (order < 0 || rng_below(c->rng, equals) < load.weight) {
             best = (int)i;
             least = load;
         }
