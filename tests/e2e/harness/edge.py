@@ -183,7 +183,7 @@ class Edge:
             code = self.wait_exit(WAIT * 2)
             left = proc.in_session(session)
             if left:
-                until(lambda: not proc.in_session(session), f"the end of processes {left}", 3)
+                until(lambda: not proc.in_session(session), f"the end of processes {left}")
         except (subprocess.TimeoutExpired, AssertionError) as stuck:
             raise Failure(f"adit did not end: {stuck}") from stuck
         finally:
