@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Groups at run time: their list of servers, and the requests that want a place (upstream/group.h).
-// This file: life and the list, which is the home core's work. The requests are in place.c.
+// This file: life and rosters, which are the home core's work. What the list is made of is in
+// group_list.c, the requests are in place.c.
 
 #include "upstream/group.h"
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/num.h"
 #include "base/slab.h"
 #include "obs/log.h"
 #include "upstream/group_int.h"
+#include "upstream/group_list.h"
 
 // Names decide on the home core only; nobody gains by a collision.
 static const struct hash_key home_key = {{0x61646974, 0x67727570}};
@@ -116,102 +117,38 @@ static void on_server_freed(struct server *s)
 static const struct server_owner server_owner = {
     .on_failed = place_on_failed, .on_room = place_on_room, .on_freed = on_server_freed};
 
-/** The server of an entry and an address in a roster; NULL: none, or it is in another already. */
-static struct server *find_server(const struct roster *old, const struct group_entry *e,
-                                  const struct os_addr *addr)
+static struct server *find_server(const struct roster *old, const struct draft_row *row)
 {
     for (uint32_t i = 0; old != NULL && i < old->count; i++) {
         struct server *s = old->entries[i].server;
-        if (os_addr_eq(&s->addr, addr) && slice_eq(server_host(s), e->at) &&
-            server_kind_eq(&s->kind, &e->kind)) {
+        if (os_addr_eq(&s->addr, &row->addr) && slice_eq(server_host(s), row->host) &&
+            server_kind_eq(&s->kind, &row->kind)) {
             return s;
         }
     }
     return NULL;
 }
 
-/** What the roster being made is to have. */
-struct draft {
-    struct group *group;
-    uint32_t count;
-    struct draft_row {
-        struct server *server;
-        const struct group_entry *entry;
-    } rows[BALANCE_SERVERS_MAX];
-};
-
-static void draft_add(struct draft *d, const struct group_entry *e, const struct os_addr *addr)
+/** The server of a row: the one there is, or a new one. NULL: out of memory. */
+static struct server *server_of(struct group *g, const struct draft_row *row)
 {
-    struct group *g = d->group;
-    for (uint32_t i = 0; i < d->count; i++) {
-        const struct server *s = d->rows[i].server;
-        if (os_addr_eq(&s->addr, addr) && server_kind_eq(&s->kind, &e->kind)) {
-            return; // two names of one server
-        }
+    struct server *s = find_server(g->newest, row);
+    if (s != NULL) {
+        return s;
     }
-    if (d->count == BALANCE_SERVERS_MAX) {
-        log_line(LOG_WARN, "upstream %s: more than %d servers, the rest is not used", g->name,
-                 BALANCE_SERVERS_MAX);
-        return;
-    }
-    struct server *s = find_server(g->newest, e, addr);
-    if (s == NULL) {
-        const struct server_order order = {
-            .addr = *addr,
-            .host = e->at,
-            .kind = &e->kind,
-            .limits = &e->limits,
-            .owner = &server_owner,
-            .group = g,
-        };
-        s = server_new(g->registry, &order);
-        if (s == NULL) {
-            log_line(LOG_ERROR, "upstream %s: no memory for a server", g->name);
-            return;
-        }
+    const struct server_order order = {
+        .addr = row->addr,
+        .host = row->host,
+        .kind = &row->kind,
+        .limits = &row->limits,
+        .owner = &server_owner,
+        .group = g,
+    };
+    s = server_new(g->registry, &order);
+    if (s != NULL) {
         atomic_fetch_add_explicit(&g->holders, 1, memory_order_relaxed);
     }
-    d->rows[d->count++] = (struct draft_row){s, e};
-}
-
-static struct group_name *name_of(const struct group *g, const struct group_entry *e)
-{
-    list_each(node, &g->names)
-    {
-        struct group_name *n = list_entry(node, struct group_name, link);
-        if (slice_eq(slice_str(n->at), e->at)) {
-            return n;
-        }
-    }
-    return NULL;
-}
-
-/** 0: servers may still come, requests wait for them. */
-static int draft_fill(struct draft *d, const struct group_spec *spec)
-{
-    int error = E_NO_SERVER;
-    bool pending = false;
-    for (uint32_t i = 0; i < spec->entry_count; i++) {
-        const struct group_entry *e = &spec->entries[i];
-        struct os_addr addr;
-        if (e->type == GROUP_ADDRESS) {
-            if (os_addr_parse(e->at, &addr) == 0) {
-                draft_add(d, e, &addr);
-            }
-            continue;
-        }
-        const struct group_name *n = name_of(d->group, e);
-        if (n == NULL) {
-            error = E_NOT_RESOLVED;
-            continue;
-        }
-        pending = pending || !n->answered;
-        error = n->error != 0 ? n->error : error;
-        for (uint32_t a = 0; a < n->count; a++) {
-            draft_add(d, e, &n->addrs[a]);
-        }
-    }
-    return pending ? 0 : error;
+    return s;
 }
 
 // ---- rosters ----------------------------------------------------------------------------------------
@@ -288,28 +225,60 @@ static void publish(struct group *g, struct roster *r)
     enter_roster(g, r, home);
 }
 
-static struct roster *make_roster(const struct draft *d, const struct group_spec *spec, int error)
+static struct roster *new_roster(struct group *g, const struct group_spec *spec, uint32_t count,
+                                 int error)
 {
     const struct roster_order order = {
-        .group = d->group,
+        .group = g,
         .method = spec->balance.method,
         .balance = spec->balance.settings,
         .error = error,
-        .cores = d->group->registry->core_count,
-        .count = d->count,
+        .cores = g->registry->core_count,
+        .count = count,
     };
-    struct roster *r = roster_new(&order);
+    return roster_new(&order);
+}
+
+static bool is_in(const struct roster *r, const struct server *s)
+{
+    for (uint32_t i = 0; r != NULL && i < r->count; i++) {
+        if (r->entries[i].server == s) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** One that cannot be used: servers that no core has been told of go. */
+static void discard_roster(const struct group *g, struct roster *r)
+{
+    for (uint32_t i = 0; i < r->count; i++) {
+        struct server *s = r->entries[i].server;
+        if (s != NULL && !is_in(g->newest, s)) {
+            server_discard(s);
+        }
+    }
+    roster_free(r);
+}
+
+static struct roster *make_roster(struct group *g, const struct draft *d)
+{
+    int error = d->error != 0 ? d->error : E_NO_SERVER;
+    struct roster *r = new_roster(g, g->spec, d->count, d->pending ? 0 : error);
     if (r == NULL) {
         return NULL;
     }
+    bool complete = true;
     for (uint32_t i = 0; i < d->count; i++) {
-        const struct group_entry *e = d->rows[i].entry;
-        r->entries[i] = (struct roster_entry){
-            .server = d->rows[i].server, .tier = e->tier, .limits = e->limits};
-        r->servers[i].weight = e->weight;
+        const struct draft_row *row = &d->rows[i];
+        struct server *s = server_of(g, row);
+        complete = complete && s != NULL;
+        r->entries[i] =
+            (struct roster_entry){.server = s, .tier = row->tier, .limits = row->limits};
+        r->servers[i].weight = row->weight;
     }
-    if (roster_build(r) < 0) {
-        roster_free(r);
+    if (!complete || roster_build(r) < 0) {
+        discard_roster(g, r);
         return NULL;
     }
     return r;
@@ -346,52 +315,32 @@ static void mark_gone(const struct roster *old, const struct roster *r)
 {
     for (uint32_t i = 0; old != NULL && i < old->count; i++) {
         struct server *s = old->entries[i].server;
-        bool stays = false;
-        for (uint32_t j = 0; j < r->count && !stays; j++) {
-            stays = r->entries[j].server == s;
-        }
-        if (!stays) {
+        if (!is_in(r, s)) {
             atomic_fetch_or_explicit(&s->vitals.bits, VITALS_GONE, memory_order_relaxed);
         }
     }
 }
 
-/** A server that is in no roster yet: every core lets it go at once. */
-static void discard_new(const struct group *g, const struct draft *d)
-{
-    for (uint32_t i = 0; i < d->count; i++) {
-        struct server *s = d->rows[i].server;
-        bool old = false;
-        for (uint32_t j = 0; g->newest != NULL && j < g->newest->count && !old; j++) {
-            old = g->newest->entries[j].server == s;
-        }
-        if (!old) {
-            server_discard(s);
-        }
-    }
-}
-
-/** Makes the list anew: the configuration or what a name means has changed. */
+/** Makes the list anew: the configuration, a file, a command or what a name means has changed. */
 static void remake(struct group *g)
 {
-    const struct group_spec *spec = g->spec;
     struct draft *d = mem_alloc(sizeof(*d));
-    if (spec == NULL || d == NULL) {
-        mem_free(d);
-        return;
+    struct roster *r = NULL;
+    if (d != NULL) {
+        list_fill(g, d);
+        r = make_roster(g, d);
     }
-    d->group = g;
-    d->count = 0;
-    int error = draft_fill(d, spec);
-    struct roster *r = make_roster(d, spec, error);
     if (r == NULL) {
         log_line(LOG_ERROR, "upstream %s: no memory for its list, the one before stays", g->name);
-        discard_new(g, d);
         mem_free(d);
         return;
     }
+    if (d->cut) {
+        log_line(LOG_WARN, "upstream %s: more than %d servers, the rest is not used", g->name,
+                 BALANCE_SERVERS_MAX);
+    }
     for (uint32_t i = 0; i < d->count; i++) {
-        set_bits(d->rows[i].server, d->rows[i].entry->bits);
+        set_bits(r->entries[i].server, d->rows[i].bits);
     }
     mem_free(d);
     if (g->newest != NULL && same_roster(g->newest, r)) {
@@ -403,89 +352,6 @@ static void remake(struct group *g)
     group_changed(g);
 }
 
-// ---- names ------------------------------------------------------------------------------------------
-
-static void on_addresses(void *arg, const struct os_addr *addrs, unsigned count, int error)
-{
-    struct group_name *n = arg;
-    n->answered = true;
-    n->error = error;
-    if (count > 0) { // when a lookup fails the last addresses stay
-        struct os_addr *copy = mem_alloc(count * sizeof(*copy));
-        if (copy == NULL) {
-            return;
-        }
-        memcpy(copy, addrs, count * sizeof(*copy));
-        mem_free(n->addrs);
-        n->addrs = copy;
-        n->count = count;
-    }
-    remake(n->group);
-}
-
-static void forget_name(struct group_name *n)
-{
-    struct upstream_core *core = &n->group->registry->cores[n->group->home];
-    if (n->watch != NULL) {
-        resolver_unwatch(core->resolver, n->watch);
-    }
-    list_remove(&n->link);
-    mem_free(n->addrs);
-    mem_free(n);
-}
-
-static void follow_name(struct group *g, const struct group_entry *e)
-{
-    struct upstream_core *core = &g->registry->cores[g->home];
-    struct group_name *n = name_of(g, e);
-    if (n != NULL) {
-        n->wanted = true;
-        return;
-    }
-    size_t colon = e->at.len;
-    while (colon > 0 && e->at.ptr[colon - 1] != ':') {
-        colon--;
-    }
-    uint64_t port = 0;
-    if (colon == 0 || e->at.len >= sizeof(n->at) ||
-        num_parse_u64(slice_from(e->at, colon), UINT16_MAX, &port) < 0 || core->resolver == NULL) {
-        return;
-    }
-    n = mem_zalloc(sizeof(*n));
-    if (n == NULL) {
-        return;
-    }
-    n->group = g;
-    n->wanted = true;
-    list_init(&n->link);
-    memcpy(n->at, e->at.ptr, e->at.len);
-    list_push_back(&g->names, &n->link);
-    if (resolver_watch(core->resolver, slice_of(n->at, colon - 1), (uint16_t)port, on_addresses, n,
-                       &n->watch) < 0) {
-        forget_name(n);
-    }
-}
-
-static void follow_names(struct group *g)
-{
-    list_each(node, &g->names)
-    {
-        list_entry(node, struct group_name, link)->wanted = false;
-    }
-    for (uint32_t i = 0; g->spec != NULL && i < g->spec->entry_count; i++) {
-        if (g->spec->entries[i].type == GROUP_NAME) {
-            follow_name(g, &g->spec->entries[i]);
-        }
-    }
-    list_each_safe(node, next, &g->names)
-    {
-        struct group_name *n = list_entry(node, struct group_name, link);
-        if (!n->wanted) {
-            forget_name(n);
-        }
-    }
-}
-
 // ---- what snapshots say -----------------------------------------------------------------------------
 
 void group_enter(struct group *g, struct loop *l, const struct group_spec *spec)
@@ -495,7 +361,7 @@ void group_enter(struct group *g, struct loop *l, const struct group_spec *spec)
         return;
     }
     g->spec = spec;
-    follow_names(g);
+    list_follow(g, remake);
     remake(g);
 }
 
@@ -506,7 +372,27 @@ void group_leave(struct group *g, struct loop *l, const struct group_spec *spec)
         return;
     }
     g->spec = NULL; // what runs on runs with the list there is
-    follow_names(g);
+    list_follow(g, remake);
+}
+
+void groups_set_book(struct upstream_registry *r, uint32_t core, const struct conf_doc *book)
+{
+    r->books[core] = book;
+    struct group *mine = NULL; // those with a spec have a snapshot, which this core alone ends
+    pthread_mutex_lock(&r->lock);
+    list_each(node, &r->groups)
+    {
+        struct group *g = list_entry(node, struct group, link);
+        if (g->home == core && g->spec != NULL) {
+            g->next_at_home = mine;
+            mine = g;
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+    for (struct group *g = mine; g != NULL; g = g->next_at_home) {
+        list_follow(g, remake);
+        remake(g);
+    }
 }
 
 void group_changed(struct group *g)
@@ -527,17 +413,11 @@ static void on_retire(struct mail *m, struct loop *to)
     ensure_magic(g, GROUP_MAGIC);
     ensure(to->core == g->home);
     g->spec = NULL;
-    follow_names(g);
+    list_follow(g, remake);
     static const struct group_spec nothing = {0};
     struct group_spec spec = nothing;
     spec.balance.method = balance_find(SLICE("round-robin"));
-    struct draft *d = mem_zalloc(sizeof(*d));
-    struct roster *r = NULL;
-    if (d != NULL) {
-        d->group = g;
-        r = make_roster(d, &spec, E_NO_SERVER);
-    }
-    mem_free(d);
+    struct roster *r = new_roster(g, &spec, 0, E_NO_SERVER);
     if (r == NULL) {
         loop_post(to, m); // when there is memory
         return;
@@ -549,15 +429,17 @@ static void on_retire(struct mail *m, struct loop *to)
 
 void groups_close(struct upstream_registry *r, uint32_t core)
 {
+    pthread_mutex_lock(&r->lock); // another core may be freeing one
     list_each(node, &r->groups)
     {
         struct group *g = list_entry(node, struct group, link);
         place_core_end(&g->cores[core]);
         if (g->home == core) {
             g->spec = NULL;
-            follow_names(g);
+            list_follow(g, remake);
         }
     }
+    pthread_mutex_unlock(&r->lock);
 }
 
 void groups_free(struct upstream_registry *r)

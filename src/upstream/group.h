@@ -25,6 +25,8 @@ enum { GROUP_NAME_MAX = 300 };
 enum group_entry_type {
     GROUP_ADDRESS, // host is a literal
     GROUP_NAME,    // "name:port": every address of it is a server
+    GROUP_SERVICE, // "_http._tcp.name": every record of it is (SRV, RFC 2782)
+    GROUP_FILE,    // the path of a watched file
 };
 
 /** A line of the configuration's list of servers. */
@@ -38,6 +40,15 @@ struct group_entry {
     struct server_limits limits;
 };
 
+/** What is spoken to servers that are not in the configuration, by the scheme they are given. */
+enum group_kind {
+    GROUP_KIND_CLEAR,
+    GROUP_KIND_H2C,
+    GROUP_KIND_TLS, // only where the upstream says which name to verify
+    GROUP_KIND_RAW_TLS,
+    GROUP_KIND_COUNT
+};
+
 /** What the configuration says of a group; of a snapshot, immutable. */
 struct group_spec {
     struct balance_plan balance;
@@ -45,6 +56,18 @@ struct group_spec {
     uint32_t queue_ms;  // for how long
     uint32_t entry_count;
     struct group_entry *entries;
+    struct server_limits limits; // of those that are not in the configuration
+    bool has_kind[GROUP_KIND_COUNT];
+    struct server_kind kinds[GROUP_KIND_COUNT];
+};
+
+/** What a name means: one server. */
+struct group_target {
+    struct os_addr addr;
+    uint16_t priority;
+    uint16_t weight;
+    uint32_t host_len;
+    char host[SERVER_TEXT_MAX]; // "target:port"
 };
 
 /** A name of the list that is followed. Home core. */
@@ -52,12 +75,14 @@ struct group_name {
     struct list link;
     struct group *group;
     struct resolver_watch *watch;
+    enum group_entry_type type;
+    void (*changed)(struct group *g);
     bool wanted; // by the spec that is being applied
     bool answered;
     int error; // of the last lookup
     uint32_t count;
-    struct os_addr *addrs;    // mem_alloc
-    char at[SERVER_TEXT_MAX]; // "name:80"
+    struct group_target *targets; // mem_alloc
+    char at[SERVER_TEXT_MAX];     // "name:80"
 };
 
 /** One core's share of a group. */
@@ -90,6 +115,7 @@ struct group {
     // Home core.
     const struct group_spec *spec; // NULL: no snapshot in force has it
     struct list names;
+    struct group *next_at_home; // during groups_set_book()
     struct roster *newest;
     struct mail retire;
     struct group_core cores[];
@@ -110,6 +136,10 @@ void group_acquire(struct group *g, struct upstream_request *rq, const struct gr
                    const uint64_t *key);
 void group_cancel(struct group *g, struct upstream_request *rq);
 void group_release(struct group *g, struct upstream_request *rq, const struct upstream_outcome *o);
+
+/** What watched files and commands say (upstream/servers.h), for the groups that are at home on this
+ * core. It must stay until the core was given another one. On the core, between two turns. */
+void groups_set_book(struct upstream_registry *r, uint32_t core, const struct conf_doc *book);
 
 /** A server's bits have changed: every core looks again before its next choice. Any core. */
 void group_changed(struct group *g);

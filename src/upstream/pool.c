@@ -5,6 +5,7 @@
 #include "upstream/pool.h"
 
 #include "base/error.h"
+#include "upstream/group_list.h"
 #include "upstream/origin.h"
 #include "upstream/policy.h"
 
@@ -79,32 +80,55 @@ static struct server_limits limits_of(struct conf_node n, const struct snapshot 
     };
 }
 
-static uint32_t state_bits(struct slice state)
-{
-    return slice_eq(state, SLICE("drain"))         ? VITALS_DRAIN
-           : slice_eq(state, SLICE("maintenance")) ? VITALS_MAINTENANCE
-                                                   : 0;
-}
-
 static int add_entry(struct pool *p, const struct pool_factory *f, struct conf_node upstream,
-                     struct conf_node n, const struct server_limits *limits)
+                     struct conf_node n)
 {
     struct group_entry *e = &p->spec.entries[p->spec.entry_count];
+    e->weight = (uint32_t)conf_int(conf_get(n, "weight"), 1);
+    e->tier = list_tier(n);
+    e->bits = list_bits(conf_string(conf_get(n, "state"), "ready"));
+    e->limits = p->spec.limits;
+    struct conf_node file = conf_get(n, "file");
+    if (conf_exists(file)) {
+        e->type = GROUP_FILE;
+        e->at = conf_text(file);
+        p->spec.entry_count++;
+        return 0;
+    }
     const struct origin_sources from = {f->tls, f->credentials, f->registry->core_count};
-    int error =
-        origin_compile(&from, upstream, conf_string(conf_get(n, "at"), ""), &e->kind, &e->at);
+    struct slice at = conf_string(conf_get(n, "at"), "");
+    int error = origin_compile(&from, upstream, at, &e->kind, &e->at);
     if (error < 0) {
         return error;
     }
     p->spec.entry_count++; // its TLS is released with the pool
-    struct os_addr addr;
-    e->type = os_addr_parse(e->at, &addr) == 0 ? GROUP_ADDRESS : GROUP_NAME;
-    e->weight = (uint32_t)conf_int(conf_get(n, "weight"), 1);
-    e->tier = conf_bool(conf_get(n, "backup"), false)
-                  ? ROSTER_BACKUP_TIER
-                  : (uint32_t)conf_int(conf_get(n, "priority"), 0);
-    e->bits = state_bits(conf_string(conf_get(n, "state"), "ready"));
-    e->limits = *limits;
+    enum conf_scheme scheme;
+    e->type = list_take_type(&at, &scheme);
+    return 0;
+}
+
+/** Of servers that come by a file or a command. With TLS only where the name to verify is said: theirs
+ * is not known when the settings are made. */
+static int fill_kinds(struct pool *p, const struct pool_factory *f, struct conf_node n)
+{
+    static const char *const samples[] = {
+        [GROUP_KIND_CLEAR] = "127.0.0.1:1",
+        [GROUP_KIND_H2C] = "h2c://127.0.0.1:1",
+        [GROUP_KIND_TLS] = "https://127.0.0.1:1",
+    };
+    const struct origin_sources from = {f->tls, f->credentials, f->registry->core_count};
+    bool named = conf_exists(conf_get(conf_get(n, "tls"), "name"));
+    for (unsigned i = 0; i < array_len(samples); i++) {
+        struct slice ignored;
+        if (i == GROUP_KIND_TLS && !named) {
+            continue;
+        }
+        int e = origin_compile(&from, n, slice_str(samples[i]), &p->spec.kinds[i], &ignored);
+        if (e < 0) {
+            return e;
+        }
+        p->spec.has_kind[i] = true;
+    }
     return 0;
 }
 
@@ -127,6 +151,9 @@ static void discard(void *arg)
     for (uint32_t i = 0; i < p->spec.entry_count; i++) {
         origin_release(&p->spec.entries[i].kind);
     }
+    for (unsigned i = 0; i < GROUP_KIND_COUNT; i++) {
+        origin_release(&p->spec.kinds[i]);
+    }
     if (p->group != NULL) {
         group_put(p->group);
     }
@@ -146,18 +173,15 @@ static int fill(struct pool *p, const struct pool_factory *f, struct snapshot *s
     bool queues = !conf_is_off(queue);
     p->spec.queue_max = queues ? (uint32_t)conf_int(conf_get(queue, "length"), 1024) : 0;
     p->spec.queue_ms = (uint32_t)conf_duration_ms(conf_get(queue, "timeout"), 10000);
-    const struct server_limits limits = limits_of(n, snapshot);
+    p->spec.limits = limits_of(n, snapshot);
     conf_each(server, servers_node(n))
     {
-        if (conf_exists(conf_get(server, "file"))) {
-            continue; // what is in it comes by itself
-        }
-        int e = add_entry(p, f, n, server, &limits);
+        int e = add_entry(p, f, n, server);
         if (e < 0) {
             return e;
         }
     }
-    return 0;
+    return fill_kinds(p, f, n);
 }
 
 static int make(struct upstream_factory *factory, struct snapshot *snapshot, struct conf_node n,

@@ -51,6 +51,8 @@ struct upstream_core {
     struct resolver *resolver;           // NULL: names do not resolve
 };
 
+struct conf_doc;
+
 /** One per process. The lock guards the lists; it is taken when servers come and go. */
 struct upstream_registry {
     pthread_mutex_t lock;
@@ -60,6 +62,7 @@ struct upstream_registry {
     uint32_t core_count;
     struct server_rows *rows; // where the state of each server is told; NULL: nowhere
     struct upstream_core cores[SNAPSHOT_CORES_MAX];
+    const struct conf_doc *books[SNAPSHOT_CORES_MAX]; // groups_set_book(); NULL: none yet
 };
 
 /** What is spoken to a server. */
