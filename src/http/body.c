@@ -42,7 +42,7 @@ static void cut_tee(struct http_body *b, int error)
     to->from = NULL;
     if (!to->ended) {
         http_body_fail(to, error);
-        http_body_notify(to);
+        to->on_cut(to);
     }
 }
 
@@ -299,7 +299,11 @@ void http_body_fail(struct http_body *b, int error)
 static void notify_tee(struct http_body *b)
 {
     struct http_body *to = b->tee;
-    if (to->ended || to->error != 0) {
+    if (to->error != 0) {
+        cut_tee(b, to->error);
+        return;
+    }
+    if (to->ended) {
         b->tee = NULL;
         to->from = NULL;
     }
@@ -480,7 +484,8 @@ int http_body_copy(struct http_body *to, const struct http_body *from)
 
 // ---- tee -------------------------------------------------------------------------------------------
 
-int http_body_tee(struct http_body *from, struct http_body *to)
+int http_body_tee(struct http_body *from, struct http_body *to,
+                  void (*on_cut)(struct http_body *tee))
 {
     ensure_magic(from, HTTP_BODY_MAGIC);
     ensure_magic(to, HTTP_BODY_MAGIC);
@@ -495,5 +500,6 @@ int http_body_tee(struct http_body *from, struct http_body *to)
     }
     from->tee = to;
     to->from = from;
+    to->on_cut = on_cut;
     return 0;
 }

@@ -51,6 +51,7 @@ struct http_body {
     bool kept_lost;         // more went through than kept_max: no replay
     struct http_body *tee;  // gets what is put as well (http_body_tee)
     struct http_body *from; // whose tee this one is
+    void (*on_cut)(struct http_body *tee);
     void *producer;
     void (*on_room)(struct http_body *b, void *producer);
     void *consumer;
@@ -137,6 +138,8 @@ int http_body_copy(struct http_body *to, const struct http_body *from) must_chec
 
 /** Makes `to`, which is new, a second body with all that is in `from` and will be put into it, shared
  * and without its trailers. Nothing of `from` may have been taken. Whoever consumes `to` never holds up
- * `from`: when `to` is full it fails with E_TOO_LARGE and is told so. When `from` fails or goes before
- * its end, so does `to`. E_UNSUPPORTED: not possible. */
-int http_body_tee(struct http_body *from, struct http_body *to) must_check;
+ * `from`: when `to` is full it fails with E_TOO_LARGE. When `from` fails or goes before its end, so does
+ * `to`. Both are told by on_cut, from inside of a call for `from`, which must not be touched there.
+ * E_UNSUPPORTED: not possible. */
+int http_body_tee(struct http_body *from, struct http_body *to,
+                  void (*on_cut)(struct http_body *tee)) must_check;

@@ -112,6 +112,17 @@ void mirrors_fini(struct core *c)
     slab_fini(&c->mirrors.slab);
 }
 
+/** The mirror is too slow, or the client has gone in the middle: half a request is of no use. */
+static void on_cut(struct http_body *body)
+{
+    struct copy *m = container_of(body, struct copy, body);
+    ensure_magic(m, COPY_MAGIC);
+    if (body->error == E_TOO_LARGE) {
+        count(m->core, COUNTER_mirror_cut);
+    }
+    abandon(m);
+}
+
 // ---- the attempt -----------------------------------------------------------------------------------
 
 static struct copy *copy_of(const struct attempt *a)
@@ -131,10 +142,6 @@ static void on_ready(struct attempt *a)
 {
     struct copy *m = copy_of(a);
     const struct upstream *u = a->ticket.upstream;
-    if (m->body.error != 0) { // it was cut while it waited
-        abandon(m);
-        return;
-    }
     if (u->host_mode == UPSTREAM_HOST_TEXT) {
         m->request.authority = u->host_text;
     } else if (u->host_mode == UPSTREAM_HOST_SERVER || m->request.authority.len == 0) {
@@ -167,9 +174,7 @@ static void on_over(struct attempt *a, int error, bool reached)
 {
     struct copy *m = copy_of(a);
     (void)reached;
-    if (m->body.error == E_TOO_LARGE) {
-        count(m->core, COUNTER_mirror_cut);
-    } else if (error != 0) {
+    if (error != 0) {
         count(m->core, COUNTER_mirror_failed);
     }
     finish(m);
@@ -239,7 +244,7 @@ static int fill(struct copy *m, struct exchange *x)
     e = dup(&m->arena, &m->subject.path);
     if (e == 0 && x->request.body != HTTP_BODY_NONE) {
         m->sends_body = true;
-        e = http_body_tee(&x->request_body, &m->body);
+        e = http_body_tee(&x->request_body, &m->body, on_cut);
     }
     return e;
 }

@@ -21,7 +21,7 @@ struct upstream;
 
 enum {
     MIRROR_COPIES_MAX = 256,        // at once, on a core
-    MIRROR_BODY_LIMIT = 128 * 1024, // that the mirror may be behind
+    MIRROR_BODY_LIMIT = 256 * 1024, // that the mirror may be behind
     MIRROR_ANSWER_MAX = 64 << 20,   // that is read of an answer, and for how long at most
     MIRROR_LIFE_MS = 5 * 60 * 1000,
 };
