@@ -217,6 +217,10 @@ enum conf_scheme conf_address_take_scheme(struct slice *address)
         *address = slice_from(*address, 6);
         return CONF_SCHEME_H2C;
     }
+    if (slice_starts(*address, SLICE("tls://"))) {
+        *address = slice_from(*address, 6);
+        return CONF_SCHEME_TLS;
+    }
     return CONF_SCHEME_HTTP;
 }
 
@@ -239,6 +243,9 @@ int conf_address_origin(struct slice s, struct text *out, struct conf_problem *p
     }
     if (slice_starts(s, SLICE("srvs://"))) {
         return service(slice_from(s, 7), SLICE("srvs://"), out, problem);
+    }
+    if (slice_starts(s, SLICE("tls://"))) {
+        return after_scheme(slice_from(s, 6), SLICE("tls://"), SLICE(""), out, problem);
     }
     if (slice_find(s, SLICE("://")) >= 0) {
         bool socket = slice_starts(s, SLICE("ws://")) || slice_starts(s, SLICE("wss://"));
@@ -295,6 +302,20 @@ int conf_address_listen(struct slice s, struct text *out, struct conf_problem *p
                                                          : "\":8080\" listens on every address");
     }
     return host_and_port(s, true, out, problem);
+}
+
+int conf_address_stream(struct slice s, struct text *out, struct conf_problem *problem)
+{
+    if (slice_starts(s, SLICE("udp://"))) {
+        s = slice_from(s, 6);
+        if (slice_starts(s, SLICE("unix:"))) {
+            return fail(problem, "a Unix socket has no UDP", "");
+        }
+        text_put(out, SLICE("udp://"));
+    } else if (slice_starts(s, SLICE("tcp://"))) {
+        s = slice_from(s, 6);
+    }
+    return conf_address_listen(s, out, problem);
 }
 
 int conf_address_host(struct slice s, struct text *out, struct conf_problem *problem)

@@ -696,7 +696,7 @@ static bool check_type(struct check *c, enum conf_type type)
     case CONF_TYPE_ADDRESS:
         return check_address(c, conf_address_origin);
     case CONF_TYPE_LISTEN:
-        return check_address(c, conf_address_listen);
+        return check_address(c, c->row->datagrams_ok ? conf_address_stream : conf_address_listen);
     case CONF_TYPE_CIDR:
         return check_cidr(c);
     case CONF_TYPE_HOST:

@@ -88,7 +88,8 @@ static struct conf_doc *build(struct conf_build *b, const struct conf_load *in)
             conf_hint(b->diags, "sites: {default: {proxy: 3000}}");
         }
     } else if (b->tables == conf_tables && conf_diags_errors(b->diags) == 0 &&
-               conf_item_get(b->root, "sites") == NULL) {
+               conf_item_get(b->root, "sites") == NULL &&
+               conf_item_get(b->root, "streams") == NULL) {
         conf_report(b->diags, CONF_WARNING, (struct conf_spot){.line = 0},
                     "there are no `sites`: every request gets an error");
         conf_hint(b->diags, "sites: {default: {proxy: 3000}}");

@@ -18,7 +18,8 @@
 //   TEMPLATE  the template with $env() and $file() already put in (conf/template.h compiles it)
 //   ADDRESS   IP:PORT, [v6]:PORT, NAME:PORT or unix:/path, whatever short form was written; with
 //             https:// or h2c:// in front where that was
-//   LISTEN    IP:PORT, [v6]:PORT or unix:/path; a bare port is [::]:PORT, every address
+//   LISTEN    IP:PORT, [v6]:PORT or unix:/path; a bare port is [::]:PORT, every address; with udp:// in
+//             front where `datagrams_ok` and that was
 //   CIDR      as os_cidr_parse() reads it, after an optional "not "
 //   HOST      lower case: name, *.name or default; an IPv6 address in brackets
 //   PATTERN   exact text, `~ REGEX` with one blank, or on (present) | off (absent)
@@ -92,6 +93,7 @@ struct conf_directive {
     bool top_only;     // in an object that stands at other levels as well: only at the top one
     bool condition;    // narrows what a route takes
     bool classes_ok;   // STATUS: 5xx as well
+    bool datagrams_ok; // LISTEN: udp:// in front as well
     uint8_t key_type;  // CONF_TYPE_MAP
     uint16_t inner;    // OBJECT: its rows are those of this context
     int64_t min;       // in the type's unit; both 0: no bounds but the type's own

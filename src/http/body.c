@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The body pipe and the core's cache of kernel pipes. Bytes leave in the order in which they came:
+// The body pipe. Bytes leave in the order in which they came:
 // first the queue, then the kernel pipe, and while the pipe holds any nothing is added to the queue.
 // A kernel pipe goes back to the cache only when it is known to be empty, so that no exchange can
 // ever read what another left behind.
@@ -17,9 +17,6 @@
 
 enum {
     HTTP_BODY_MAGIC = 0xb0d90001,
-    // Pipes kept per core: more transfers at once than that open theirs anew, which costs a few
-    // microseconds for a body of at least some hundred KiB.
-    KERNEL_PIPES_KEPT = 32,
     // Spans that kept bytes may use: the rest of BUFQ_SPANS stays for what is under way, so that
     // everything fits one queue after a rewind.
     KEPT_SPANS_MAX = BUFQ_SPANS - 4,
@@ -82,42 +79,10 @@ void http_body_set_consumer(struct http_body *b, void *consumer,
 
 // ---- kernel pipes ----------------------------------------------------------------------------------
 
-static void close_pipe(struct loop *loop, struct kernel_pipe *k)
-{
-    loop->sys->ops->close(loop->sys, k->read_fd, false);
-    loop->sys->ops->close(loop->sys, k->write_fd, false);
-    mem_free(k);
-}
-
 int http_body_open_kernel(struct http_body *b, struct loop *loop)
 {
     ensure_magic(b, HTTP_BODY_MAGIC);
-    if (b->kernel != NULL) {
-        return 0;
-    }
-    struct kernel_pipe *k = loop->kernel_pipes;
-    if (k != NULL) {
-        ensure(loop->kernel_pipe_count > 0);
-        loop->kernel_pipes = k->next;
-        loop->kernel_pipe_count--;
-        k->next = NULL;
-        b->kernel = k;
-        return 0;
-    }
-    k = mem_zalloc(sizeof(*k));
-    if (k == NULL) {
-        return E_NO_MEMORY;
-    }
-    int fds[2];
-    int rc = loop->sys->ops->pipe_open(loop->sys, fds, &k->capacity);
-    if (rc != 0) {
-        mem_free(k);
-        return rc;
-    }
-    k->read_fd = fds[0];
-    k->write_fd = fds[1];
-    b->kernel = k;
-    return 0;
+    return b->kernel != NULL ? 0 : kernel_pipe_take(loop, &b->kernel);
 }
 
 void http_body_close_kernel(struct http_body *b, struct loop *loop)
@@ -131,24 +96,7 @@ void http_body_close_kernel(struct http_body *b, struct loop *loop)
     b->kernel = NULL;
     b->kernel_bytes = 0;
     b->kernel_dirty = false;
-    if (!empty || loop->kernel_pipe_count >= KERNEL_PIPES_KEPT) {
-        close_pipe(loop, k);
-        return;
-    }
-    k->next = loop->kernel_pipes;
-    loop->kernel_pipes = k;
-    loop->kernel_pipe_count++;
-}
-
-void http_body_core_fini(struct loop *loop)
-{
-    while (loop->kernel_pipes != NULL) {
-        struct kernel_pipe *k = loop->kernel_pipes;
-        loop->kernel_pipes = k->next;
-        loop->kernel_pipe_count--;
-        close_pipe(loop, k);
-    }
-    ensure(loop->kernel_pipe_count == 0);
+    kernel_pipe_give(loop, k, empty);
 }
 
 // ---- producer --------------------------------------------------------------------------------------

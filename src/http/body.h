@@ -17,19 +17,13 @@
 #include <stdint.h>
 
 #include "base/chunk.h"
+#include "loop/kernel_pipe.h"
+
 #include "http/fields.h"
 
 struct loop;
 
 enum { HTTP_BODY_LIMIT = 256 * 1024 };
-
-/** A kernel pipe, cached per core and reused when it is empty. */
-struct kernel_pipe {
-    struct kernel_pipe *next;
-    int read_fd;
-    int write_fd;
-    size_t capacity;
-};
 
 struct http_body {
     uint32_t magic;
@@ -68,8 +62,6 @@ void http_body_fini(struct http_body *b, struct loop *loop);
 int http_body_open_kernel(struct http_body *b, struct loop *loop) must_check;
 /** Gives the pipe back to the core's cache; one with bytes in it is closed, never used again. */
 void http_body_close_kernel(struct http_body *b, struct loop *loop);
-/** Closes the cached pipes of a core; before loop_fini(). */
-void http_body_core_fini(struct loop *loop);
 
 void http_body_set_producer(struct http_body *b, void *producer,
                             void (*on_room)(struct http_body *b, void *producer));

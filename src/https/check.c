@@ -152,7 +152,7 @@ static void check_upstream(void *arg, struct conf_node upstream)
         }
         struct slice at = conf_text(conf_get(server, "at"));
         enum conf_scheme scheme = conf_address_take_scheme(&at);
-        secure = secure || scheme == CONF_SCHEME_HTTPS;
+        secure = secure || scheme == CONF_SCHEME_HTTPS || scheme == CONF_SCHEME_TLS;
         if (scheme == CONF_SCHEME_H2C && http1) {
             conf_error(c->d, conf_get(server, "at"),
                        "h2c:// is HTTP/2, and `protocol` is http/1.1");

@@ -155,6 +155,8 @@ struct ipc_plan {
 /** What is spoken on a listener. It never changes in a listener's life: a reload that changes it opens
  * another on the same socket. All bytes count when two are compared. */
 struct ipc_speech {
+    uint64_t stream;      // key of the stream (l4/plan.h); 0: for the sites
+    uint32_t datagram;    // 1: UDP
     uint32_t secure;      // 1: clients speak TLS
     uint32_t proxy_count; // not 0: a PROXY header comes first, and only from these sources
     struct os_cidr proxies[IPC_PROXIES_MAX];

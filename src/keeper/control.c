@@ -93,6 +93,14 @@ static json_t *take_old_workers(struct keeper *k, uint32_t count, uint64_t sums[
     return all;
 }
 
+static const char *protocol_of(const struct ipc_speech *l)
+{
+    if (l->stream != 0) {
+        return l->datagram != 0 ? "udp" : "tcp";
+    }
+    return l->secure != 0 ? "https" : "http";
+}
+
 static json_t *take_listeners(struct keeper *k, uint32_t count)
 {
     json_t *all = json_array();
@@ -107,8 +115,9 @@ static json_t *take_listeners(struct keeper *k, uint32_t count)
         struct text t = text_on(buffer, sizeof buffer);
         os_addr_text(&m.u.listener.addr, &t);
         (void)json_array_append_new(
-            all, json_pack("{s:o, s:i, s:b}", "address", text_value(text_slice(&t)), "backlog",
-                           (int)m.u.listener.backlog, "tls", (int)m.u.listener.speech.secure));
+            all, json_pack("{s:o, s:i, s:b, s:s}", "address", text_value(text_slice(&t)), "backlog",
+                           (int)m.u.listener.backlog, "tls", (int)m.u.listener.speech.secure,
+                           "protocol", protocol_of(&m.u.listener.speech)));
     }
     return all;
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "base/text.h"
+#include "l4/plan.h"
 #include "obs/log.h"
 #include "os/addr.h"
 #include "os/memfd.h"
@@ -53,18 +54,40 @@ static int take_proxies(struct conf_node at, struct ipc_speech *speech)
     return 0;
 }
 
-static int send_listener(struct keeper *k, uint32_t index, const struct tls_plan_listener *l)
+static int send_listener(struct keeper *k, struct slice address, struct conf_node at,
+                         const struct ipc_listener *l)
 {
     struct ipc_message m;
     ipc_init(&m, IPC_listener);
-    m.u.listener.index = index;
+    m.u.listener.index = l->index;
     m.u.listener.backlog = l->backlog;
-    m.u.listener.speech.secure = l->tls;
-    if (!parse_listen(l->address, &m.u.listener.addr) ||
-        (conf_exists(l->at) && take_proxies(l->at, &m.u.listener.speech) != 0)) {
+    m.u.listener.speech.secure = l->speech.secure;
+    m.u.listener.speech.datagram = l->speech.datagram;
+    m.u.listener.speech.stream = l->speech.stream;
+    if (!parse_listen(address, &m.u.listener.addr) ||
+        (conf_exists(at) && take_proxies(at, &m.u.listener.speech) != 0)) {
         return E_CONFIG;
     }
     return keeper_send(k, &m, NULL, 0);
+}
+
+static int send_stream_listeners(struct keeper *k, struct conf_node root, uint32_t *count)
+{
+    struct l4_plan_listener listeners[L4_PLAN_LISTENERS_MAX];
+    uint32_t streams = l4_plan_listeners(root, listeners);
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && i < streams; i++) {
+        const struct l4_plan_listener *l = &listeners[i];
+        const struct ipc_listener one = {
+            .index = *count,
+            .backlog = l->backlog,
+            .speech = {.datagram = l->datagram, .stream = l->key},
+        };
+        struct conf_node listen = conf_get(l->stream, "listen");
+        error = *count < IPC_LISTENERS_MAX ? send_listener(k, l->address, listen, &one) : E_CONFIG;
+        (*count)++;
+    }
+    return error;
 }
 
 static int send_listeners(struct keeper *k, struct conf_node root, uint32_t *count)
@@ -73,9 +96,11 @@ static int send_listeners(struct keeper *k, struct conf_node root, uint32_t *cou
     int error = 0;
     *count = tls_plan_listeners(root, listeners);
     for (uint32_t i = 0; error == 0 && i < *count; i++) {
-        error = send_listener(k, i, &listeners[i]);
+        const struct ipc_listener one = {
+            .index = i, .backlog = listeners[i].backlog, .speech = {.secure = listeners[i].tls}};
+        error = send_listener(k, listeners[i].address, listeners[i].at, &one);
     }
-    return error;
+    return error == 0 ? send_stream_listeners(k, root, count) : error;
 }
 
 static int plan_access(struct ipc_plan *plan, struct conf_node access, struct text *why)

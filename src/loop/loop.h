@@ -60,7 +60,7 @@ struct loop {
     struct mpsc mail;
     struct chunk_pool chunks;
     struct rng rng;
-    struct kernel_pipe *kernel_pipes; // empty ones ready for reuse (http/body.h)
+    struct kernel_pipe *kernel_pipes; // empty ones ready for reuse (loop/kernel_pipe.h)
     uint32_t kernel_pipe_count;
     atomic_bool stopping;
     struct sys_event events[LOOP_EVENTS_MAX];

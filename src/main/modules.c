@@ -8,6 +8,7 @@
 #include "conf/schema.h"
 #include "headers/headers.h"
 #include "https/https.h"
+#include "l4/directives.h"
 #include "proxy/directives.h"
 #include "proxy/module.h"
 #include "super/directives.h"
@@ -20,12 +21,23 @@ const struct module *const modules[] = {
 };
 
 const struct conf_directive *const conf_tables[] = {
-    super_directives,    proxy_directives,    proxy_matches,      https_directives,
-    upstream_directives, redirect_directives, respond_directives, rewrite_directives,
-    headers_directives,  compress_directives, conf_language,      NULL,
+    super_directives,
+    proxy_directives,
+    proxy_matches,
+    https_directives,
+    upstream_directives,
+    redirect_directives,
+    respond_directives,
+    rewrite_directives,
+    headers_directives,
+    compress_directives,
+    l4_directives,
+    conf_language,
+    NULL,
 };
 
 conf_check_fn *const conf_checks[] = {
     https_check,
+    l4_check,
     NULL,
 };

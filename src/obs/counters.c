@@ -39,7 +39,8 @@ bool counter_is_gauge(enum counter id)
 {
     return id == COUNTER_connections_open || id == COUNTER_requests_active ||
            id == COUNTER_upstream_open || id == COUNTER_h2_sessions_open ||
-           id == COUNTER_h2_up_sessions_open;
+           id == COUNTER_h2_up_sessions_open || id == COUNTER_tcp_sessions_open ||
+           id == COUNTER_udp_sessions_open;
 }
 
 size_t counters_block_bytes(uint32_t cores)

@@ -64,6 +64,25 @@
     X(proxy_header_closed, "connections that ended before their PROXY header was complete")        \
     X(proxy_header_late,                                                                           \
       "connections closed: their PROXY header took too long, or they were shed")                   \
+    X(tcp_sessions, "TCP sessions of streams begun")                                               \
+    X(tcp_sessions_open, "TCP sessions of streams open now")                                       \
+    X(tcp_bytes_in, "bytes that TCP sessions carried from clients")                                \
+    X(tcp_bytes_out, "bytes that TCP sessions carried to clients")                                 \
+    X(tcp_refused_route, "TCP sessions closed: no route takes what the client asked for")          \
+    X(tcp_refused_hello, "TCP sessions closed: a malformed or too long TLS ClientHello")           \
+    X(tcp_refused_silent, "TCP sessions closed: the first message did not come in time")           \
+    X(tcp_refused_server, "TCP sessions closed: no server could be reached")                       \
+    X(tcp_refused_room, "TCP sessions closed: no room for another one")                            \
+    X(tcp_idle, "TCP sessions ended by their idle limit")                                          \
+    X(tcp_total, "TCP sessions ended by their total limit")                                        \
+    X(tcp_resets, "TCP sessions that one side reset")                                              \
+    X(udp_sessions, "UDP sessions of streams begun")                                               \
+    X(udp_sessions_open, "UDP sessions of streams open now")                                       \
+    X(udp_datagrams_in, "datagrams of clients passed on")                                          \
+    X(udp_datagrams_out, "datagrams of servers passed on")                                         \
+    X(udp_dropped, "datagrams dropped: no room, no server, or the kernel refused them")            \
+    X(udp_evicted, "UDP sessions that made room for new ones")                                     \
+    X(udp_unreachable, "UDP sessions whose server said that nobody listens")                       \
     X(timeouts, "deadlines that passed")                                                           \
     X(glitches, "odd but tolerated acts of peers")                                                 \
     X(h2_sessions_open, "client connections that speak HTTP/2 open now")                           \

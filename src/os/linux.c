@@ -314,6 +314,18 @@ static struct io_result linux_read(struct sys *s, int fd, const struct iovec *io
     }
 }
 
+static struct io_result linux_peek(struct sys *s, int fd, void *to, size_t n)
+{
+    (void)s;
+    for (;;) {
+        ssize_t got = raw_recv(fd, to, n, MSG_PEEK);
+        if (unlikely(got < 0) && unlikely(errno == EINTR)) {
+            continue;
+        }
+        return io_moved(got, IO_EOF);
+    }
+}
+
 static struct io_result linux_write(struct sys *s, int fd, const struct iovec *iov, int n,
                                     bool more)
 {
@@ -408,6 +420,7 @@ static const struct sys_ops linux_ops = {
     .connect_result = linux_connect_result,
     .local_addr = linux_local_addr,
     .read = linux_read,
+    .peek = linux_peek,
     .write = linux_write,
     .shutdown_write = linux_shutdown_write,
     .close = linux_close,

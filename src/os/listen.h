@@ -18,7 +18,8 @@ enum { OS_LISTEN_BACKLOG = 4096, OS_LISTEN_UNIX_MODE = 0666 };
 struct os_listen {
     struct os_addr addr; // port 0: the kernel chooses
     int backlog;         // connections that wait to be accepted; the kernel caps it (somaxconn)
-    uint32_t unix_mode;  // permission bits of a Unix socket's file; 0: OS_LISTEN_UNIX_MODE
+    bool datagram; // UDP: bound and told where each datagram was sent to; `backlog` is not used
+    uint32_t unix_mode; // permission bits of a Unix socket's file; 0: OS_LISTEN_UNIX_MODE
 };
 
 /** A non-blocking listening descriptor (close-on-exec), or a negative code: E_IN_USE (somebody

@@ -70,6 +70,9 @@ struct sys_ops {
     int (*local_addr)(struct sys *s, int fd, struct os_addr *out);
     struct io_result (*read)(struct sys *s, int fd, const struct iovec *iov, int n);
     /** `more`: further bytes follow at once (MSG_MORE). */
+    /** As read, but the bytes stay: the next read or splice gets them. It does not show the end while
+     * there are any. */
+    struct io_result (*peek)(struct sys *s, int fd, void *to, size_t n);
     struct io_result (*write)(struct sys *s, int fd, const struct iovec *iov, int n, bool more);
     int (*shutdown_write)(struct sys *s, int fd);
     /** `reset`: send RST rather than FIN. The fd is gone in any case. */

@@ -473,6 +473,11 @@ void access_log_write(const struct exchange *x, uint64_t now_ns)
     (void)log_ring_put(x->core->log, LOG_STREAM_ACCESS, text_slice(&t));
 }
 
+void access_log_common_time(uint64_t wall_ms, struct text *out)
+{
+    put_common_time(out, wall_ms);
+}
+
 enum access_log_format access_log_format_of(struct conf_node n)
 {
     struct conf_node format = conf_exists(n) && conf_kind_of(n) == CONF_MAP

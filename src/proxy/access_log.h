@@ -22,6 +22,9 @@ enum access_log_format access_log_format_of(struct conf_node n);
  * the total is counted up to `now_ns`, the loop's monotonic time). */
 void access_log_write(const struct exchange *x, uint64_t now_ns);
 
+/** "23/Nov/2026:05:46:12 +0000", as the combined form has it: for lines of others. */
+void access_log_common_time(uint64_t wall_ms, struct text *out);
+
 // The builders, for tests. A line ends with '\n'; long fields are cut, so that LOG_LINE_MAX holds.
 
 void access_log_json(const struct exchange *x, uint64_t now_ns, struct text *out);

@@ -16,6 +16,7 @@
 #include "proxy/upstream.h"
 
 struct error_pages; // proxy/error_page.h
+struct l4_streams;  // l4/streams.h
 struct match;       // proxy/match.h
 struct mirror;      // proxy/mirror.h
 
@@ -88,6 +89,7 @@ struct snapshot {
     struct upstream **upstreams;        // those with a name of their own
     uint32_t upstream_count;
     struct upstream *all_upstreams;      // these and the routes' own
+    struct l4_streams *streams;          // of src/l4, which compiles them; NULL: none
     struct slice resolver;               // name servers; empty: those of the system
     void *owner;                         // of whoever asked for the compile
     void (*dispose)(struct snapshot *s); // called when the snapshot goes; may be NULL

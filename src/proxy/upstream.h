@@ -105,6 +105,8 @@ struct upstream_request {
     bool upgrade;                          // the request asks for a switch of protocols
     bool fresh;                            // a pooled connection just proved stale: open a new one
     bool raw;                              // a transport is wanted, not a stream: layer 4
+    bool datagram; // with `raw`: not even that, but the server's address; on_transport gets NULL
+    const struct os_addr *server_addr; // out, with `datagram`: lives as long as the place is held
     bool reused;              // out: the stream is on a connection that carried exchanges before
     struct slice server_text; // out: the server's address, for logs; on the arena
     struct slice server_host; // out: the same as it was written, for the Host field; on the arena

@@ -16,25 +16,25 @@
 
 enum { LOW_PORTS_END = 1024 };
 
-// `speech` NULL: whatever is spoken there.
 static bool is_wanted(const struct listener *l, const struct os_addr *addr,
-                      const struct os_addr *asked, const struct ipc_speech *speech)
+                      const struct ipc_listener *wanted, bool any_speech)
 {
     // Two that ask for any port are two listeners.
-    return l->used && !l->wanted && os_addr_eq(addr, asked) &&
-           (speech == NULL || memcmp(&l->speech, speech, sizeof *speech) == 0);
+    return l->used && !l->wanted && os_addr_eq(addr, &wanted->addr) &&
+           l->speech.datagram == wanted->speech.datagram &&
+           (any_speech || memcmp(&l->speech, &wanted->speech, sizeof l->speech) == 0);
 }
 
-static struct listener *find(struct listeners *ls, const struct os_addr *asked,
-                             const struct ipc_speech *speech)
+static struct listener *find(struct listeners *ls, const struct ipc_listener *wanted,
+                             bool any_speech)
 {
     for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
-        if (is_wanted(&ls->at[i], &ls->at[i].asked, asked, speech)) {
+        if (is_wanted(&ls->at[i], &ls->at[i].asked, wanted, any_speech)) {
             return &ls->at[i];
         }
     }
     for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
-        if (is_wanted(&ls->at[i], &ls->at[i].bound, asked, speech)) {
+        if (is_wanted(&ls->at[i], &ls->at[i].bound, wanted, any_speech)) {
             return &ls->at[i];
         }
     }
@@ -91,12 +91,14 @@ static void explain(const struct os_addr *addr, int error, struct text *why)
 // A port on which something else is to be spoken from now on: a listener of its own on the same socket.
 static int open_socket(struct listeners *ls, const struct ipc_listener *wanted)
 {
-    const struct listener *other = find(ls, &wanted->addr, NULL);
+    const struct listener *other = find(ls, wanted, true);
     if (other != NULL) {
         int fd = fcntl(other->fd, F_DUPFD_CLOEXEC, 0);
         return fd >= 0 ? fd : E_NO_DESCRIPTORS;
     }
-    const struct os_listen how = {.addr = wanted->addr, .backlog = (int)wanted->backlog};
+    const struct os_listen how = {.addr = wanted->addr,
+                                  .backlog = (int)wanted->backlog,
+                                  .datagram = wanted->speech.datagram != 0};
     return os_listen_open(&how);
 }
 
@@ -134,7 +136,7 @@ int listeners_try(struct listeners *ls, const struct ipc_listener *wanted, uint3
     }
     bool there[IPC_LISTENERS_MAX + 1] = {false};
     for (uint32_t i = 0; i < count && i <= IPC_LISTENERS_MAX; i++) {
-        struct listener *l = find(ls, &wanted[i].addr, &wanted[i].speech);
+        struct listener *l = find(ls, &wanted[i], false);
         if (l != NULL) {
             l->wanted = true;
             l->asked_next = wanted[i].addr;
@@ -220,6 +222,8 @@ void listeners_tell(struct listeners *ls)
         char buffer[OS_ADDR_TEXT_MAX + 64];
         struct text t = text_on(buffer, sizeof buffer);
         text_str(&t, l->bound.kind == OS_ADDR_UNIX ? "listening on "
+                     : l->speech.datagram != 0     ? "listening on udp://"
+                     : l->speech.stream != 0       ? "listening on tcp://"
                      : l->speech.secure != 0       ? "listening on https://"
                                                    : "listening on http://");
         if (is_any(&l->bound)) {

@@ -230,6 +230,9 @@ uint32_t tls_plan_listeners(struct conf_node root,
     if (count > 0) {
         return count;
     }
+    if (conf_count(conf_get(root, "sites")) == 0 && conf_count(conf_get(root, "streams")) > 0) {
+        return 0; // layer 4 alone
+    }
     bool wished = false;
     struct conf_node none = {root.doc, 0};
     tls_plan_names(root, note_wish, &wished);

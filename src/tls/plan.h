@@ -79,7 +79,7 @@ struct tls_plan_listener {
     bool tls;
     struct conf_node at; // may not exist: a default
 };
-/** What is listened on; how many, at least one. */
+/** What is listened on for sites; how many, at least one unless there are streams and no sites. */
 uint32_t tls_plan_listeners(struct conf_node root,
                             struct tls_plan_listener out[TLS_PLAN_LISTENERS_MAX]);
 /** True when there is a TLS listener. */

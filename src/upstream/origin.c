@@ -75,6 +75,8 @@ static struct slice alpn_of(uint32_t protocol)
         return SLICE("http/1.1");
     case SERVER_H2:
         return SLICE("h2");
+    case SERVER_RAW:
+        return SLICE("");
     }
     unreachable();
 }
@@ -158,7 +160,8 @@ int origin_compile(const struct origin_sources *from, struct conf_node n, struct
     bool service = conf_address_is_service(at);
     *address = at;
     enum conf_scheme scheme = conf_address_take_scheme(address);
-    if (scheme == CONF_SCHEME_HTTPS) {
+    kind->protocol = scheme == CONF_SCHEME_TLS ? SERVER_RAW : kind->protocol;
+    if (scheme == CONF_SCHEME_HTTPS || scheme == CONF_SCHEME_TLS) {
         int e = compile_tls(from, n, service ? domain_of(*address) : host_of(*address), kind);
         if (e < 0) {
             origin_release(kind);

@@ -629,6 +629,8 @@ static struct dial *begin_dial(struct lane *lane, const struct upstream_request 
     struct server_core *sc = lane->core;
     struct server *s = sc->server;
     bool raw = lane == &sc->lanes[LANE_RAW];
+    // Layer 4 speaks for itself: HTTP/2 is not offered for it.
+    bool h1 = lane != &sc->lanes[LANE_ANY] && s->kind.tls_h1 != NULL;
     struct dial_order order = {
         .to = s->addr,
         .sources = s->kind.sources,
@@ -637,7 +639,7 @@ static struct dial *begin_dial(struct lane *lane, const struct upstream_request 
         .client = client_of(s, rq),
         .prologue_waits = !raw,
         .limit_ms = rq->connect_ms,
-        .tls = lane == &sc->lanes[LANE_UPGRADE] ? s->kind.tls_h1 : s->kind.tls,
+        .tls = h1 ? s->kind.tls_h1 : s->kind.tls,
     };
     char room[PROLOGUE_MAX];
     struct text prologue = text_on(room, sizeof(room));
@@ -698,6 +700,9 @@ void server_retire(struct server *s, uint32_t core)
 /** Where a request goes: upgrades have a lane of their own where the protocol is not settled. */
 static struct lane *lane_for(struct server_core *sc, const struct upstream_request *rq)
 {
+    if (rq->raw) {
+        return &sc->lanes[LANE_RAW];
+    }
     bool apart = rq->upgrade && sc->server->kind.tls_h1 != NULL;
     return &sc->lanes[apart ? LANE_UPGRADE : LANE_ANY];
 }
@@ -714,12 +719,27 @@ static struct up_session *find_session(struct lane *lane, const struct upstream_
     return NULL;
 }
 
+/** Datagrams need no connection of ours: whoever asked has a socket of its own. It counts as one. */
+static int give_address(struct server_core *sc, struct upstream_request *rq)
+{
+    if (!reserve(sc)) {
+        return E_UPSTREAM_FULL;
+    }
+    hold(sc);
+    rq->server_addr = &sc->server->addr;
+    rq->on_transport(rq, NULL);
+    return 0;
+}
+
 int server_acquire(struct server *s, uint32_t core, struct upstream_request *rq)
 {
     ensure_magic(s, SERVER_MAGIC);
     struct server_core *sc = &s->cores[core];
-    struct lane *lane = rq->raw ? &sc->lanes[LANE_RAW] : &sc->lanes[LANE_ANY];
-    struct up_session *session = find_session(lane, rq);
+    if (rq->datagram) {
+        return give_address(sc, rq);
+    }
+    struct lane *lane = &sc->lanes[LANE_ANY];
+    struct up_session *session = rq->raw ? NULL : find_session(lane, rq);
     if (session == NULL) {
         lane = lane_for(sc, rq);
         session = find_session(lane, rq);

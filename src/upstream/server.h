@@ -69,7 +69,8 @@ struct upstream_registry {
 enum server_protocol {
     SERVER_AUTO, // over TLS what it prefers, in clear HTTP/1.1
     SERVER_H1,
-    SERVER_H2, // in clear by prior knowledge
+    SERVER_H2,  // in clear by prior knowledge
+    SERVER_RAW, // TLS without a word of what is in it: layer 4
 };
 
 /** What makes it another server when it changes: connections of the one are no use to the other. */

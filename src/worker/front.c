@@ -191,7 +191,11 @@ static int next(struct newcomer *n)
         n->steps.secure = false;
         return tls_accept(f->tls, n->t, on_secured, n);
     }
-    f->session->open(f->session, end(n), &n->peer, SLICE(""));
+    if (n->steps.stream != 0) {
+        f->session->open_stream(f->session, end(n), &n->peer, n->steps.stream);
+    } else {
+        f->session->open(f->session, end(n), &n->peer, SLICE(""));
+    }
     return 0;
 }
 

@@ -20,12 +20,16 @@ struct tls_core;
 struct front_session {
     void (*open)(struct front_session *f, struct transport *t, const struct http_peer *peer,
                  struct slice alpn);
+    /** The same for a stream's client. */
+    void (*open_stream)(struct front_session *f, struct transport *t, const struct http_peer *peer,
+                        uint64_t key);
 };
 
 /** What is to be done first. */
 struct front_steps {
-    bool header; // a PROXY header is required; whether the source may send one was asked before
-    bool secure; // TLS
+    bool header;     // a PROXY header is required; whether the source may send one was asked before
+    bool secure;     // TLS
+    uint64_t stream; // key of the stream that it goes to (l4/plan.h); 0: to the sites
 };
 
 /** One per core. */

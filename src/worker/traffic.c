@@ -19,6 +19,8 @@
 #include "conf/diag.h"
 #include "h1/session.h"
 #include "h2/session.h"
+#include "l4/l4.h"
+#include "loop/kernel_pipe.h"
 #include "loop/loop.h"
 #include "net/proxy_reader.h"
 #include "net/resolver.h"
@@ -71,7 +73,8 @@ struct listener {
     uint32_t index;
     bool used;
     bool watched;
-    bool secure; // TLS
+    bool secure;     // TLS
+    uint64_t stream; // 0: for the sites
     uint32_t proxy_count;
     const struct os_cidr *proxies;
 };
@@ -89,6 +92,8 @@ struct traffic_core {
     struct h2_core *h2;
     struct tls_core *tls;
     struct front front;
+    struct l4_core *l4;
+    struct l4_sites sites;        // where streams send what is for the sites
     struct front_session session; // where a client goes after its handshake
     struct up_protocol protocols[PROTOCOL_COUNT + 1];
     struct dialer dialer;
@@ -178,6 +183,12 @@ int traffic_compile(struct traffic *t, const struct traffic_document *d, struct 
     struct snapshot *s = NULL;
     pool_factory_use(&t->factory, d->tls, d->credentials);
     int e = snapshot_compile(d->doc, &t->factory.base, diags, &s);
+    if (e == 0) {
+        e = l4_streams_compile(s, d->doc, &t->factory.base, diags);
+        if (e < 0) {
+            snapshot_discard(s);
+        }
+    }
     if (e < 0) {
         explain(diags, e, why);
     }
@@ -250,7 +261,7 @@ struct arrival {
 
 static void turn_away(struct traffic_core *tc, const struct arrival *a)
 {
-    if (!a->steps.secure) {
+    if (!a->steps.secure && a->steps.stream == 0) {
         h1_down_turn_away(&tc->h1, a->fd);
         return;
     }
@@ -277,8 +288,12 @@ static void take(struct traffic_core *tc, const struct arrival *a)
     };
     http_peer_set(&peer, &a->from);
     counter_add(tc->counters, COUNTER_connections_accepted, 1);
-    bool plain = !a->steps.secure && !a->steps.header;
-    e = plain ? h1_down_open(&tc->h1, t, &peer) : front_open(&tc->front, t, &peer, a->steps);
+    if (a->steps.secure || a->steps.header) {
+        e = front_open(&tc->front, t, &peer, a->steps);
+    } else {
+        e = a->steps.stream != 0 ? l4_open(tc->l4, t, &peer, a->steps.stream)
+                                 : h1_down_open(&tc->h1, t, &peer);
+    }
     if (e < 0) {
         counter_add(tc->counters, COUNTER_connections_shed, 1);
     }
@@ -306,6 +321,30 @@ static void open_session(struct front_session *f, struct transport *t, const str
         counter_add(tc->counters, COUNTER_connections_shed, 1);
     } else if (tc->down.draining) {
         down_core_drain(&tc->down, tc->down.patient); // it came too late to be left idle
+    }
+}
+
+/** A stream's client is through with its PROXY header. */
+static void open_stream(struct front_session *f, struct transport *t, const struct http_peer *peer,
+                        uint64_t key)
+{
+    struct traffic_core *tc = container_of(f, struct traffic_core, session);
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    if (l4_open(tc->l4, t, peer, key) < 0) {
+        counter_add(tc->counters, COUNTER_connections_shed, 1);
+    }
+}
+
+/** A stream's route leads to the sites. */
+static void open_for_sites(struct l4_sites *sites, struct transport *t,
+                           const struct http_peer *peer, bool secure)
+{
+    struct traffic_core *tc = container_of(sites, struct traffic_core, sites);
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    const struct front_steps steps = {.secure = true};
+    int e = secure ? front_open(&tc->front, t, peer, steps) : h1_down_open(&tc->h1, t, peer);
+    if (e < 0) {
+        counter_add(tc->counters, COUNTER_connections_shed, 1);
     }
 }
 
@@ -404,8 +443,9 @@ static bool accept_some(struct traffic_core *tc, const struct listener *l)
 {
     struct sys *sys = tc->loop->sys;
     for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
-        struct arrival a = {.listener = l->index,
-                            .steps = {.header = l->proxy_count > 0, .secure = l->secure}};
+        struct arrival a = {
+            .listener = l->index,
+            .steps = {.header = l->proxy_count > 0, .secure = l->secure, .stream = l->stream}};
         a.fd = sys->ops->accept(sys, l->io.fd, &a.from);
         if (a.fd >= 0 && is_welcome(l, &a.from)) {
             place(tc, &a);
@@ -461,6 +501,7 @@ static int open_sessions(struct traffic_core *tc)
         return e;
     }
     tc->session.open = open_session;
+    tc->session.open_stream = open_stream;
     front_init(&tc->front, tc->tls, &tc->down, &tc->session, tc->connections_max + LOOP_EVENTS_MAX);
     tc->protocols[0] = (struct up_protocol){"http/1.1", h1_up_open, &tc->h1};
     tc->protocols[1] = (struct up_protocol){"h2", h2_up_open, tc->h2};
@@ -473,6 +514,22 @@ static int open_sessions(struct traffic_core *tc)
     };
     dialer_init(&tc->dialer, connections);
     return 0;
+}
+
+static int open_streams(struct traffic_core *tc, struct log_ring *log)
+{
+    tc->sites.open = open_for_sites;
+    const struct l4_surroundings what = {
+        .loop = tc->loop,
+        .counters = tc->counters,
+        .log = log,
+        .down = &tc->down,
+        .transports = &tc->transports,
+        .sites = &tc->sites,
+        .sessions_max = tc->connections_max + LOOP_EVENTS_MAX,
+    };
+    tc->l4 = l4_core_new(&what);
+    return tc->l4 == NULL ? E_NO_MEMORY : 0;
 }
 
 static void close_sessions(struct traffic_core *tc)
@@ -502,6 +559,9 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
     int e = core_init(&tc->core, l, counters, log, tc->connections_max);
     if (e == 0) {
         e = open_sessions(tc);
+    }
+    if (e == 0) {
+        e = open_streams(tc, log);
     }
     if (e < 0) {
         mem_free(tc);
@@ -539,13 +599,15 @@ void traffic_core_free(struct traffic_core *tc)
     loop_timer_stop(tc->loop, &tc->pause);
     down_core_abort(&tc->down);
     mirrors_end(&tc->core);
+    l4_core_abort(tc->l4);
     upstream_registry_close(&tc->traffic->registry, tc->loop->core);
+    l4_core_free(tc->l4);
     core_fini(&tc->core);
     close_sessions(tc);
     if (tc->resolver != NULL) {
         resolver_free(tc->resolver);
     }
-    http_body_core_fini(tc->loop);
+    kernel_pipe_core_fini(tc->loop);
     regex_thread_fini();
     tc->magic = 0;
     mem_free(tc);
@@ -576,6 +638,7 @@ void traffic_core_swap(struct traffic_core *tc, struct snapshot *s)
         .connection_bytes = s->connection_bytes,
     };
     set_resolver(tc, s);
+    l4_core_swap(tc->l4, s);
     core_swap(&tc->core, s);
 }
 
@@ -621,6 +684,7 @@ int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_li
                                .secure = what->secure,
                                .proxy_count = what->proxy_count,
                                .proxies = what->proxies,
+                               .stream = what->stream,
                                .used = true};
         int e = loop_watch(tc->loop, &l->io, true);
         l->watched = e == 0;

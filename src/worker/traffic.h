@@ -77,6 +77,8 @@ void traffic_core_set_wanted(struct traffic_core *tc, struct tls_wanted *w);
 struct traffic_listener {
     uint32_t index;                // its name in traffic_core_unlisten()
     bool secure;                   // TLS
+    bool datagram;                 // UDP, of a stream
+    uint64_t stream;               // key of the stream (l4/plan.h); 0: for the sites
     uint32_t proxy_count;          // not 0: a PROXY header comes first, and only from these sources
     const struct os_cidr *proxies; // while it is listened on
     struct os_addr addr;

@@ -205,6 +205,8 @@ static int open_listener(struct worker *w, uint32_t index)
         .listener = {.index = index,
                      .addr = l->addr,
                      .secure = l->speech.secure != 0,
+                     .datagram = l->speech.datagram != 0,
+                     .stream = l->speech.stream,
                      .proxies = l->speech.proxies,
                      .proxy_count = l->speech.proxy_count},
     };

@@ -392,6 +392,17 @@ static size_t ring_put(struct sim_end *to, const char *bytes, size_t n)
     return n;
 }
 
+static void ring_look(const struct sim_end *e, char *out, size_t n)
+{
+    size_t head = e->head;
+    for (size_t done = 0; done < n;) {
+        size_t run = e->cap - head < n - done ? e->cap - head : n - done;
+        memcpy(out + done, e->ring + head, run);
+        head = (head + run) % e->cap;
+        done += run;
+    }
+}
+
 static size_t ring_take(struct sim_end *e, char *out, size_t n)
 {
     for (size_t done = 0; done < n;) {
@@ -1085,6 +1096,15 @@ static struct io_result splice_out(struct pipe *p, struct sim_end *e, size_t n)
     return r;
 }
 
+static struct io_result op_peek(struct sys *sys, int fd, void *to, size_t n)
+{
+    struct sim_end *e = end_of(self(sys)->sim, fd);
+    struct io_result r = may_read(e, n);
+    ring_look(e, to, r.n);
+    trace(e->sim, 7, (uint64_t)fd, r.n);
+    return r;
+}
+
 static struct io_result op_splice(struct sys *sys, int from, int to, size_t n, bool more)
 {
     (void)more;
@@ -1126,6 +1146,7 @@ static const struct sys_ops sim_ops = {
     .connect_result = op_connect_result,
     .local_addr = op_local_addr,
     .read = op_read,
+    .peek = op_peek,
     .write = op_write,
     .shutdown_write = op_shutdown_write,
     .close = op_close,

@@ -74,7 +74,7 @@ static void begin(void)
 static void end(void)
 {
     http_body_fini(&body, &loop);
-    http_body_core_fini(&loop);
+    kernel_pipe_core_fini(&loop);
     CHECK_EQ_INT(open_fds, 0);
     chunk_pool_fini(&pool);
 }

@@ -292,7 +292,7 @@ __attribute__((unused)) static void world_end(void)
     CHECK_EQ_INT(world->loop.wheel.count, 0);
     CHECK_EQ_INT(world->releases, world->places);
     core_fini(&world->core);
-    http_body_core_fini(&world->loop);
+    kernel_pipe_core_fini(&world->loop);
     loop_fini(&world->loop);
     fake_conf_free(&world->conf);
     free(world);

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Layer 4 on one core: what the worker's traffic asks of it. Sessions of streams live here, from the
+// accepted connection (or the first datagram) to the end; docs/design/l4.md tells how.
+//
+// A session holds the snapshot under which it began. A later one that still has its stream lets it go
+// on as it is; one without it gives the session as long as a drain may take.
+
+#pragma once
+
+#include <stdint.h>
+
+#include "http/session.h"
+#include "l4/streams.h"
+
+struct log_ring;
+
+/** Where a connection goes that a route gives to the sites. The transport is closed on an error. */
+struct l4_sites {
+    void (*open)(struct l4_sites *s, struct transport *t, const struct http_peer *peer,
+                 bool secure);
+};
+
+/** What a core brings. All of it outlives the l4_core. */
+struct l4_surroundings {
+    struct loop *loop;
+    struct counters *counters;
+    struct log_ring *log; // NULL: no access log
+    struct down_core *down;
+    struct transport_core *transports;
+    struct l4_sites *sites;
+    uint32_t sessions_max; // TCP
+};
+
+struct l4_core;
+
+/** NULL: out of memory. */
+struct l4_core *l4_core_new(const struct l4_surroundings *what) must_check;
+/** TCP sessions must be gone: down_core_abort() sees to that. UDP sessions end here. Before the
+ * upstreams of this core are closed. */
+void l4_core_free(struct l4_core *c);
+/** Ends the UDP sessions at once. TCP sessions are ended by down_core_abort(). */
+void l4_core_abort(struct l4_core *c);
+/** New sessions use `s`, which the caller holds until the next swap. Before the old one is let go. */
+void l4_core_swap(struct l4_core *c, struct snapshot *s);
+
+/** An accepted connection of the stream with that key. It is closed on an error. */
+int l4_open(struct l4_core *c, struct transport *t, const struct http_peer *peer, uint64_t key)
+    must_check;
