@@ -4,9 +4,11 @@
 // one thread, they need one CPU without ever waiting for each other's turn on it, so the latency
 // that is measured is the proxy's.
 //
-//   bench-ends IPv4:PORT
+//   bench-ends IPv4:PORT [IPv4:PORT]
 //
-// The origin answers on that address for as long as the program runs. Commands come on standard
+// The origin answers on that address for as long as the program runs, and on three more of 127.0.0.x
+// when it is 127.0.0.1, so that there are several servers to choose from. On the second address there
+// is an origin for bare TCP (tcp.h). Commands come on standard
 // input, a line each; each is answered by a line of JSON (load.h):
 //
 //   load PORT PATH SIZE CONNECTIONS SECONDS RATE      rate 0: closed loop
@@ -14,6 +16,7 @@
 //   release
 //   tls-load, tls-hold                                the same over TLS 1.3
 //   handshakes PORT CONNECTIONS SECONDS VERSION RESUME
+//   tcp PORT CONNECTIONS SECONDS MESSAGE_BYTES       0: a stream without end on each
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -28,6 +31,7 @@
 #include "load.h"
 #include "origin.h"
 #include "source.h"
+#include "tcp.h"
 
 enum {
     LINE_BYTES_MAX = 256,
@@ -71,6 +75,22 @@ static void run_handshakes(int epoll, const char *line)
     handshake_run(epoll, &plan);
 }
 
+static void run_tcp(int epoll, const char *line)
+{
+    struct tcp_plan plan = {0};
+    unsigned port = 0;
+    if (sscanf(line, "tcp %u %u %lf %u", &port, &plan.connections, &plan.seconds,
+               &plan.message_bytes) != 4 ||
+        port == 0 || port > UINT16_MAX || plan.connections == 0 || plan.seconds > 600 ||
+        plan.connections > TCP_CONNECTIONS_MAX || plan.message_bytes > TCP_MESSAGE_BYTES_MAX) {
+        errno = 0;
+        bench_die("cannot read '%s'", line);
+    }
+    plan.to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    plan.to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    tcp_run(epoll, &plan);
+}
+
 static void run_command(int epoll, const char *line)
 {
     struct load_plan plan = {0};
@@ -84,6 +104,10 @@ static void run_command(int epoll, const char *line)
     }
     if (strcmp(verb, "handshakes") == 0) {
         run_handshakes(epoll, line);
+        return;
+    }
+    if (strcmp(verb, "tcp") == 0) {
+        run_tcp(epoll, line);
         return;
     }
     plan.tls = strncmp(verb, "tls-", 4) == 0;
@@ -107,8 +131,8 @@ static void run_command(int epoll, const char *line)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: bench-ends IPv4:PORT\n");
+    if (argc < 2 || argc > 3) {
+        fprintf(stderr, "usage: bench-ends IPv4:PORT [IPv4:PORT]\n");
         return 2;
     }
     struct sockaddr_in address = bench_address(argv[1]);
@@ -116,7 +140,14 @@ int main(int argc, char **argv)
     bench_follow_parent();
     bench_raise_descriptors(DESCRIPTORS_MAX);
     prctl(PR_SET_TIMERSLACK, 1UL); // the open loop sleeps between requests
-    origin_open(epoll, &address);
+    for (unsigned i = 0; i < (address.sin_addr.s_addr == htonl(INADDR_LOOPBACK) ? 4 : 1); i++) {
+        origin_open(epoll, &address);
+        address.sin_addr.s_addr = htonl(ntohl(address.sin_addr.s_addr) + 1);
+    }
+    if (argc == 3) {
+        struct sockaddr_in tcp = bench_address(argv[2]);
+        tcp_origin_open(epoll, &tcp);
+    }
     fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     source_open(&input.source, epoll, STDIN_FILENO, EPOLLIN, on_input);
     while (!input.ended) {

@@ -26,9 +26,11 @@ class Ends:
 
     def __init__(self, bench):
         self.port = free_port()
+        self.tcp_port = free_port()
         self.log_path = os.path.join(bench.directory, "ends.log")
         with open(self.log_path, "wb") as log:
-            self.process = spawn([bench.tool("bench-ends"), f"127.0.0.1:{self.port}"],
+            self.process = spawn([bench.tool("bench-ends"), f"127.0.0.1:{self.port}",
+                                  f"127.0.0.1:{self.tcp_port}"],
                                  bench.cpu_load, log, bench.nice, stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE)
         deadline = time.monotonic() + 5
@@ -66,6 +68,11 @@ class Ends:
         """TLS handshakes, nothing else."""
         return self.command(f"handshakes {system.port} {HANDSHAKES_AT_ONCE} {seconds} {version} "
                             f"{int(resume)}", seconds + 30)
+
+    def tcp(self, system, seconds, connections, message_bytes):
+        """Messages there and back, or one stream without end on each connection."""
+        return self.command(f"tcp {system.port} {connections} {seconds} {message_bytes}",
+                            seconds + 30)
 
     def hold(self, system, connections):
         """Opens connections that each get one answer, and keeps them."""
@@ -148,6 +155,13 @@ def sample_handshakes(bench, system, version, resume):
     return sample(bench, system,
                   lambda: bench.ends.handshakes(system, bench.warm_seconds, version, resume),
                   lambda _: bench.ends.handshakes(system, bench.seconds, version, resume))
+
+
+def sample_tcp(bench, system, connections, message_bytes):
+    """One period of bare TCP."""
+    return sample(bench, system,
+                  lambda: bench.ends.tcp(system, bench.warm_seconds, connections, message_bytes),
+                  lambda _: bench.ends.tcp(system, bench.seconds, connections, message_bytes))
 
 
 def run_h2load(bench, system, count, path, options):

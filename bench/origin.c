@@ -55,11 +55,16 @@ static struct answer answers[] = {
     {.path = "", .status = 404, .body_bytes = 0}, // any other
 };
 
-static struct {
+struct listener {
     struct source source;
     int epoll;
     int fd;
-} listener;
+};
+
+enum { LISTENERS_MAX = 4 };
+
+static struct listener listeners[LISTENERS_MAX];
+static unsigned listener_count;
 
 enum { ANSWER_COUNT = sizeof answers / sizeof answers[0] };
 
@@ -173,10 +178,10 @@ static void on_conn(struct source *source, uint32_t events)
 
 static void on_listener(struct source *source, uint32_t events)
 {
-    (void)source;
+    struct listener *listener = (struct listener *)source; // the source is its first member
     (void)events;
     for (;;) {
-        int fd = accept4(listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             return;
         }
@@ -188,17 +193,22 @@ static void on_listener(struct source *source, uint32_t events)
         conn->readable = false;
         conn->request_bytes = 0;
         conn->sending.answer = NULL;
-        source_open(&conn->source, listener.epoll, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+        source_open(&conn->source, listener->epoll, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                     on_conn);
     }
 }
 
 void origin_open(int epoll, const struct sockaddr_in *address)
 {
-    for (size_t i = 0; i < ANSWER_COUNT; i++) {
+    for (size_t i = 0; listener_count == 0 && i < ANSWER_COUNT; i++) {
         build_answer(&answers[i]);
     }
-    listener.epoll = epoll;
-    listener.fd = bench_listen(address);
-    source_open(&listener.source, epoll, listener.fd, EPOLLIN, on_listener);
+    if (listener_count == LISTENERS_MAX) {
+        errno = 0;
+        bench_die("too many origins");
+    }
+    struct listener *listener = &listeners[listener_count++];
+    listener->epoll = epoll;
+    listener->fd = bench_listen(address);
+    source_open(&listener->source, epoll, listener->fd, EPOLLIN, on_listener);
 }

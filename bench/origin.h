@@ -5,5 +5,6 @@
 
 #include <netinet/in.h>
 
-// Listens on the address and answers from then on, whenever the loop of epoll turns.
+// Listens on the address and answers from then on, whenever the loop of epoll turns. At most four
+// times.
 void origin_open(int epoll, const struct sockaddr_in *address);

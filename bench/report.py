@@ -9,8 +9,9 @@ from scenarios import SCENARIOS, TARGETS
 # Share of the proxy's CPU that other work may have had for latencies to mean something.
 NOISE_MAX = 0.05
 PEERS = ("nginx", "nginx-stream", "haproxy", "h2o", "nghttpx")
-# Without all of these nobody knows which is the best.
+# Without all of these nobody knows which is the best. Not all of them can do bare TCP.
 MUST_BE_THERE = {"nginx", "haproxy", "h2o", "nghttpx"}
+MUST_BE_THERE_TCP = {"nginx", "haproxy"}
 
 
 def middle(samples, column):
@@ -55,7 +56,7 @@ def table(header, rows):
 
 def load_table(results, scenario):
     """Rows of a scenario with load. In clear, nginx is what is compared with; else the best."""
-    rival = "nginx" if scenario.mode == "clear" else "best"
+    rival = "adit" if scenario.systems else "nginx" if scenario.mode == "clear" else "best"
     # Name, how a row's cell is made; a column that has nothing in any row is left out.
     columns = [
         (f"CPU us/{scenario.unit}", lambda name, of: show(middle(of, "cpu_us"), 2)),
@@ -107,9 +108,14 @@ def verdicts(data):
     found = []
     for target in TARGETS:
         results = data["scenarios"].get(target.scenario, {})
-        value = (ratio(results, "adit", target.reference, target.column) if target.reference
-                 else middle(results.get("adit"), target.column))
-        if value is None or (target.reference == "best" and not MUST_BE_THERE <= results.keys()):
+        tcp = SCENARIOS[target.scenario].mode == "tcp"
+        needed = MUST_BE_THERE_TCP if tcp else MUST_BE_THERE
+        if target.reference == "one server":
+            value = ratio(results, "adit-four", "adit", target.column)
+        else:
+            value = (ratio(results, "adit", target.reference, target.column) if target.reference
+                     else middle(results.get("adit"), target.column))
+        if value is None or (target.reference == "best" and not needed <= results.keys()):
             continue
         if target.at_least:
             value = 1 / value

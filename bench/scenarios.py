@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from measure import sample_grpc, sample_h2, sample_handshakes, sample_load
+from measure import sample_grpc, sample_h2, sample_handshakes, sample_load, sample_tcp
 
 
 @dataclass
@@ -18,6 +18,7 @@ class Scenario:
     bodies: bool = False  # streaming is worth the while: systems that differ in it take part
     floor: bool = True  # the relay can do it
     rounds_max: int = 1000
+    systems: tuple = ()  # only these; empty: all that can take part
 
 
 def load(body):
@@ -30,10 +31,17 @@ def handshakes(version, resume):
     return lambda bench, system: sample_handshakes(bench, system, version, resume)
 
 
+def tcp(connections, message_bytes=0):
+    """Samples of bare TCP: messages, or one stream without end."""
+    return lambda bench, system: sample_tcp(bench, system, connections, message_bytes)
+
+
 SCENARIOS = {
     "128": Scenario("128 B answers, keep-alive, 64 connections", take=load("128"), bodies=True),
     "10k": Scenario("10 KiB answers, keep-alive, 64 connections", take=load("10k"), bodies=True),
     "1m": Scenario("1 MiB answers, keep-alive, 16 connections", take=load("1m"), bodies=True),
+    "balancing": Scenario("128 B answers of one server, and of four by two-choices",
+                          take=load("128"), systems=("adit", "adit-four")),
     "half": Scenario("128 B answers at half of what the floor can do", kind="half"),
     "idle": Scenario("Idle keep-alive connections, each after one answer", kind="idle",
                      rounds_max=2),
@@ -58,12 +66,16 @@ SCENARIOS = {
                          take=handshakes(12, True), rounds_max=3),
     "tls-idle": Scenario("Idle TLS connections, each after one answer", "tls", "idle",
                          rounds_max=2),
+    "tcp-bulk": Scenario("TCP, one stream from the origin", "tcp", unit="MiB", take=tcp(1)),
+    "tcp-messages": Scenario("TCP, 128 B messages there and back, 1,000 connections", "tcp",
+                             unit="message", take=tcp(1000, 128)),
 }
 
 # Names that stand for several.
 GROUPS = {
     "clear": [name for name, scenario in SCENARIOS.items() if scenario.mode == "clear"],
-    "tls": [name for name, scenario in SCENARIOS.items() if scenario.mode != "clear"],
+    "tls": [name for name, scenario in SCENARIOS.items() if scenario.mode in ("tls", "grpc")],
+    "tcp": [name for name, scenario in SCENARIOS.items() if scenario.mode == "tcp"],
 }
 
 
@@ -94,4 +106,7 @@ TARGETS = [
     Target("resume", "cpu_us", "best", 0.97, "resumptions per CPU second / best peer", True),
     Target("tls-idle", "own_bytes", "", 2048, "idle TLS connection: bytes beside OpenSSL's"),
     Target("tls-idle", "private_bytes", "nginx", 0.9, "idle TLS connection: bytes / nginx"),
+    Target("tcp-bulk", "cpu_us", "best", 0.9, "TCP, one stream: CPU per byte / best peer"),
+    Target("tcp-messages", "cpu_us", "best", 0.9, "TCP, messages: CPU per message / best peer"),
+    Target("balancing", "cpu_us", "one server", 1.01, "four servers: CPU per request / one server"),
 ]

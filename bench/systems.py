@@ -5,8 +5,9 @@ Every system is a reverse proxy with one thread of traffic in front of the same 
 configurations are what a careful operator would write for this case: keep-alive to the origin,
 no access log, no disk, buffers large enough. A change here that makes a peer faster is welcome.
 
-A system is started in one of three modes: "clear" and "tls" say how clients reach it, with an
-HTTP/1.1 origin behind it; "grpc" is TLS in front and an HTTP/2 origin in clear (h2c) behind. With
+A system is started in one of four modes: "clear" and "tls" say how clients reach it, with an
+HTTP/1.1 origin behind it; "grpc" is TLS in front and an HTTP/2 origin in clear (h2c) behind; "tcp" is
+bare TCP, in front of an origin that echoes or sends without end. With
 TLS, all use one ECDSA P-256 certificate and offer HTTP/2 beside HTTP/1.1 by ALPN.
 """
 
@@ -115,12 +116,13 @@ class System:
     program = "?"
     workers_restart = False  # a killed worker comes back by itself
     bodies_only = False  # measured with bodies worth streaming only
+    own_rows = False  # measured in scenarios that name it only
     modes = ("clear", "tls", "grpc")  # it can be started in
 
     def __init__(self, bench, mode="clear"):
         self.bench = bench  # what the run knows: directory, CPUs, programs, origin's port
         self.mode = mode
-        self.tls = mode != "clear"
+        self.tls = mode in ("tls", "grpc")
         self.process = None
         self.port = 0
         self.directory = ""
@@ -136,6 +138,8 @@ class System:
     @property
     def origin_port(self):
         """Port of the origin that this mode has."""
+        if self.mode == "tcp":
+            return self.bench.ends.tcp_port
         return self.bench.h2_origin.port if self.mode == "grpc" else self.bench.ends.port
 
     def config(self):
@@ -168,6 +172,8 @@ class System:
         """Whether it serves."""
         if self.mode == "grpc":  # its origin speaks no HTTP/1.1 to ask for; a handshake will do
             return shakes_hands(self.port)
+        if self.mode == "tcp":
+            return echoes(self.port)
         return answers(self.port, tls=self.tls)
 
     def log_tail(self):
@@ -258,6 +264,17 @@ def answers(port, timeout=5.0, tls=False):
         return False
 
 
+def echoes(port):
+    """Whether bare TCP comes back from the origin."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as sock:
+            sock.settimeout(5)
+            sock.sendall(b"e!")
+            return sock.recv(1) == b"!"
+    except OSError:
+        return False
+
+
 def first_line(argv):
     """The first line a program prints."""
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -270,7 +287,7 @@ class Floor(System):
     """The bare relay: it only moves bytes, between TLS and clear where there is TLS."""
 
     name = "floor"
-    modes = ("clear", "tls")
+    modes = ("clear", "tls", "tcp")
     release = False  # give OpenSSL's buffers back when idle
 
     def find(self):
@@ -296,6 +313,8 @@ class Adit(System):
 
     name = "adit"
     workers_restart = True
+    modes = ("clear", "tls", "grpc", "tcp")
+    hosts = ("127.0.0.1",)  # of the origin
 
     def find(self):
         return self.bench.adit
@@ -304,11 +323,20 @@ class Adit(System):
         return first_line([self.find(), "--version"])
 
     def config(self):
+        if self.mode == "tcp":
+            return f"""\
+workers: 1
+control: off
+access_log: off
+streams:
+  - {{listen: "127.0.0.1:{self.port}", proxy: ["127.0.0.1:{self.origin_port}"]}}
+"""
         listen, site = f'"127.0.0.1:{self.port}"', "proxy: origin"
         if self.tls:
             listen = f"[{{at: {listen}, tls: on}}]"
             site += f", tls: {{cert: {self.bench.certificate}, key: {self.bench.key}}}"
         scheme = "h2c://" if self.mode == "grpc" else ""
+        servers = ", ".join(f'"{scheme}{host}:{self.origin_port}"' for host in self.hosts)
         return f"""\
 listen: {listen}
 workers: 1
@@ -317,7 +345,8 @@ access_log: off
 timeouts: {{idle: 600s, upstream_idle: 600s}}
 upstreams:
   origin:
-    servers: ["{scheme}127.0.0.1:{self.origin_port}"]
+    servers: [{servers}]
+    balance: two-choices
     idle_connections: {IDLE_KEPT}
 sites:
   default: {{{site}}}
@@ -326,6 +355,15 @@ sites:
     def command(self, path):
         state = ["--state", os.path.join(self.directory, "state")] if self.tls else []
         return [self.find(), "serve", "-c", path, *state]
+
+
+class AditFour(Adit):
+    """adit in front of four servers, the same origin on four addresses: what choosing costs."""
+
+    name = "adit-four"
+    own_rows = True
+    modes = ("clear",)
+    hosts = tuple(f"127.0.0.{n}" for n in (1, 2, 3, 4))
 
 
 class Nginx(System):
@@ -337,12 +375,39 @@ class Nginx(System):
     name = "nginx"
     program = "nginx"
     workers_restart = True
+    modes = ("clear", "tls", "grpc", "tcp")
+    stream_module = "/usr/lib/nginx/modules/ngx_stream_module.so"
     buffering = "proxy_buffer_size 16k; proxy_buffers 16 16k; proxy_busy_buffers_size 128k;"
 
     def version(self):
         return first_line([self.find(), "-v"]).replace("nginx version: ", "")
 
+    def stream_config(self):
+        """As a proxy of bare TCP. 64 KiB of buffer were the cheapest for the one stream."""
+        return f"""\
+load_module {self.stream_module};
+worker_processes 1;
+worker_rlimit_nofile {DESCRIPTORS};
+daemon off;
+pid {self.directory}/pid;
+error_log {self.directory}/error.log;
+events {{ worker_connections {min(30000, DESCRIPTORS - 500)}; use epoll; multi_accept on; }}
+stream {{
+  access_log off;
+  tcp_nodelay on;
+  upstream origin {{ server 127.0.0.1:{self.origin_port}; }}
+  server {{
+    listen 127.0.0.1:{self.port} backlog=4096;
+    proxy_pass origin;
+    proxy_timeout 600s;
+    proxy_buffer_size 64k;
+  }}
+}}
+"""
+
     def config(self):
+        if self.mode == "tcp":
+            return self.stream_config()
         tls = (f"""ssl http2;
     ssl_certificate {self.bench.certificate};
     ssl_certificate_key {self.bench.key};
@@ -406,6 +471,7 @@ class Haproxy(System):
 
     name = "haproxy"
     program = "haproxy"
+    modes = ("clear", "tls", "grpc", "tcp")
 
     def version(self):
         return first_line([self.find(), "-v"]).partition(" - ")[0]
@@ -414,6 +480,23 @@ class Haproxy(System):
         tls = (f"ssl crt {self.bench.pair} alpn h2,http/1.1 ssl-min-ver TLSv1.2"
                if self.tls else "")
         h2 = self.mode == "grpc"
+        if self.mode == "tcp":
+            return f"""\
+global
+    nbthread 1
+    maxconn 12000
+    no strict-limits
+    tune.pipesize 262144
+defaults
+    mode tcp
+    option splice-auto
+    timeout connect 5s
+    timeout client 600s
+    timeout server 600s
+listen edge
+    bind 127.0.0.1:{self.port} backlog 4096
+    server one 127.0.0.1:{self.origin_port}
+"""
         return f"""\
 global
     nbthread 1
@@ -505,4 +588,4 @@ backend-keep-alive-timeout=600s
 
 
 SYSTEMS = {system.name: system
-           for system in (Floor, Adit, Nginx, NginxStream, Haproxy, H2o, Nghttpx)}
+           for system in (Floor, Adit, AditFour, Nginx, NginxStream, Haproxy, H2o, Nghttpx)}
