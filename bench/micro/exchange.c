@@ -4,11 +4,12 @@
 // pool over a `sys` that only copies canned bytes. Clients ask again as soon as they are answered;
 // the origin answers each request at once, head and body in one piece, bodies up to 12 KiB.
 //
-//     bench-exchange [--requests N] [--connections N] [--body BYTES]
+//     bench-exchange [--requests N] [--connections N] [--body BYTES] [--servers N]
 //
 // It prints nanoseconds per request. Run under callgrind with two values of --requests, the
 // difference of the instruction counts over the difference of the requests is instructions per
-// request: a figure that does not depend on what else the machine does.
+// request: a figure that does not depend on what else the machine does. With several servers, one is
+// chosen by two-choices.
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -27,7 +28,9 @@
 enum {
     WIRE_MAGIC = 0x77697265,
     CLIENTS_MAX = 256,
-    LISTENER = 2 * CLIENTS_MAX, // its number; below: clients, then origin connections
+    SERVERS_MAX = 16,
+    ORIGINS_MAX = SERVERS_MAX * CLIENTS_MAX,
+    LISTENER = CLIENTS_MAX + ORIGINS_MAX, // its number; below: clients, then origin connections
     ENDS_MAX = LISTENER + 1,
     ANSWER_BYTES_MAX = 16384,
     BODY_BYTES_MAX = 12288,
@@ -162,7 +165,7 @@ static int wire_connect(struct sys *s, const struct sys_connect *c)
 {
     struct wire *w = self(s);
     (void)c;
-    ensure(w->origin_count < CLIENTS_MAX);
+    ensure(w->origin_count < ORIGINS_MAX);
     int fd = CLIENTS_MAX + (int)w->origin_count++;
     w->ends[fd].open = true;
     return fd;
@@ -296,11 +299,11 @@ static const struct sys_ops wire_ops = {
 
 // ---- adit around the wire --------------------------------------------------------------------------
 
-static const char config_text[] = "listen: 8080\n"
-                                  "access_log: off\n"
-                                  "upstreams: {origin: {servers: [\"127.0.0.1:9\"], "
-                                  "idle_connections: 256}}\n"
-                                  "sites: {default: {proxy: origin}}\n";
+static const char config_format[] = "listen: 8080\n"
+                                    "access_log: off\n"
+                                    "upstreams: {origin: {servers: [%s], balance: two-choices, "
+                                    "idle_connections: 256}}\n"
+                                    "sites: {default: {proxy: origin}}\n";
 
 static struct wire wire;
 static struct loop loop;
@@ -311,8 +314,16 @@ static void forget(void *owner)
     (void)owner;
 }
 
-static struct snapshot *compile(struct traffic *traffic)
+static struct snapshot *compile(struct traffic *traffic, unsigned servers)
 {
+    char list[SERVERS_MAX * 24] = "";
+    char config_text[sizeof config_format + sizeof list];
+    size_t used = 0;
+    for (unsigned i = 0; i < servers; i++) {
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s\"127.0.0.%u:9\"",
+                                 i > 0 ? ", " : "", i + 1);
+    }
+    snprintf(config_text, sizeof config_text, config_format, list);
     struct conf_diags *diags = conf_diags_new();
     struct conf_doc *doc = NULL;
     struct snapshot *snapshot = NULL;
@@ -327,7 +338,7 @@ static struct snapshot *compile(struct traffic *traffic)
     return snapshot;
 }
 
-static void set_up(void)
+static void set_up(unsigned servers)
 {
     const struct loop_limits limits = {.chunks_max = 65536, .chunks_free_max = 256};
     const struct traffic_limits all = {
@@ -344,7 +355,7 @@ static void set_up(void)
         fprintf(stderr, "bench-exchange: out of memory\n");
         exit(1);
     }
-    traffic_core_swap(core, compile(traffic));
+    traffic_core_swap(core, compile(traffic, servers));
     const struct traffic_listener listener = {.addr = here};
     ensure(traffic_core_listen(core, LISTENER, &listener) == 0);
 }
@@ -375,9 +386,11 @@ int main(int argc, char **argv)
         {"requests", required_argument, NULL, 'r'},
         {"connections", required_argument, NULL, 'c'},
         {"body", required_argument, NULL, 'b'},
+        {"servers", required_argument, NULL, 's'},
         {NULL, 0, NULL, 0},
     };
     unsigned connections = 64;
+    unsigned servers = 1;
     size_t body = 128;
     wire.wanted = 1000000;
     for (int c = 0; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -387,16 +400,19 @@ int main(int argc, char **argv)
             connections = (unsigned)strtoul(optarg, NULL, 10);
         } else if (c == 'b') {
             body = strtoul(optarg, NULL, 10);
+        } else if (c == 's') {
+            servers = (unsigned)strtoul(optarg, NULL, 10);
         } else {
             return 2;
         }
     }
-    if (connections == 0 || connections > CLIENTS_MAX || body > BODY_BYTES_MAX) {
-        fprintf(stderr, "bench-exchange: at most %d connections and %d bytes\n", CLIENTS_MAX,
-                BODY_BYTES_MAX);
+    if (connections == 0 || connections > CLIENTS_MAX || body > BODY_BYTES_MAX || servers == 0 ||
+        servers > SERVERS_MAX) {
+        fprintf(stderr, "bench-exchange: at most %d connections, %d bytes and %d servers\n",
+                CLIENTS_MAX, BODY_BYTES_MAX, SERVERS_MAX);
         return 2;
     }
-    set_up();
+    set_up(servers);
     make_answer(body);
     wire.client_count = connections;
     raise_events(&wire, LISTENER, SYS_READ);
