@@ -30,7 +30,8 @@ static void open_it(struct breaker *b, uint64_t now)
 
 static void opens_by_share(void)
 {
-    struct breaker b = {0};
+    static struct breaker b; // gcc 12 does not align it on ASan's stack (PR 110027)
+    memset(&b, 0, sizeof b);
     for (unsigned i = 0; i < 19; i++) {
         CHECK(ask(&b, VERDICT_BAD, 0));
     }
@@ -50,7 +51,8 @@ static void opens_by_share(void)
 
 static void old_failures_do_not_count(void)
 {
-    struct breaker b = {0};
+    static struct breaker b; // gcc 12 does not align it on ASan's stack (PR 110027)
+    memset(&b, 0, sizeof b);
     for (unsigned i = 0; i < 19; i++) {
         (void)ask(&b, VERDICT_BAD, 0);
     }
@@ -60,7 +62,8 @@ static void old_failures_do_not_count(void)
 
 static void probes_close_it(void)
 {
-    struct breaker b = {0};
+    static struct breaker b; // gcc 12 does not align it on ASan's stack (PR 110027)
+    memset(&b, 0, sizeof b);
     open_it(&b, 0);
     enum breaker_pass probe[3];
     for (unsigned i = 0; i < 3; i++) {
@@ -80,7 +83,8 @@ static void probes_close_it(void)
 
 static void a_failed_probe_opens_it_again(void)
 {
-    struct breaker b = {0};
+    static struct breaker b; // gcc 12 does not align it on ASan's stack (PR 110027)
+    memset(&b, 0, sizeof b);
     open_it(&b, 0);
     enum breaker_pass first = breaker_enter(&b, &settings, 5000);
     enum breaker_pass second = breaker_enter(&b, &settings, 5000);
@@ -93,7 +97,8 @@ static void a_failed_probe_opens_it_again(void)
 
 static void probes_that_last_hold_nothing_up(void)
 {
-    struct breaker b = {0};
+    static struct breaker b; // gcc 12 does not align it on ASan's stack (PR 110027)
+    memset(&b, 0, sizeof b);
     open_it(&b, 0);
     for (unsigned i = 0; i < 3; i++) {
         CHECK(breaker_enter(&b, &settings, 5000) == BREAKER_PROBE);
@@ -108,7 +113,8 @@ static void probes_that_last_hold_nothing_up(void)
 // Requests from before it opened say nothing about now.
 static void late_ends_change_nothing(void)
 {
-    struct breaker b = {0};
+    static struct breaker b; // gcc 12 does not align it on ASan's stack (PR 110027)
+    memset(&b, 0, sizeof b);
     enum breaker_pass old = breaker_enter(&b, &settings, 0);
     open_it(&b, 0);
     CHECK(!breaker_leave(&b, &settings, old, VERDICT_BAD, 100));
@@ -120,7 +126,8 @@ static void late_ends_change_nothing(void)
 static void off_is_closed(void)
 {
     static const struct breaker_settings off = {0};
-    struct breaker b = {0};
+    static struct breaker b; // gcc 12 does not align it on ASan's stack (PR 110027)
+    memset(&b, 0, sizeof b);
     open_it(&b, 0);
     enum breaker_pass pass = breaker_enter(&b, &off, 1);
     CHECK(pass == BREAKER_PASSED);
