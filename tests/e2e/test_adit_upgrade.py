@@ -157,7 +157,7 @@ def test_upgrades_under_load_lose_nothing(edge, origin, other):
         if not request.target.startswith("/slow"):
             return reply(200, b"hello")
         request.conn.send(reply(200, b"first", [("Content-Length", "10")], length=False))
-        request.conn.wait(go_on)
+        go_on.wait(90)      # longer than twenty upgrades take
         return b"after"
     app = origin(handler)
     way = edge({"sites": {"default": {"routes": [{"path": "/ws", "proxy": echoes.ws},

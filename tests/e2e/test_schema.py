@@ -85,7 +85,7 @@ def test_examples_fit(schema, file):
     ("log: loud", "another word"),
     ("workers: 1000", "out of range"),
     ("timeouts: {connect: soon}", "does not look like"),
-    ("upstreams: {app: {servers: {weight: 2}}}", "needs at"),
+    ("listen: {backlog: 2}", "needs at"),
     ("sites: {a.test: {proxi: 3000}}", "has no proxi"),
 ])
 def test_mistakes_are_found(schema, text, part):

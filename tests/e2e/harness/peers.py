@@ -2,6 +2,7 @@
 """Real programs on the other side: nginx, HAProxy, and WebSocket servers of python3-websockets."""
 import asyncio
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from .wait import WAIT, until
 
 NGINX_CONF = """
 daemon off; master_process off; pid {dir}/pid; error_log stderr warn;
-events {{ worker_connections 2048; }}
+events {{ worker_connections 8192; }}
 http {{
   access_log off; default_type application/octet-stream; sendfile on; keepalive_requests 100000;
   types {{ text/html html htm; text/plain txt; }}
@@ -36,9 +37,16 @@ class Nginx:
         with open(conf, "w", encoding="utf-8") as file:
             file.write(NGINX_CONF.format(dir=self.dir, root=root))
         self.process = subprocess.Popen(["/usr/sbin/nginx", "-p", self.dir, "-c", conf],
-                                        stderr=open(self.dir + "/stderr", "wb"))
+                                        stderr=open(self.dir + "/stderr", "wb"),
+                                        preexec_fn=self.raise_limit)
         until(lambda: os.path.exists(self.dir + "/sock"), "nginx's socket")
         os.chmod(self.dir + "/sock", 0o777)
+
+    @staticmethod
+    def raise_limit():
+        """As many descriptors as it may have: it closes at once what it has no place for."""
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     def stop(self):
         self.process.terminate()
