@@ -34,7 +34,8 @@ static const struct ipc_row ipc_rows[] = {[IPC_none] = {"none", 0, 0, 0, 0},
 
 static_assert(array_len(ipc_rows) == IPC_TYPE_COUNT, "one row per message");
 
-static_assert(IPC_drain == 1 && IPC_logs == 2, "workers of other versions know them by number");
+static_assert(IPC_drain == 1 && IPC_logs == 2 && IPC_left == 3,
+              "workers of other versions know them by number");
 
 static_assert(sizeof(struct ipc_message) <= FDPASS_BYTES_MAX, "every message fits a packet");
 

@@ -48,10 +48,11 @@ struct ipc_fds {
 // X(name, senders, descriptors at least, at most)
 //
 // After an upgrade a supervisor speaks to the worker of the program before, which may be of another
-// version. All it says to it are the first two: their numbers and their structs never change.
+// version. All they say to each other are the first three: their numbers and structs never change.
 #define IPC_TABLE(X)                                                                               \
     X(drain, IPC_SUPERVISOR, 0, 0)                                                                 \
     X(logs, IPC_SUPERVISOR, 0, 1)                                                                  \
+    X(left, IPC_WORKER, 0, 0)                                                                      \
     X(start_keeper, IPC_SUPERVISOR, 0, 2)                                                          \
     X(load, IPC_SUPERVISOR | IPC_KEEPER, 0, 0)                                                     \
     X(file, IPC_SUPERVISOR, 0, 1)                                                                  \
@@ -77,6 +78,7 @@ struct ipc_fds {
     X(unlisten, IPC_SUPERVISOR, 0, 0)                                                              \
     X(upgrade_request, IPC_KEEPER, 1, 1)                                                           \
     X(drain_request, IPC_KEEPER, 0, 0)                                                             \
+    X(leave, IPC_SUPERVISOR, 0, 0)                                                                 \
     X(old_worker, IPC_SUPERVISOR, 0, 1)                                                            \
     X(death, IPC_WORKER, 0, 0)
 
@@ -296,6 +298,16 @@ struct ipc_drain {
 static_assert((int)sizeof(struct ipc_drain) == 16,
               "as it was in the first program that could upgrade");
 
+/** The worker has left its listeners: every new connection is another's. Never changes (IPC_TABLE). */
+struct ipc_left {
+    uint32_t unused;
+};
+
+/** Another program takes over: end when nothing is under way, answer who has asked. */
+struct ipc_leave {
+    uint32_t unused;
+};
+
 /** The access log's new descriptor, or none: off. Never changes (IPC_TABLE). */
 struct ipc_logs {
     uint32_t log_level;
@@ -357,6 +369,8 @@ struct ipc_message {
         struct ipc_unlisten unlisten;
         struct ipc_drain drain;
         struct ipc_logs logs;
+        struct ipc_left left;
+        struct ipc_leave leave;
         struct ipc_upgrade_request upgrade_request;
         struct ipc_drain_request drain_request;
         struct ipc_old_worker old_worker;

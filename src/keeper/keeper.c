@@ -45,6 +45,9 @@ static void take_order(struct keeper *k, const struct ipc_message *m, struct ipc
     case IPC_load:
         k->load_wanted = true;
         break;
+    case IPC_leave:
+        k->ending = true; // whoever waits on the control socket is the next one's
+        break;
     case IPC_control:
         if (k->control >= 0) {
             (void)close(k->control);
@@ -281,7 +284,7 @@ static void serve(struct keeper *k)
                 take_order(k, &m, &fds);
                 ipc_drop(&fds);
             }
-            k->ending = error == E_EOF;
+            k->ending = k->ending || error == E_EOF;
         } else if (p[1].revents != 0) {
             keeper_control(k);
         }

@@ -182,6 +182,9 @@ void super_on_keeper_gone(struct super *s)
     if (proving(s)) {
         takeover_back(s, "the new keeper died");
     }
+    if (upgrade_keeper_gone(s)) {
+        return;
+    }
     s->loading = false;
     int64_t delay = child_died(&s->keeper, os_clock_ms());
     if (s->now.generation == 0) {

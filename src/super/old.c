@@ -60,6 +60,16 @@ void old_drain(struct old_worker *o, uint64_t limit_ms, bool patient)
     o->drain_end_ms = o->drain_end_ms == 0 ? end : num_min_u64(o->drain_end_ms, end);
 }
 
+bool old_have_left(const struct super *s)
+{
+    for (size_t i = 0; i < OLD_WORKERS_MAX; i++) {
+        if (s->old[i].child.pid != 0 && !s->old[i].left) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void old_drain_all(struct super *s, uint64_t limit_ms)
 {
     for (size_t i = 0; i < OLD_WORKERS_MAX; i++) {
@@ -74,6 +84,7 @@ void old_discard(struct old_worker *o)
     struct fdpass_msg m;
     int error = fdpass_recv(o->child.channel, &m);
     if (error == 0) {
+        o->left = o->left || m.type == IPC_left;
         fdpass_drop(&m);
     } else if (error == E_EOF) {
         (void)close(o->child.channel);
@@ -125,7 +136,10 @@ bool old_ended(struct super *s, pid_t pid, int status)
                      pid, o->version, WIFSIGNALED(status) ? "signal" : "code",
                      WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         }
-        if (s->counters >= 0) {
+        if (proving(s)) { // the way back needs its descriptors; takeover_done() closes them
+            o->child.channel = -1;
+            o->counters = -1;
+        } else if (s->counters >= 0) {
             keep_counts(s, o);
         }
         forget(o);

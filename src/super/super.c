@@ -231,6 +231,9 @@ static int next_due(struct super *s, uint64_t now)
 static void on_time(struct super *s)
 {
     uint64_t now = os_clock_ms();
+    if (s->upgrade.step == UPGRADE_LEAVING && (now >= s->upgrade.end_ms || old_have_left(s))) {
+        takeover_left(s);
+    }
     if (proving(s) && now >= s->upgrade.end_ms) {
         takeover_back(s, "the new worker was not ready in time");
     }

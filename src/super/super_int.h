@@ -50,6 +50,7 @@ struct old_worker {
     int counters;       // -1: of another program, whose table is not ours
     uint32_t cores;
     uint64_t drain_end_ms; // 0: it still serves, until the new one has shown that it can
+    bool left;             // its listeners
     char version[HANDOVER_VERSION_MAX];
 };
 
@@ -59,7 +60,9 @@ enum upgrade_step {
     UPGRADE_NONE,
     UPGRADE_TRIAL,   // the new program is being asked whether it understands our state
     UPGRADE_WAITING, // it does; a reload, a hook or a renewal has to end first
+    UPGRADE_KEEPER,  // none of that is, and the keeper has been told to end
     UPGRADE_PROVING, // we are the new program; our worker has not been ready yet
+    UPGRADE_LEAVING, // it serves; the old one has not left its listeners yet
 };
 
 struct upgrade {
@@ -188,9 +191,11 @@ unsigned old_count(const struct super *s);
 /** Tells one to leave its listeners and to end within limit_ms; a patient one lets idle clients ask
  * once more. */
 void old_drain(struct old_worker *o, uint64_t limit_ms, bool patient);
+/** None of those that run listens any more. */
+bool old_have_left(const struct super *s);
 /** The same for all. */
 void old_drain_all(struct super *s, uint64_t limit_ms);
-/** Takes what it says, of which nothing concerns us: it may be of another version. */
+/** Takes what it says, of which only one thing concerns us: it may be of another version. */
 void old_discard(struct old_worker *o);
 /** True when it was one of them that ended. */
 bool old_ended(struct super *s, pid_t pid, int status);
@@ -210,6 +215,8 @@ void old_send_logs(struct super *s, const struct edition *e);
 void upgrade_request(struct super *s, const char *path, int client);
 /** The trial has written something, or ended it. */
 void upgrade_read(struct super *s);
+/** The keeper has ended. True when that was wanted. */
+bool upgrade_keeper_gone(struct super *s);
 /** True when it was the trial that ended. */
 bool upgrade_ended(struct super *s, pid_t pid, int status);
 /** Goes on when nothing is under way any more; gives up when the time is over. Returns when that is,
@@ -230,5 +237,7 @@ static inline bool proving(const struct super *s)
 void takeover_fall_back(struct super *s, const char *why);
 /** The new worker serves: the old one is told to drain. */
 void takeover_done(struct super *s);
+/** The old worker has left its listeners, has ended, or takes too long: the upgrade is over. */
+void takeover_left(struct super *s);
 /** Goes back to the program before, which never stopped serving. Does not return. */
 _Noreturn void takeover_back(struct super *s, const char *why);

@@ -32,7 +32,12 @@
 #include "super/exec.h"
 #include "super/super_int.h"
 
-enum { PROVE_LIMIT_MS = 30000, REASON_MAX = 2048, FIRST_HANDED = IPC_CHANNEL + 1 };
+enum {
+    PROVE_LIMIT_MS = 30000,
+    LEAVE_LIMIT_MS = 2000, // for the old worker to leave its listeners
+    REASON_MAX = 2048,
+    FIRST_HANDED = IPC_CHANNEL + 1,
+};
 
 static struct handover handed; // as it came
 
@@ -167,18 +172,34 @@ static int counters_of(const struct handover *h, const struct handover_worker *w
     return same ? w->counters : -1;
 }
 
-// What we have no use for, once there is no way back.
-static void close_unused(struct handover *h)
+static void close_fd(int fd)
 {
-    for (uint32_t i = 0; i < h->skipped_count; i++) {
-        if (h->skipped[i] >= FIRST_HANDED) {
-            (void)close(h->skipped[i]);
+    if (fd >= FIRST_HANDED) {
+        (void)close(fd);
+    }
+}
+
+static bool is_alive(const struct super *s, const struct handover_worker *w)
+{
+    for (size_t i = 0; i < OLD_WORKERS_MAX; i++) {
+        if (s->old[i].child.pid == (pid_t)w->pid) {
+            return true;
         }
     }
+    return false;
+}
+
+// What we have no use for, once there is no way back.
+static void close_unused(const struct super *s, struct handover *h)
+{
+    for (uint32_t i = 0; i < h->skipped_count; i++) {
+        close_fd(h->skipped[i]);
+    }
     for (uint32_t i = 0; i < h->workers; i++) {
-        if (h->worker[i].counters >= 0 && counters_of(h, &h->worker[i]) < 0) {
-            (void)close(h->worker[i].counters);
-        }
+        const struct handover_worker *w = &h->worker[i];
+        bool alive = is_alive(s, w);
+        close_fd(alive ? -1 : w->channel);
+        close_fd(alive && counters_of(h, w) >= 0 ? -1 : w->counters);
     }
     h->skipped_count = 0;
     h->workers = 0;
@@ -199,6 +220,7 @@ static void unpack_old(const struct handover *h, const struct handover_worker *w
     o->counters = counters_of(h, w);
     o->cores = (uint32_t)w->cores;
     o->drain_end_ms = w->drain_end_ms;
+    o->left = w->drain_end_ms != 0;
     ipc_set_text(o->version, sizeof o->version, slice_str(w->version));
 }
 
@@ -261,19 +283,28 @@ void takeover_done(struct super *s)
     s->upgrades++;
     log_line(LOG_INFO, "upgraded to adit %s from %s: serving generation=%u pid=%d", ADIT_VERSION,
              u->was, s->now.generation, s->worker.pid);
-    upgrade_answer(s, NULL,
-                   u->fell_back ? "the configuration has errors, so the one that was in force "
-                                  "goes on; `adit reload` shows them"
-                                : "");
     for (size_t i = 0; i < OLD_WORKERS_MAX; i++) {
         if (s->old[i].child.pid != 0 && s->old[i].drain_end_ms == 0) {
             old_drain(&s->old[i], s->now.plan.drain_ms, true);
         }
     }
-    raise_held(s);
-    close_unused(&handed);
+    close_unused(s, &handed);
     (void)close(u->program);
     (void)close(u->handed);
+    u->program = -1;
+    u->handed = -1;
+    u->step = UPGRADE_LEAVING;
+    u->end_ms = os_clock_ms() + LEAVE_LIMIT_MS;
+}
+
+void takeover_left(struct super *s)
+{
+    struct upgrade *u = &s->upgrade;
+    upgrade_answer(s, NULL,
+                   u->fell_back ? "the configuration has errors, so the one that was in force "
+                                  "goes on; `adit reload` shows them"
+                                : "");
+    raise_held(s);
     *u = upgrade_none;
 }
 

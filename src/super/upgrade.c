@@ -34,7 +34,8 @@
 
 enum {
     TRIAL_LIMIT_MS = 10000,
-    WAIT_LIMIT_MS = 30000, // for what is under way
+    WAIT_LIMIT_MS = 30000,  // for what is under way
+    KEEPER_LIMIT_MS = 5000, // to answer who has asked
     ANSWER_MAX = 8192,
 };
 
@@ -59,10 +60,15 @@ void upgrade_answer(struct super *s, const char *error, const char *note)
     s->upgrade.client = -1;
 }
 
+static bool is_before(const struct upgrade *u)
+{
+    return u->step == UPGRADE_TRIAL || u->step == UPGRADE_WAITING || u->step == UPGRADE_KEEPER;
+}
+
 void upgrade_drop(struct super *s, const char *why)
 {
     struct upgrade *u = &s->upgrade;
-    if (u->step != UPGRADE_TRIAL && u->step != UPGRADE_WAITING) {
+    if (!is_before(u)) {
         return;
     }
     log_line(LOG_ERROR, "upgrade refused: %s", why);
@@ -78,6 +84,9 @@ void upgrade_drop(struct super *s, const char *why)
         (void)close(u->program);
     }
     *u = upgrade_none;
+    if (s->served && s->keeper.pid == 0 && s->keeper.restart_at_ms == 0) {
+        super_start_keeper(s);
+    }
 }
 
 // ---- the state ----------------------------------------------------------------------------------
@@ -403,24 +412,55 @@ static void hand_over(struct super *s)
 {
     static struct handover h;
     log_line(LOG_INFO, "upgrade: handing over to %s", s->upgrade.path);
-    super_end_keeper(s);
+    super_end_keeper(s); // one that did not end by itself
     int state = write_state(s, &h);
     if (state >= 0) {
         exec_program(s->upgrade.program, EXEC_TAKE_OVER, &h, state, -1);
         (void)close(state);
     }
     upgrade_drop(s, "it passed its trial but could not be run");
-    super_start_keeper(s);
+}
+
+// It answers whoever it is serving, and leaves the others to the next keeper.
+static void let_keeper_go(struct super *s)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_leave);
+    child_send(&s->keeper, &m, NULL, 0);
+    s->upgrade.step = UPGRADE_KEEPER;
+    s->upgrade.end_ms = os_clock_ms() + KEEPER_LIMIT_MS;
+}
+
+bool upgrade_keeper_gone(struct super *s)
+{
+    if (s->upgrade.step != UPGRADE_KEEPER) {
+        return false;
+    }
+    if (s->keeper.channel >= 0) {
+        (void)close(s->keeper.channel);
+        s->keeper.channel = -1;
+    }
+    s->keeper.pid = 0;
+    s->loading = false;
+    return true;
 }
 
 uint64_t upgrade_go_on(struct super *s, uint64_t now_ms)
 {
     struct upgrade *u = &s->upgrade;
     if (u->step == UPGRADE_WAITING && under_way(s) == NULL) {
+        let_keeper_go(s);
+    }
+    bool gone = s->keeper.pid == 0 || now_ms >= u->end_ms;
+    if (u->step == UPGRADE_KEEPER && gone && under_way(s) == NULL) {
         hand_over(s);
     }
-    if (u->step != UPGRADE_TRIAL && u->step != UPGRADE_WAITING) {
+    if (!is_before(u)) {
         return u->step == UPGRADE_NONE ? UINT64_MAX : u->end_ms;
+    }
+    if (u->step == UPGRADE_KEEPER && gone && s->keeper.pid == 0) {
+        u->step = UPGRADE_WAITING; // what it began has not ended yet
+        u->end_ms = now_ms + WAIT_LIMIT_MS;
     }
     if (now_ms < u->end_ms) {
         return u->end_ms;

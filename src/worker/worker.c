@@ -462,6 +462,11 @@ static void on_drain(struct worker *w, const struct ipc_drain *m)
             close_listener(w, i);
         }
     }
+    struct ipc_message left;
+    ipc_init(&left, IPC_left);
+    int ignored =
+        ipc_send(IPC_CHANNEL, &left, NULL, 0); // a dead supervisor shows on the next receive
+    (void)ignored;
 }
 
 static bool on_message(struct worker *w, const struct ipc_message *m, struct ipc_fds *fds)
