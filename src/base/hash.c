@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SipHash-1-3 and the slice map. The map is linear probing over a power of two at most half full; it
+// SipHash (1-3, 2-4) and the slice map. The map is linear probing over a power of two at most half full; it
 // grows by building a larger table in the same arena, which is meant for tables that are built once:
 // the old table's memory is the arena's until the end.
 
@@ -13,7 +13,7 @@
 
 enum { SLICE_MAP_MIN = 8, SLICE_MAP_MAX = 1 << 26 };
 
-// ---- SipHash-1-3 -----------------------------------------------------------------------------------
+// ---- SipHash ----------------------------------------------------------------------------------------
 
 struct sip {
     uint64_t v0, v1, v2, v3;
@@ -38,14 +38,21 @@ static inline void sip_round(struct sip *s)
     s->v2 = rotl(s->v2, 32);
 }
 
-static inline void sip_word(struct sip *s, uint64_t word)
+static inline void sip_rounds(struct sip *s, int n)
+{
+    for (int i = 0; i < n; i++) {
+        sip_round(s);
+    }
+}
+
+static inline void sip_word(struct sip *s, uint64_t word, int rounds)
 {
     s->v3 ^= word;
-    sip_round(s);
+    sip_rounds(s, rounds);
     s->v0 ^= word;
 }
 
-uint64_t hash_bytes(const struct hash_key *key, struct slice text)
+static inline uint64_t sip_hash(const struct hash_key *key, struct slice text, int rounds, int last)
 {
     struct sip s = {
         key->k[0] ^ 0x736f6d6570736575u,
@@ -58,18 +65,26 @@ uint64_t hash_bytes(const struct hash_key *key, struct slice text)
     uint64_t word;
     for (; left >= 8; p += 8, left -= 8) {
         memcpy(&word, p, 8);
-        sip_word(&s, word);
+        sip_word(&s, word, rounds);
     }
     word = 0;
     if (left > 0) {
         memcpy(&word, p, left);
     }
-    sip_word(&s, word | (uint64_t)text.len << 56);
+    sip_word(&s, word | (uint64_t)text.len << 56, rounds);
     s.v2 ^= 0xff;
-    sip_round(&s);
-    sip_round(&s);
-    sip_round(&s);
+    sip_rounds(&s, last);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+uint64_t hash_bytes(const struct hash_key *key, struct slice text)
+{
+    return sip_hash(key, text, 1, 3);
+}
+
+uint64_t hash_tag(const struct hash_key *key, struct slice text)
+{
+    return sip_hash(key, text, 2, 4);
 }
 
 // ---- map -------------------------------------------------------------------------------------------

@@ -16,6 +16,9 @@ struct hash_key {
 };
 
 uint64_t hash_bytes(const struct hash_key *key, struct slice text);
+/** SipHash-2-4: slower, and what its authors advise where a peer must not be able to make the value
+ * without the key (a tag). Compare tags with ==; a word is compared in one step. */
+uint64_t hash_tag(const struct hash_key *key, struct slice text);
 
 struct arena;
 

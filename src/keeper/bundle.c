@@ -16,6 +16,8 @@
 #include "tls/credentials.h"
 #include "tls/ocsp.h"
 
+#include "keeper/sticky_key.h"
+
 struct bundle {
     struct credential_writer *writer; // NULL: only the size is counted
     size_t bytes;
@@ -128,6 +130,11 @@ static void put_all(struct bundle *b, struct vault *v, const struct needs *n)
     }
     put_challenges(b, v);
     put_tickets(b, v);
+    if (v->has_sticky_key) {
+        struct credential c = {.kind = CREDENTIAL_STICKY_KEY,
+                               .key = slice_of(v->sticky_key, sizeof v->sticky_key)};
+        put(b, &c);
+    }
 }
 
 int bundle_make(struct vault *v, const struct needs *n)
@@ -242,6 +249,8 @@ void bundle_recover(struct vault *v, struct needs *n, struct slice credentials)
     while (credentials_next(&r, &c)) {
         if (c.kind == CREDENTIAL_TICKET_KEY) {
             tickets_recover(&v->tickets, c.id, c.key);
+        } else if (c.kind == CREDENTIAL_STICKY_KEY) {
+            sticky_key_recover(v, c.key);
         } else if (c.kind == CREDENTIAL_CERTIFICATE || c.kind == CREDENTIAL_AUTHORITY) {
             recover_certificate(v, n, &c);
         }

@@ -24,6 +24,7 @@
 #include "keeper/keeper_int.h"
 #include "keeper/local.h"
 #include "keeper/records.h"
+#include "keeper/sticky_key.h"
 
 enum {
     RETRY_MS = 1000,   // until credentials that came at the wrong moment are sent again
@@ -87,6 +88,7 @@ int certificates_stage(struct keeper *k, struct needs *n, int *fd, uint64_t *num
     recall(k, n);
     (void)local_renew(&c->vault, n, k->state, now_s(), &error);
     (void)tickets_rotate(&c->vault.tickets, now_s());
+    sticky_key_ready(&c->vault, k->state);
     *fd = bundle_make(&c->vault, n);
     c->sent = c->vault.version;
     vault_unlock(&c->vault);

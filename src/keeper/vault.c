@@ -185,6 +185,7 @@ void vault_fini(struct vault *v)
     secret_free(&v->root);
     secret_free(&v->root_key);
     explicit_bzero(&v->tickets, sizeof v->tickets);
+    explicit_bzero(v->sticky_key, sizeof v->sticky_key);
     if (v->wake >= 0) {
         (void)close(v->wake);
         v->wake = -1;

@@ -77,7 +77,10 @@ struct vault {
     uint32_t count;
     struct challenge *challenges;
     struct tickets tickets;
-    struct slice root; // of the local CA: PEM
+    char sticky_key[CREDENTIAL_STICKY_KEY_BYTES]; // keeper/sticky_key.h
+    bool has_sticky_key;
+    bool sticky_key_kept; // as well as it can be
+    struct slice root;    // of the local CA: PEM
     struct slice root_key;
     uint64_t version;
     uint64_t served;

@@ -36,7 +36,7 @@ static_assert(sizeof(struct record_head) == RECORD_HEAD_BYTES, "no padding");
 
 static bool kind_is_known(uint32_t kind)
 {
-    return kind >= CREDENTIAL_CERTIFICATE && kind <= CREDENTIAL_TLS_ALPN_01;
+    return kind >= CREDENTIAL_CERTIFICATE && kind <= CREDENTIAL_STICKY_KEY;
 }
 
 // Takes one record off the front; false when it does not fit what is left.
@@ -64,7 +64,8 @@ static bool take_record(struct slice *rest, struct credential *out)
 static bool record_is_sound(const struct credential *c)
 {
     return kind_is_known(c->kind) &&
-           (c->kind != CREDENTIAL_TICKET_KEY || c->key.len == CREDENTIAL_TICKET_KEY_BYTES);
+           (c->kind != CREDENTIAL_TICKET_KEY || c->key.len == CREDENTIAL_TICKET_KEY_BYTES) &&
+           (c->kind != CREDENTIAL_STICKY_KEY || c->key.len == CREDENTIAL_STICKY_KEY_BYTES);
 }
 
 int credentials_open(struct slice bytes, struct credential_reader *r)

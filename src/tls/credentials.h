@@ -28,12 +28,14 @@ enum credential_kind {
     CREDENTIAL_TICKET_KEY,      // key: 80 bytes (name 16, HMAC 32, AES 32); the first one encrypts
     CREDENTIAL_HTTP_01,         // id: token; key: the key authorisation to answer with
     CREDENTIAL_TLS_ALPN_01,     // id: host name; chain, key: the self-signed challenge certificate
+    CREDENTIAL_STICKY_KEY,      // key: 16 bytes that sticky cookies are signed with
 };
 
 enum {
     CREDENTIALS_BYTES_MAX = 64 << 20,
     CREDENTIALS_RECORDS_MAX = 65536,
     CREDENTIAL_TICKET_KEY_BYTES = 80,
+    CREDENTIAL_STICKY_KEY_BYTES = 16,
 };
 
 struct credential {

@@ -65,6 +65,9 @@ static int add_credential(struct tls_store *s, const struct credential *c)
         }
         return 0;
     }
+    if (c->kind == CREDENTIAL_STICKY_KEY) {
+        return 0; // of upstreams
+    }
     struct store_credential *own = arena_zalloc(&s->arena, sizeof(*own));
     if (own == NULL) {
         return E_NO_MEMORY;

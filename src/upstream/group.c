@@ -276,6 +276,7 @@ static struct roster *make_roster(struct group *g, const struct draft *d)
         r->entries[i] =
             (struct roster_entry){.server = s, .tier = row->tier, .limits = row->limits};
         r->servers[i].weight = row->weight;
+        r->servers[i].token = s != NULL ? sticky_token(&g->spec->balance.sticky, s->id) : 0;
     }
     if (!complete || roster_build(r) < 0) {
         discard_roster(g, r);
@@ -295,6 +296,7 @@ static bool same_roster(const struct roster *a, const struct roster *b)
         if (a->entries[i].server != b->entries[i].server ||
             a->entries[i].tier != b->entries[i].tier ||
             a->servers[i].weight != b->servers[i].weight ||
+            a->servers[i].token != b->servers[i].token ||
             memcmp(&a->entries[i].limits, &b->entries[i].limits, sizeof(a->entries[i].limits)) !=
                 0) {
             return false;

@@ -33,6 +33,7 @@ struct choosing {
     const struct roster *roster;
     const struct upstream_request *rq;
     uint64_t now_ms;
+    int sticky;       // whom the client's cookie names; -1: nobody who may be asked
     bool failing_too; // also those to which a connect has just failed
     uint32_t passed_count;
     uint16_t passed[PASSED_MAX];
@@ -109,10 +110,45 @@ static int choose_of_list(struct choosing *c, const struct roster_core *rc, stru
     return r->method->pick(&choice);
 }
 
+/** The server that the client's cookie names, if it is of this tier and well, or is draining. */
+static int sticky_server(const struct roster *r, const struct roster_core *rc,
+                         const struct upstream_request *rq)
+{
+    const struct group_spec *spec = rq->terms;
+    int i = sticky_find(&spec->balance.sticky, r->servers, r->count, rq->subject);
+    if (i < 0) {
+        return -1;
+    }
+    unsigned bits = atomic_load_explicit(&r->servers[i].vitals->bits, memory_order_relaxed);
+    if (bits == VITALS_DRAIN) {
+        return i;
+    }
+    uint32_t tier = rc->list_count == 0 ? 0 : r->entries[rc->list[0]].tier;
+    return bits == 0 && r->entries[i].tier <= tier ? i : -1;
+}
+
+/** What the client is to be told of the server that it got: nothing when its cookie says so already. */
+static void set_cookie(struct upstream_request *rq, const struct roster *r, int i)
+{
+    const struct group_spec *spec = rq->terms;
+    const struct sticky_plan *sticky = &spec->balance.sticky;
+    uint64_t token = r->servers[i].token;
+    rq->set_cookie = slice_of(NULL, 0);
+    bool told = token == 0 || rq->subject == NULL ||
+                sticky_find(sticky, r->servers, r->count, rq->subject) == i;
+    if (!told && sticky_cookie(sticky, token, rq->subject, &rq->set_cookie) != 0) {
+        rq->set_cookie = slice_of(NULL, 0); // no memory: it is told the next time
+    }
+}
+
 /** Tier by tier; in each those that a connect has just failed to come last. */
 static int choose(struct choosing *c, const struct roster_core *rc, struct loop *l)
 {
     const struct roster *r = c->roster;
+    c->failing_too = false;
+    if (c->sticky >= 0 && !barred(c, (uint32_t)c->sticky)) {
+        return c->sticky;
+    }
     for (uint32_t from = 0, to = 0; from < rc->list_count; from = to) {
         uint32_t tier = r->entries[rc->list[from]].tier;
         for (to = from; to < rc->list_count && r->entries[rc->list[to]].tier == tier; to++) {
@@ -235,7 +271,8 @@ static int place(struct group_core *gc, struct upstream_request *rq)
     struct loop *l = loop_of(gc);
     struct roster_core *rc = &r->at[core];
     roster_list(r, core, atomic_load_explicit(&gc->group->epoch, memory_order_acquire));
-    struct choosing c = {.roster = r, .rq = rq, .now_ms = l->now_ms};
+    struct choosing c = {
+        .roster = r, .rq = rq, .now_ms = l->now_ms, .sticky = sticky_server(r, rc, rq)};
     int error = E_NO_SERVER;
     while (c.passed_count < PASSED_MAX) {
         int i = choose(&c, rc, l);
@@ -257,6 +294,7 @@ static int place(struct group_core *gc, struct upstream_request *rq)
         }
         rq->exhausted = all_tried(r, rq);
         take_place(rq, s, core);
+        set_cookie(rq, r, i);
         int e = server_acquire(s, core, rq);
         if (e == 0) {
             return 0;

@@ -5,6 +5,7 @@
 #include "upstream/pool.h"
 
 #include "base/error.h"
+#include "tls/credentials.h"
 #include "upstream/group_list.h"
 #include "upstream/origin.h"
 #include "upstream/policy.h"
@@ -160,6 +161,21 @@ static void discard(void *arg)
     p->magic = 0;
 }
 
+/** The keeper's key for sticky cookies, unless the configuration has one. */
+static void find_sticky_key(struct slice credentials, struct sticky_plan *sticky)
+{
+    struct credential_reader r;
+    struct credential c;
+    if (!sticky->on || sticky->keyed || credentials_open(credentials, &r) != 0) {
+        return;
+    }
+    while (!sticky->keyed && credentials_next(&r, &c)) {
+        if (c.kind == CREDENTIAL_STICKY_KEY) {
+            sticky_set_key(sticky, c.key);
+        }
+    }
+}
+
 static int fill(struct pool *p, const struct pool_factory *f, struct snapshot *snapshot,
                 struct conf_node n)
 {
@@ -168,7 +184,8 @@ static int fill(struct pool *p, const struct pool_factory *f, struct snapshot *s
         return error;
     }
     set_host_mode(&p->base, n);
-    balance_compile(n, &p->spec.balance);
+    balance_compile(n, p->base.name, &p->spec.balance);
+    find_sticky_key(f->credentials, &p->spec.balance.sticky);
     struct conf_node queue = conf_get(n, "queue");
     bool queues = !conf_is_off(queue);
     p->spec.queue_max = queues ? (uint32_t)conf_int(conf_get(queue, "length"), 1024) : 0;

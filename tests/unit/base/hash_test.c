@@ -31,6 +31,19 @@ static void depends_on_key_and_every_byte(void)
     CHECK(hash_bytes(&key, slice_of(NULL, 0)) == 0xabac0158050fc4dcu);
 }
 
+// Vectors of the paper (Aumasson, Bernstein 2012, appendix A) and of its reference code.
+static void tags_are_siphash_2_4(void)
+{
+    struct hash_key key = {{0x0706050403020100u, 0x0f0e0d0c0b0a0908u}};
+    char text[15];
+    for (size_t i = 0; i < sizeof(text); i++) {
+        text[i] = (char)i;
+    }
+    CHECK(hash_tag(&key, slice_of(text, 15)) == 0xa129ca6149be45e5u);
+    CHECK(hash_tag(&key, slice_of(text, 0)) == 0x726fdb47dd0e0e31u);
+    CHECK(hash_tag(&key, slice_of(text, 8)) == 0x93f5f5799a932462u);
+}
+
 static void maps(void)
 {
     enum { KEYS = 3000 };
@@ -75,4 +88,4 @@ static void runs_out_of_memory(void)
     arena_fini(&a);
 }
 
-TAP_MAIN(depends_on_key_and_every_byte, maps, runs_out_of_memory)
+TAP_MAIN(depends_on_key_and_every_byte, tags_are_siphash_2_4, maps, runs_out_of_memory)

@@ -21,6 +21,7 @@ static const struct credential samples[] = {
     {CREDENTIAL_TICKET_KEY, {"", 0}, {"", 0}, {ticket_key, sizeof(ticket_key)}, {"", 0}},
     {CREDENTIAL_HTTP_01, SLICE_INIT("token"), {"", 0}, SLICE_INIT("token.thumbprint"), {"", 0}},
     {CREDENTIAL_TLS_ALPN_01, SLICE_INIT("example.com"), SLICE_INIT("c"), SLICE_INIT("k"), {"", 0}},
+    {CREDENTIAL_STICKY_KEY, {"", 0}, {"", 0}, SLICE_INIT("0123456789abcdef"), {"", 0}},
 };
 
 static struct slice write_samples(char *room, size_t capacity)

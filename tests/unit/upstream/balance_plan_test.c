@@ -15,7 +15,8 @@ static struct balance_plan plan_of(const char *yaml)
     struct balance_plan plan = {0};
     REQUIRE(d != NULL);
     if (CHECK(conf_load_text("test.yaml", yaml, conf_tables, d, &doc) == 0)) {
-        balance_compile(conf_get(conf_get(conf_root(doc), "upstreams"), "app"), &plan);
+        balance_compile(conf_get(conf_get(conf_root(doc), "upstreams"), "app"), SLICE("app"),
+                        &plan);
         conf_doc_free(doc);
     }
     conf_diags_free(d);
@@ -63,8 +64,34 @@ static void a_hash_has_a_key_and_a_bound(void)
     CHECK_EQ_INT(p.settings.bound_percent, 0);
 }
 
+static void sticky_sessions_have_a_cookie(void)
+{
+    struct balance_plan p = plan_of(UPSTREAM("balance: {sticky: cookie}"));
+    REQUIRE(p.method != NULL);
+    CHECK_STR(p.method->name, "two-choices");
+    CHECK(p.sticky.on && !p.sticky.keyed);
+    p = plan_of(UPSTREAM("balance: {sticky: cookie sid, else: ip-hash, key: 0123456789abcdef}"));
+    CHECK_STR(p.method->name, "ip-hash");
+    CHECK_EQ_INT(p.key.kind, KEY_CLIENT);
+    CHECK(p.sticky.on && p.sticky.keyed);
+    CHECK_TEXT(p.sticky.clear.text, p.sticky.clear.len, "sid");
+}
+
 static void mistakes_are_told(void)
 {
+    CHECK_STR(report_of(UPSTREAM("balance: {sticky: sid}")),
+              "1:50 `sticky` is `cookie` or `cookie NAME` | balance: {sticky: cookie}\n");
+    CHECK_STR(
+        report_of(UPSTREAM("balance: {sticky: cookie, method: ewma}")),
+        "1:66 with `sticky` the method is called `else` | balance: {sticky: cookie, else: ewma}\n");
+    CHECK_STR(report_of(UPSTREAM("balance: {sticky: cookie, hash: path}")),
+              "1:64 `hash` and `sticky` both say where a client goes | leave one of them out\n");
+    CHECK_STR(report_of(UPSTREAM("balance: {sticky: cookie, key: short}")),
+              "1:63 `key` has fewer than 16 characters | `openssl rand -hex 16` makes one\n");
+    CHECK_STR(report_of(UPSTREAM("balance: {else: ewma}")),
+              "1:48 `else` has no effect without `sticky` | balance: {sticky: cookie}\n");
+    CHECK_STR(report_of(UPSTREAM("balance: {method: ewma, key: 0123456789abcdef}")),
+              "1:61 `key` has no effect without `sticky` | balance: {sticky: cookie}\n");
     CHECK_STR(report_of(UPSTREAM("balance: random")),
               "1:41 `balance` is `two-choices`, `round-robin`, `least-conn`, `ewma` or `ip-hash`, "
               "not `random`\n");
@@ -91,4 +118,4 @@ static void mistakes_are_told(void)
 }
 
 TAP_MAIN(methods_have_their_names, the_default_is_two_choices, a_hash_has_a_key_and_a_bound,
-         mistakes_are_told)
+         sticky_sessions_have_a_cookie, mistakes_are_told)
