@@ -27,6 +27,7 @@ enum {
     IPC_PROXIES_MAX = 32, // sources of PROXY headers on a listener
     IPC_CORES_MAX = 256,
     IPC_DOC_MAX = 64 << 20,  // bytes of a document
+    IPC_NAMES_MAX = 1 << 20, // of resolv.conf, of hosts
     IPC_FILE_MAX = 16 << 20, // bytes of a file the keeper asks for
 };
 

@@ -48,6 +48,7 @@ void super_start_keeper(struct super *s)
     if (s->now.generation != 0) {
         super_send_doc(&s->keeper, &s->now);
     }
+    news_send_keeper(s);
 }
 
 static void on_file_request(struct super *s, const struct ipc_file_request *request)
@@ -56,8 +57,8 @@ static void on_file_request(struct super *s, const struct ipc_file_request *requ
     ipc_init(&m, IPC_file);
     struct text why = text_on(m.u.file.text, IPC_TEXT_MAX - 1);
     int fd = E_DENIED;
-    if (s->files_left > 0) {
-        s->files_left--;
+    if (s->files_left > 0 || (s->now.generation != 0 && news_may_look(s))) {
+        s->files_left -= s->files_left > 0;
         bool built_in =
             s->options->text.ptr != NULL && strcmp(request->path, s->options->path) == 0;
         fd = built_in ? files_text(s->options->text) : files_open(request, &why);
@@ -155,6 +156,12 @@ void super_on_keeper(struct super *s, const struct ipc_message *m, struct ipc_fd
         break;
     case IPC_credentials:
         renewal_begin(s, m->u.credentials.number, fds);
+        break;
+    case IPC_names:
+        news_on_names(s, fds);
+        break;
+    case IPC_servers:
+        news_on_servers(s, m->u.servers.number, fds);
         break;
     case IPC_hook_request:
         on_hook_request(s, &m->u.hook_request);

@@ -374,6 +374,7 @@ struct super *super_begin(const struct super_options *options)
         .exit_code = SUPER_RUNNING,
         .now = edition_none,
         .next = edition_none,
+        .news = news_none,
         .renewal = {.fd = -1},
         .counters = -1,
         .control = -1,
@@ -413,6 +414,7 @@ static void end(struct super *s)
     listeners_close(&s->listeners);
     edition_close(&s->now);
     edition_close(&s->next);
+    news_close(&s->news);
     if (s->control_path[0] != '\0') {
         (void)unlink(s->control_path);
     }

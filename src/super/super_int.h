@@ -84,6 +84,18 @@ struct upgrade {
 static const struct upgrade upgrade_none = {
     .program = -1, .client = -1, .output = -1, .handed = -1};
 
+// What does not belong to an edition: the newest counts, whatever configuration is in force.
+struct news {
+    int names[2]; // texts of resolv.conf and hosts, -1: none came
+    int servers;  // servers document, -1: none came
+    uint64_t number;
+    bool asked;          // the worker has not said what became of it
+    uint32_t looks;      // files the keeper may look at without a load
+    uint64_t looks_at_ms; // when they were counted anew
+};
+
+static const struct news news_none = {.names = {-1, -1}, .servers = -1};
+
 struct super {
     const struct super_options *options;
     int exe;
@@ -99,6 +111,7 @@ struct super {
     struct edition now;
     struct edition next;
     struct renewal renewal;
+    struct news news;
     struct hooks hooks;
     bool loading; // the keeper reads a configuration
     bool applying;
@@ -241,3 +254,20 @@ void takeover_done(struct super *s);
 void takeover_left(struct super *s);
 /** Goes back to the program before, which never stopped serving. Does not return. */
 _Noreturn void takeover_back(struct super *s, const char *why);
+
+// ---- news.c -------------------------------------------------------------------------------------
+
+/** The keeper has new ones; the descriptors are taken over. */
+void news_on_names(struct super *s, struct ipc_fds *fds);
+void news_on_servers(struct super *s, uint64_t number, struct ipc_fds *fds);
+/** What there is, to a worker that begins. */
+void news_send(struct super *s);
+/** The servers document, to a keeper that takes over. */
+void news_send_keeper(struct super *s);
+/** The worker's word on a servers document. */
+void news_done(struct super *s, const struct ipc_servers_done *m);
+/** The worker has died: whoever waits for its word has it from us. */
+void news_worker_gone(struct super *s);
+/** May the keeper look at one more file although it loads nothing? */
+bool news_may_look(struct super *s);
+void news_close(struct news *n);

@@ -63,6 +63,7 @@ void super_start_worker(struct super *s, const struct edition *e)
             super_send_listener(s, i);
         }
     }
+    news_send(s);
     super_send_doc(&s->worker, e);
 }
 
@@ -141,6 +142,7 @@ void super_on_worker_gone(struct super *s)
     if (s->renewal.sent) {
         renewal_drop(s, E_INTERNAL, "the worker died; the credentials before stay");
     }
+    news_worker_gone(s);
     int64_t delay = child_died(&s->worker, os_clock_ms());
     if (s->draining) {
         super_end_when_drained(s);
@@ -175,6 +177,10 @@ void super_on_worker(struct super *s, const struct ipc_message *m)
     }
     if (m->type == IPC_in_force) {
         renewal_done(s, &m->u.in_force);
+        return;
+    }
+    if (m->type == IPC_servers_done) {
+        news_done(s, &m->u.servers_done);
         return;
     }
     if (m->type == IPC_want) {

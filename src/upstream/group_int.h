@@ -7,6 +7,8 @@
 
 #include "upstream/group.h"
 
+struct roster;
+
 enum { GROUP_MAGIC = 0x67727570 };
 
 void place_core_init(struct group *g, struct group_core *gc);
@@ -20,3 +22,11 @@ void place_tell_all(struct group *g);
 /** Of struct server_owner. */
 void place_on_failed(struct server *s, struct upstream_request *rq, int error);
 void place_on_room(struct server *s, uint32_t core);
+
+// How the servers are, for `adit server list` (group_rows.c). Home core.
+
+/** The list has changed: tells at once, and again every second. */
+void group_rows_begin(struct group *g);
+void group_rows_end(struct group *g);
+/** It is in no list any more. */
+void group_rows_forget(struct server *s, struct group *g);

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "obs/log.h"
 #include "tls/tls.h"
+#include "upstream/listing.h"
 #include "upstream/group.h"
 #include "upstream/prologue.h"
 
@@ -848,6 +849,7 @@ void upstream_registry_fini(struct upstream_registry *r)
         free_server(s);
     }
     groups_free(r);
+    listing_forget(r);
     ensure(list_empty(&r->groups));
     pthread_mutex_destroy(&r->lock);
 }

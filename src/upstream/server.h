@@ -34,6 +34,7 @@
 struct group;
 struct resolver;
 struct server_rows;
+struct servers_news;
 
 enum {
     SERVER_TEXT_MAX = 300,
@@ -60,7 +61,8 @@ struct upstream_registry {
     struct list groups;
     atomic_bool closing; // cores are ending: what is left is freed by upstream_registry_fini()
     uint32_t core_count;
-    struct server_rows *rows; // where the state of each server is told; NULL: nowhere
+    struct server_rows *rows;  // where the state of each server is told; NULL: nowhere
+    struct servers_news *news; // what is not in the configuration (listing.h)
     struct upstream_core cores[SNAPSHOT_CORES_MAX];
     const struct conf_doc *books[SNAPSHOT_CORES_MAX]; // groups_set_book(); NULL: none yet
 };
@@ -144,6 +146,9 @@ struct server {
     struct group *group;
     struct list link; // of the registry
     uint64_t id;      // of its address, the same in every process
+    uint32_t row;     // where the home core tells how it is
+    uint32_t told_bits;
+    uint64_t told_since_ms; // wall clock, of told_bits
     struct server_kind kind;
     struct os_addr addr;
     char text[SERVER_TEXT_MAX]; // "10.0.0.1:80", "unix:/path"

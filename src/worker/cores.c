@@ -205,6 +205,11 @@ static bool obey(struct worker_core *core, const struct core_order *order)
     case CORE_TLS:
         traffic_core_set_tls(core->traffic, order->tls);
         return true;
+    case CORE_NAMES:
+        traffic_core_set_names(core->traffic, order->resolv_conf, order->hosts);
+        return true;
+    case CORE_NOTHING:
+        return true;
     case CORE_LISTEN:
         return traffic_core_listen(core->traffic, order->fd, &order->listener) == 0;
     case CORE_UNLISTEN:

@@ -19,6 +19,8 @@ struct tls_wanted;
 enum core_task {
     CORE_SWAP,     // snapshot, tls
     CORE_TLS,      // tls
+    CORE_NAMES,    // resolv_conf, hosts
+    CORE_NOTHING,  // what was posted before has been done
     CORE_LISTEN,   // fd, listener
     CORE_UNLISTEN, // index
     CORE_DRAIN,    // patient
@@ -34,6 +36,8 @@ struct core_order {
     struct traffic_listener listener;
     struct snapshot *snapshot;
     struct tls_store *tls; // stays the caller's
+    struct slice resolv_conf;
+    struct slice hosts;
 };
 
 /** Makes everything that needs files or memory; no thread yet. `counters` is one row per core. */

@@ -29,6 +29,7 @@
 #include "proxy/regex.h"
 #include "tls/store.h"
 #include "tls/tls.h"
+#include "upstream/listing.h"
 #include "upstream/pool.h"
 #include "worker/front.h"
 
@@ -208,6 +209,21 @@ int traffic_compile(struct traffic *t, const struct traffic_document *d, struct 
     snapshot_publish(s, t->limits.cores);
     *out = s;
     return 0;
+}
+
+int traffic_set_servers(struct traffic *t, const struct conf_doc *doc, void (*forget)(void *owner),
+                        void *owner)
+{
+    ensure_magic(t, TRAFFIC_MAGIC);
+    return listing_set(&t->registry, doc, forget, owner);
+}
+
+void traffic_core_set_names(struct traffic_core *tc, struct slice resolv_conf, struct slice hosts)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    if (tc->resolver != NULL && resolver_set_texts(tc->resolver, resolv_conf, hosts) < 0) {
+        log_line(LOG_WARN, "the resolver keeps its texts: there is no memory for new ones");
+    }
 }
 
 void traffic_discard(struct traffic *t, struct snapshot *s)

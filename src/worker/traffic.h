@@ -57,6 +57,13 @@ struct traffic_document {
 int traffic_compile(struct traffic *t, const struct traffic_document *d, struct text *why,
                     struct snapshot **out) must_check;
 
+/** A servers document (upstream/servers.h), which stays mapped until forget(owner), on any thread. On
+ * failure the one before stays and forget is not called. 0 or E_NO_MEMORY. Main thread. */
+int traffic_set_servers(struct traffic *t, const struct conf_doc *doc, void (*forget)(void *owner),
+                        void *owner) must_check;
+/** The texts of resolv.conf and hosts, read during the call. On the core's thread. */
+void traffic_core_set_names(struct traffic_core *tc, struct slice resolv_conf, struct slice hosts);
+
 /** Gives back a snapshot that no core was given. Main thread. */
 void traffic_discard(struct traffic *t, struct snapshot *s);
 

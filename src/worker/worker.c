@@ -36,6 +36,7 @@
 #include "os/shared.h"
 #include "tls/credentials.h"
 #include "tls/store.h"
+#include "upstream/servers.h"
 #include "worker/cores.h"
 #include "worker/death.h"
 #include "worker/traffic.h"
@@ -445,6 +446,66 @@ static void pass_wanted(struct worker *w)
     }
 }
 
+// ---- servers and names --------------------------------------------------------------------------
+
+static int take_servers(struct worker *w, int fd)
+{
+    struct mapped_doc *mapped = mem_zalloc(sizeof *mapped);
+    const struct conf_doc *doc = NULL;
+    if (mapped == NULL) {
+        return E_NO_MEMORY;
+    }
+    int error = os_memfd_map(fd, SERVERS_DOC_BYTES_MAX, &mapped->bytes);
+    if (error != 0) {
+        mem_free(mapped);
+        return error;
+    }
+    error = conf_doc_open(mapped->bytes.ptr, mapped->bytes.len, &doc);
+    if (error == 0) {
+        error = traffic_set_servers(w->traffic, doc, forget_doc, mapped);
+    }
+    if (error != 0) {
+        forget_doc(mapped);
+        return error;
+    }
+    // Home cores make their lists, then the others get them: two rounds, and it is in force.
+    struct core_order order = {.task = CORE_NOTHING};
+    (void)cores_ask(w->cores, &order);
+    (void)cores_ask(w->cores, &order);
+    return 0;
+}
+
+static void on_servers(struct worker *w, uint64_t number, const struct ipc_fds *fds)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_servers_done);
+    m.u.servers_done.number = number;
+    m.u.servers_done.error = take_servers(w, fds->fd[0]);
+    if (m.u.servers_done.error != 0) {
+        ipc_set_text(m.u.servers_done.text, IPC_TEXT_MAX,
+                     slice_str(error_text(m.u.servers_done.error)));
+    }
+    int ignored = ipc_send(IPC_CHANNEL, &m, NULL, 0); // a dead supervisor shows on the next receive
+    (void)ignored;
+}
+
+static void on_names(struct worker *w, const struct ipc_fds *fds)
+{
+    struct core_order order = {.task = CORE_NAMES};
+    int error = os_memfd_map(fds->fd[0], IPC_NAMES_MAX, &order.resolv_conf);
+    if (error == 0) {
+        error = os_memfd_map(fds->fd[1], IPC_NAMES_MAX, &order.hosts);
+    }
+    if (error == 0) {
+        (void)cores_ask(w->cores, &order);
+    } else {
+        log_line(LOG_ERROR, "worker: resolv.conf and hosts stay as they were: %s",
+                 error_text(error));
+    }
+    os_memfd_unmap(order.resolv_conf);
+    os_memfd_unmap(order.hosts);
+}
+
 // ---- messages -----------------------------------------------------------------------------------
 
 // An edge that stops while the worker of before an upgrade drains orders it again, with less time.
@@ -479,6 +540,12 @@ static bool on_message(struct worker *w, const struct ipc_message *m, struct ipc
         return true;
     case IPC_credentials:
         on_credentials(w, m->u.credentials.number, fds);
+        return true;
+    case IPC_servers:
+        on_servers(w, m->u.servers.number, fds);
+        return true;
+    case IPC_names:
+        on_names(w, fds);
         return true;
     case IPC_unlisten:
         if (m->u.unlisten.index >= IPC_LISTENERS_MAX || !w->listeners[m->u.unlisten.index].used) {
