@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "conf/load.h"
 #include "keeper/needs.h"
+#include "keeper/servers.h"
 
 #include "cli/cli.h"
 #include "cli/report.h"
@@ -50,6 +51,9 @@ static int check(const struct conf_load *in, bool json)
     int rc = conf_load(in, diags, &doc);
     if (rc == 0) {
         rc = needs_check(doc, in->source, diags);
+    }
+    if (rc == 0) {
+        rc = servers_check_files(doc, in->source, diags);
         conf_diags_sort(diags);
     }
     if (json) {

@@ -11,8 +11,8 @@
 #include "conf/nearest.h"
 
 const struct cli_command *const cli_commands[] = {
-    &cli_serve, &cli_proxy, &cli_check, &cli_reload, &cli_status,     &cli_upgrade,
-    &cli_drain, &cli_cert,  &cli_help,  &cli_schema, &cli_completion, NULL,
+    &cli_serve, &cli_proxy,  &cli_check, &cli_reload, &cli_status,     &cli_upgrade, &cli_drain,
+    &cli_cert,  &cli_server, &cli_help,  &cli_schema, &cli_completion, NULL,
 };
 
 const struct cli_command *cli_find(const char *name)

@@ -67,6 +67,8 @@ static void write_bash(void)
             put_directives();
         } else if (cli_commands[i] == &cli_completion) {
             (void)fputs(" bash zsh fish", stdout);
+        } else if (cli_commands[i] == &cli_server) {
+            (void)fputs(" list add remove drain ready maintenance weight", stdout);
         }
         puts("\" ;;");
     }
@@ -92,6 +94,8 @@ static void write_zsh(void)
             put_directives();
         } else if (cli_commands[i] == &cli_completion) {
             (void)fputs(" bash zsh fish", stdout);
+        } else if (cli_commands[i] == &cli_server) {
+            (void)fputs(" list add remove drain ready maintenance weight", stdout);
         } else {
             (void)fputs("; _files", stdout);
         }
@@ -115,7 +119,9 @@ static void write_fish(void)
     }
     (void)fputs("complete -c adit -n '__fish_seen_subcommand_from help' -f -a '", stdout);
     put_directives();
-    puts("'\ncomplete -c adit -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'");
+    puts("'\ncomplete -c adit -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n"
+         "complete -c adit -n '__fish_seen_subcommand_from server' -f -a 'list add remove drain "
+         "ready maintenance weight'");
 }
 
 static int run(const struct cli_parsed *p)

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/control.h"
+#include "cli/server.h"
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -37,6 +38,25 @@ static void print_uptime(int64_t seconds)
     printf("%" PRId64 "m %" PRId64 "s\n", seconds / 60 % 60, seconds % 60);
 }
 
+static void print_servers(const json_t *servers)
+{
+    const json_t *unhealthy = json_object_get(servers, "unhealthy");
+    int64_t total = number_of(servers, "total");
+    if (total > 0) {
+        printf("servers      %" PRId64 ", %zu of them not healthy\n", total,
+               json_array_size(unhealthy));
+    }
+    size_t index = 0;
+    json_t *one = NULL;
+    json_array_foreach(unhealthy, index, one)
+    {
+        char state[160];
+        cli_server_state(one, state, sizeof state);
+        printf("%-12s %s %s: %s\n", "", text_of(one, "upstream"), text_of(one, "address"), state);
+    }
+    cli_server_drift(json_object_get(servers, "overrides"), "");
+}
+
 static void print_for_people(const json_t *answer)
 {
     const json_t *worker = json_object_get(answer, "worker");
@@ -63,6 +83,7 @@ static void print_for_people(const json_t *answer)
     {
         printf("%-12s %s\n", index == 0 ? "listening" : "", text_of(one, "address"));
     }
+    print_servers(json_object_get(answer, "servers"));
     const char *name = NULL;
     json_t *value = NULL;
     printf("counters\n");

@@ -137,21 +137,23 @@ static json_t *status(struct keeper *k)
     struct ipc_status s = m.u.status;
     uint64_t sums[COUNTER_COUNT] = {0};
     add_counters(fds.count > 0 ? fds.fd[0] : -1, s.cores, sums);
+    json_t *servers = server_summary(k, fds.count > 0 ? fds.fd[0] : -1, s.cores);
     ipc_drop(&fds);
     json_t *listeners = take_listeners(k, s.listeners);
     json_t *old = take_old_workers(k, s.old_workers, sums);
     json_t *counters = counters_value(sums);
     uint64_t now = os_clock_wall_ms();
     uint64_t uptime = now > s.started_wall_ms ? now - s.started_wall_ms : 0;
-    return json_pack(
-        "{s:b, s:s, s:o, s:i, s:I, s:b, s:{s:i}, s:{s:i}, s:{s:i, s:i, s:i}, s:o, "
-        "s:{s:o, s:i, s:I}, s:o, s:o}",
-        "ok", 1, "version", ADIT_VERSION, "program", text_value(slice_str(s.program)), "upgrades",
-        (int)s.upgrades, "uptime_s", (json_int_t)(uptime / 1000), "draining", (int)s.draining,
-        "supervisor", "pid", s.supervisor, "keeper", "pid", s.keeper, "worker", "pid", s.worker,
-        "threads", (int)s.cores, "restarts", (int)s.worker_restarts, "old_workers", old,
-        "configuration", "path", text_value(slice_str(s.path)), "generation", (int)s.generation,
-        "loaded_ms", (json_int_t)s.loaded_wall_ms, "listeners", listeners, "counters", counters);
+    return json_pack("{s:b, s:s, s:o, s:i, s:I, s:b, s:{s:i}, s:{s:i}, s:{s:i, s:i, s:i}, s:o, "
+                     "s:{s:o, s:i, s:I}, s:o, s:o, s:o}",
+                     "ok", 1, "version", ADIT_VERSION, "program", text_value(slice_str(s.program)),
+                     "upgrades", (int)s.upgrades, "uptime_s", (json_int_t)(uptime / 1000),
+                     "draining", (int)s.draining, "supervisor", "pid", s.supervisor, "keeper",
+                     "pid", s.keeper, "worker", "pid", s.worker, "threads", (int)s.cores,
+                     "restarts", (int)s.worker_restarts, "old_workers", old, "configuration",
+                     "path", text_value(slice_str(s.path)), "generation", (int)s.generation,
+                     "loaded_ms", (json_int_t)s.loaded_wall_ms, "listeners", listeners, "servers",
+                     servers, "counters", counters);
 }
 
 static json_t *reload(struct keeper *k)
@@ -217,6 +219,9 @@ static json_t *obey(struct keeper *k, struct slice command, int fd)
     if (slice_starts(command, SLICE("cert renew "))) {
         return inventory_renew(k, slice_from(command, strlen("cert renew ")));
     }
+    if (slice_starts(command, SLICE("server "))) {
+        return server_command(k, slice_from(command, strlen("server ")));
+    }
     if (slice_eq(command, SLICE("drain"))) {
         return drain(k);
     }
@@ -226,9 +231,8 @@ static json_t *obey(struct keeper *k, struct slice command, int fd)
     if (slice_starts(command, SLICE("upgrade "))) {
         return upgrade(k, slice_from(command, strlen("upgrade ")), fd);
     }
-    return failure(
-        "no such command: status, reload, reopen, cert, cert renew NAME, upgrade [FILE], "
-        "drain");
+    return failure("no such command: status, reload, reopen, cert, cert renew NAME, server ..., "
+                   "upgrade [FILE], drain");
 }
 
 // ---- connections --------------------------------------------------------------------------------

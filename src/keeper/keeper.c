@@ -57,9 +57,13 @@ static void take_order(struct keeper *k, const struct ipc_message *m, struct ipc
         break;
     case IPC_doc:
         certificates_recover(k, &m->u.doc, fds);
+        servers_recover_document(k, fds->fd[0]);
         break;
     case IPC_in_force:
         certificates_in_force(k, &m->u.in_force);
+        break;
+    case IPC_servers:
+        servers_recover(k, m->u.servers.number, fds->fd[0]);
         break;
     case IPC_want:
         issuer_want(k, m->u.want.name);
@@ -74,8 +78,20 @@ static void take_order(struct keeper *k, const struct ipc_message *m, struct ipc
 
 int keeper_await(struct keeper *k, enum ipc_type type, struct ipc_message *m, struct ipc_fds *fds)
 {
+    return keeper_await_for(k, type, m, fds, -1);
+}
+
+int keeper_await_for(struct keeper *k, enum ipc_type type, struct ipc_message *m,
+                     struct ipc_fds *fds, int timeout_ms)
+{
+    uint64_t end = timeout_ms >= 0 ? os_clock_ms() + (uint64_t)timeout_ms : UINT64_MAX;
     for (;;) {
-        int error = ipc_recv(IPC_CHANNEL, IPC_SUPERVISOR, m, fds, -1);
+        uint64_t now = os_clock_ms();
+        if (now >= end) {
+            return E_AGAIN;
+        }
+        int error = ipc_recv(IPC_CHANNEL, IPC_SUPERVISOR, m, fds,
+                             end == UINT64_MAX ? -1 : (int)(end - now));
         if (error == E_AGAIN || error == E_INVALID) {
             continue;
         }
@@ -144,6 +160,9 @@ static int load_and_plan(struct keeper *k, struct text *out)
     if (error == 0) {
         error = read_needs(k, doc, d, &needs);
     }
+    if (error == 0) {
+        error = servers_stage(k, doc, d);
+    }
     describe(d, isatty(STDERR_FILENO) != 0, out);
     conf_diags_free(d);
     if (error == 0) {
@@ -175,6 +194,7 @@ int keeper_load(struct keeper *k, uint32_t *generation, struct text *out)
     k->loading = NULL;
     if (error == 0 && m.u.result.error == 0) {
         certificates_commit(k, needs);
+        servers_commit(k);
     } else {
         certificates_unstage(k);
         needs_unref(needs);
@@ -257,6 +277,13 @@ static int take_start(struct keeper *k, bool *load)
     return close_sandbox(start, k->state);
 }
 
+static int wait_ms(struct keeper *k)
+{
+    int certificates = certificates_wait_ms(k);
+    int servers = servers_wait_ms(k);
+    return servers < 0 || (certificates >= 0 && certificates < servers) ? certificates : servers;
+}
+
 static void serve(struct keeper *k)
 {
     while (!k->ending) {
@@ -269,7 +296,8 @@ static void serve(struct keeper *k)
             {.fd = k->control, .events = POLLIN},
             {.fd = k->certificates.vault.wake, .events = POLLIN},
         };
-        int n = poll(p, array_len(p), certificates_wait_ms(k));
+        int n = poll(p, array_len(p), wait_ms(k));
+        servers_tick(k);
         if (n == 0 || p[2].revents != 0) {
             certificates_tick(k);
         }
@@ -296,12 +324,14 @@ void keeper_init(struct keeper *k)
     *k = (struct keeper){.magic = KEEPER_MAGIC, .control = -1, .state = -1};
     keeper_source_init(&k->source);
     certificates_init(&k->certificates);
+    servers_init(&k->servers);
 }
 
 void keeper_fini(struct keeper *k)
 {
     needs_unref(k->certificates.needs);
     vault_fini(&k->certificates.vault);
+    servers_fini(&k->servers);
     k->certificates.needs = NULL;
     k->magic = 0;
 }

@@ -13,6 +13,7 @@
 #include "conf/source.h"
 #include "ipc/messages.h"
 #include "keeper/certificates.h"
+#include "keeper/servers.h"
 
 struct issuer;
 struct needs;
@@ -30,6 +31,7 @@ struct keeper {
     int control; // listening socket, -1: none
     uid_t owner; // who started the edge: may use the control socket, as may root
     struct certificates certificates;
+    struct keeper_servers servers;
     struct issuer *issuer; // NULL: nothing for it to do so far
     struct needs *loading; // of the document that is being put in force
     bool load_wanted;      // the supervisor asked while we were busy
@@ -43,6 +45,9 @@ void keeper_fini(struct keeper *k);
 /** Waits for a message of one type; orders that come in between are remembered. 0 or E_EOF. */
 int keeper_await(struct keeper *k, enum ipc_type type, struct ipc_message *m, struct ipc_fds *fds)
     must_check;
+/** The same for at most so long: E_AGAIN. */
+int keeper_await_for(struct keeper *k, enum ipc_type type, struct ipc_message *m,
+                     struct ipc_fds *fds, int timeout_ms) must_check;
 /** Sends; when the supervisor is gone the keeper ends. 0 or an error. */
 int keeper_send(struct keeper *k, const struct ipc_message *m, const int *fds, unsigned count)
     must_check;
@@ -51,6 +56,8 @@ int keeper_send(struct keeper *k, const struct ipc_message *m, const int *fds, u
  * text for people, and what the supervisor or the worker objected to. 0 (*generation is in force),
  * E_CONFIG, or why it could not be put in force. */
 int keeper_load(struct keeper *k, uint32_t *generation, struct text *out) must_check;
+/** A file, opened by the supervisor: a descriptor or a negative code (source.c). */
+int keeper_open_file(struct keeper *k, const char *path) must_check;
 /** The source that asks the supervisor (source.c). */
 void keeper_source_init(struct conf_source *s);
 

@@ -53,6 +53,11 @@ static int ask(struct keeper *k, enum ipc_file_kind kind, const char *path)
     return fds.fd[0];
 }
 
+int keeper_open_file(struct keeper *k, const char *path)
+{
+    return ask(k, IPC_FILE_CONTENT, path);
+}
+
 static int source_read(struct conf_source *s, const char *path, size_t max, struct arena *a,
                        struct slice *out)
 {

@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "os/clock.h"
-
 #include "super/super_int.h"
 
 enum {

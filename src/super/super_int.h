@@ -89,8 +89,8 @@ struct news {
     int names[2]; // texts of resolv.conf and hosts, -1: none came
     int servers;  // servers document, -1: none came
     uint64_t number;
-    bool asked;          // the worker has not said what became of it
-    uint32_t looks;      // files the keeper may look at without a load
+    bool asked;           // the worker has not said what became of it
+    uint32_t looks;       // files the keeper may look at without a load
     uint64_t looks_at_ms; // when they were counted anew
 };
 

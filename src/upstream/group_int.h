@@ -25,6 +25,7 @@ void place_on_room(struct server *s, uint32_t core);
 
 // How the servers are, for `adit server list` (group_rows.c). Home core.
 
+void group_rows_init(struct group *g);
 /** The list has changed: tells at once, and again every second. */
 void group_rows_begin(struct group *g);
 void group_rows_end(struct group *g);

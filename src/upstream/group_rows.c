@@ -84,6 +84,11 @@ static void on_tell(struct wheel_timer *t)
     loop_timer_set(home_loop(g), t, TELL_MS);
 }
 
+void group_rows_init(struct group *g)
+{
+    wheel_timer_init(&g->tell, on_tell);
+}
+
 void group_rows_begin(struct group *g)
 {
     if (g->registry->rows == NULL) {
@@ -91,7 +96,6 @@ void group_rows_begin(struct group *g)
     }
     tell_all(g);
     loop_timer_stop(home_loop(g), &g->tell);
-    wheel_timer_init(&g->tell, on_tell);
     loop_timer_set(home_loop(g), &g->tell, TELL_MS);
 }
 
