@@ -32,6 +32,7 @@ static struct group *make(struct upstream_registry *r, struct slice name)
     g->retire.fn = on_retire;
     atomic_init(&g->holders, 1);
     memcpy(g->name, name.ptr, name.len);
+    group_rows_init(g);
     list_init(&g->link);
     list_init(&g->rosters);
     list_init(&g->names);
@@ -313,12 +314,14 @@ static void set_bits(struct server *s, unsigned bits)
 }
 
 /** Those that were in the list and are no more. */
-static void mark_gone(const struct roster *old, const struct roster *r)
+static void mark_gone(const struct group *g, const struct roster *r)
 {
+    const struct roster *old = g->newest;
     for (uint32_t i = 0; old != NULL && i < old->count; i++) {
         struct server *s = old->entries[i].server;
         if (!is_in(r, s)) {
             atomic_fetch_or_explicit(&s->vitals.bits, VITALS_GONE, memory_order_relaxed);
+            group_rows_forget(g, s);
         }
     }
 }
@@ -348,10 +351,11 @@ static void remake(struct group *g)
     if (g->newest != NULL && same_roster(g->newest, r)) {
         roster_free(r);
     } else {
-        mark_gone(g->newest, r);
+        mark_gone(g, r);
         publish(g, r);
     }
     group_changed(g);
+    group_rows_begin(g);
 }
 
 // ---- what snapshots say -----------------------------------------------------------------------------
@@ -425,7 +429,8 @@ static void on_retire(struct mail *m, struct loop *to)
         return;
     }
     r->last = true;
-    mark_gone(g->newest, r);
+    group_rows_end(g);
+    mark_gone(g, r);
     publish(g, r);
 }
 
@@ -439,6 +444,7 @@ void groups_close(struct upstream_registry *r, uint32_t core)
         if (g->home == core) {
             g->spec = NULL;
             list_follow(g, remake);
+            group_rows_end(g);
         }
     }
     pthread_mutex_unlock(&r->lock);

@@ -118,6 +118,7 @@ struct group {
     struct group *next_at_home; // during groups_set_book()
     struct roster *newest;
     struct mail retire;
+    struct wheel_timer tell; // how its servers are (group_rows.c)
     struct group_core cores[];
 };
 

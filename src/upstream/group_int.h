@@ -7,8 +7,6 @@
 
 #include "upstream/group.h"
 
-struct roster;
-
 enum { GROUP_MAGIC = 0x67727570 };
 
 void place_core_init(struct group *g, struct group_core *gc);
@@ -30,4 +28,4 @@ void group_rows_init(struct group *g);
 void group_rows_begin(struct group *g);
 void group_rows_end(struct group *g);
 /** It is in no list any more. */
-void group_rows_forget(struct server *s, struct group *g);
+void group_rows_forget(const struct group *g, struct server *s);

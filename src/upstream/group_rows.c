@@ -106,7 +106,7 @@ void group_rows_end(struct group *g)
     }
 }
 
-void group_rows_forget(struct server *s, struct group *g)
+void group_rows_forget(const struct group *g, struct server *s)
 {
     if (g->registry->rows != NULL && s->row != SERVER_ROWS_NONE) {
         server_rows_release(g->registry->rows, s->row);

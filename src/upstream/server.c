@@ -13,8 +13,8 @@
 #include "base/slab.h"
 #include "base/text.h"
 #include "obs/log.h"
+#include "obs/server_rows.h"
 #include "tls/tls.h"
-#include "upstream/listing.h"
 #include "upstream/group.h"
 #include "upstream/prologue.h"
 
@@ -99,6 +99,7 @@ struct server *server_new(struct upstream_registry *r, const struct server_order
     struct text text = text_on(s->text, sizeof(s->text));
     os_addr_text(&o->addr, &text);
     s->text_len = (uint32_t)text.len;
+    s->row = SERVER_ROWS_NONE;
     s->id = hash_bytes(&id_key, server_text(s));
     atomic_init(&s->holders, r->core_count);
     for (uint32_t i = 0; i < r->core_count; i++) {
@@ -849,7 +850,6 @@ void upstream_registry_fini(struct upstream_registry *r)
         free_server(s);
     }
     groups_free(r);
-    listing_forget(r);
     ensure(list_empty(&r->groups));
     pthread_mutex_destroy(&r->lock);
 }

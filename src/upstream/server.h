@@ -34,7 +34,6 @@
 struct group;
 struct resolver;
 struct server_rows;
-struct servers_news;
 
 enum {
     SERVER_TEXT_MAX = 300,
@@ -61,8 +60,7 @@ struct upstream_registry {
     struct list groups;
     atomic_bool closing; // cores are ending: what is left is freed by upstream_registry_fini()
     uint32_t core_count;
-    struct server_rows *rows;  // where the state of each server is told; NULL: nowhere
-    struct servers_news *news; // what is not in the configuration (listing.h)
+    struct server_rows *rows; // where the state of each server is told; NULL: nowhere
     struct upstream_core cores[SNAPSHOT_CORES_MAX];
     const struct conf_doc *books[SNAPSHOT_CORES_MAX]; // groups_set_book(); NULL: none yet
 };

@@ -208,6 +208,9 @@ static bool obey(struct worker_core *core, const struct core_order *order)
     case CORE_NAMES:
         traffic_core_set_names(core->traffic, order->resolv_conf, order->hosts);
         return true;
+    case CORE_SERVERS:
+        traffic_core_set_servers(core->traffic, order->book);
+        return true;
     case CORE_NOTHING:
         return true;
     case CORE_LISTEN:

@@ -20,6 +20,7 @@ enum core_task {
     CORE_SWAP,     // snapshot, tls
     CORE_TLS,      // tls
     CORE_NAMES,    // resolv_conf, hosts
+    CORE_SERVERS,  // book
     CORE_NOTHING,  // what was posted before has been done
     CORE_LISTEN,   // fd, listener
     CORE_UNLISTEN, // index
@@ -36,6 +37,7 @@ struct core_order {
     struct traffic_listener listener;
     struct snapshot *snapshot;
     struct tls_store *tls; // stays the caller's
+    const struct conf_doc *book;
     struct slice resolv_conf;
     struct slice hosts;
 };

@@ -29,7 +29,6 @@
 #include "proxy/regex.h"
 #include "tls/store.h"
 #include "tls/tls.h"
-#include "upstream/listing.h"
 #include "upstream/pool.h"
 #include "worker/front.h"
 
@@ -211,11 +210,10 @@ int traffic_compile(struct traffic *t, const struct traffic_document *d, struct 
     return 0;
 }
 
-int traffic_set_servers(struct traffic *t, const struct conf_doc *doc, void (*forget)(void *owner),
-                        void *owner)
+void traffic_core_set_servers(struct traffic_core *tc, const struct conf_doc *book)
 {
-    ensure_magic(t, TRAFFIC_MAGIC);
-    return listing_set(&t->registry, doc, forget, owner);
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    groups_set_book(&tc->traffic->registry, tc->loop->core, book);
 }
 
 void traffic_core_set_names(struct traffic_core *tc, struct slice resolv_conf, struct slice hosts)

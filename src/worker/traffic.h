@@ -57,10 +57,9 @@ struct traffic_document {
 int traffic_compile(struct traffic *t, const struct traffic_document *d, struct text *why,
                     struct snapshot **out) must_check;
 
-/** A servers document (upstream/servers.h), which stays mapped until forget(owner), on any thread. On
- * failure the one before stays and forget is not called. 0 or E_NO_MEMORY. Main thread. */
-int traffic_set_servers(struct traffic *t, const struct conf_doc *doc, void (*forget)(void *owner),
-                        void *owner) must_check;
+/** A servers document (upstream/servers.h), which stays until the core is given another one. On the
+ * core's thread. */
+void traffic_core_set_servers(struct traffic_core *tc, const struct conf_doc *book);
 /** The texts of resolv.conf and hosts, read during the call. On the core's thread. */
 void traffic_core_set_names(struct traffic_core *tc, struct slice resolv_conf, struct slice hosts);
 

@@ -61,6 +61,7 @@ struct worker {
     int access_fd;
     int doc_fd;   // of the document in force, -1: none
     bool serving; // the first document is in force
+    struct slice servers; // the mapped servers document
     bool draining;
     bool ending;
     uint64_t drain_end_ms;
@@ -450,27 +451,21 @@ static void pass_wanted(struct worker *w)
 
 static int take_servers(struct worker *w, int fd)
 {
-    struct mapped_doc *mapped = mem_zalloc(sizeof *mapped);
-    const struct conf_doc *doc = NULL;
-    if (mapped == NULL) {
-        return E_NO_MEMORY;
-    }
-    int error = os_memfd_map(fd, SERVERS_DOC_BYTES_MAX, &mapped->bytes);
-    if (error != 0) {
-        mem_free(mapped);
-        return error;
-    }
-    error = conf_doc_open(mapped->bytes.ptr, mapped->bytes.len, &doc);
+    struct slice bytes = {0};
+    struct core_order order = {.task = CORE_SERVERS};
+    int error = os_memfd_map(fd, SERVERS_DOC_BYTES_MAX, &bytes);
     if (error == 0) {
-        error = traffic_set_servers(w->traffic, doc, forget_doc, mapped);
+        error = conf_doc_open(bytes.ptr, bytes.len, &order.book);
     }
     if (error != 0) {
-        forget_doc(mapped);
+        os_memfd_unmap(bytes);
         return error;
     }
-    // Home cores make their lists, then the others get them: two rounds, and it is in force.
-    struct core_order order = {.task = CORE_NOTHING};
     (void)cores_ask(w->cores, &order);
+    os_memfd_unmap(w->servers); // no core reads it any more
+    w->servers = bytes;
+    // Home cores have made their lists; a round later the others have them.
+    order.task = CORE_NOTHING;
     (void)cores_ask(w->cores, &order);
     return 0;
 }
