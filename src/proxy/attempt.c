@@ -140,6 +140,7 @@ void attempt_ask(struct attempt *a)
 {
     ensure_magic(a, ATTEMPT_MAGIC);
     ensure(a->state == ATTEMPT_IDLE);
+    ensure(a->ticket.place == NULL); // the one before was given back
     struct upstream *u = a->ticket.upstream;
     a->state = ATTEMPT_ASKING;
     a->hurried = false;

@@ -65,6 +65,7 @@ static void init(struct exchange *x, struct core *c, struct http_stream *s)
 static void finish(struct exchange *x)
 {
     x->state = EXCHANGE_DONE;
+    ensure(x->first.ticket.place == NULL);
     trace(TRACE_done, (uintptr_t)x, (uint64_t)-x->error);
     access_log_write(x, x->times.sent != 0 ? x->times.sent : loop_clock_ns(x->loop));
     for (unsigned i = 0; modules[i] != NULL; i++) {

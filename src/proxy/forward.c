@@ -518,6 +518,7 @@ static void begin_hedge(struct exchange *x)
 void forward_fini(struct exchange *x)
 {
     ensure(x->hedge != NULL);
+    ensure(x->hedge->attempt.ticket.place == NULL);
     if (x->request.body != HTTP_BODY_NONE) {
         http_body_fini(&x->hedge->body, x->loop);
     }

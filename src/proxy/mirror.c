@@ -44,6 +44,7 @@ static void count(struct core *c, enum counter id)
 static void finish(struct copy *m)
 {
     struct core *c = m->core;
+    ensure(m->attempt.ticket.place == NULL);
     loop_timer_stop(c->loop, &m->life);
     http_body_fini(&m->body, c->loop);
     http_body_fini(&m->waste, c->loop);

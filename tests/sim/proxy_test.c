@@ -7,12 +7,15 @@
 #include "client.h"
 #include "edge.h"
 #include "origin.h"
+#include "shadow.h"
 
 #include "base/slab.h"
 
 enum { ORIGINS = 3, CLIENTS_MAX = 12, MINUTE = 60 };
 
 static const struct os_addr edge_at = {.kind = OS_ADDR_V4, .port = 8080, .u.ip = {127, 0, 0, 1}};
+
+static const struct os_addr shadow_at = {.kind = OS_ADDR_V4, .port = 80, .u.ip = {10, 1, 0, 9}};
 
 static const char config[] = "timeouts: {connect: 2s, response: 20s, read: 20s}\n"
                              "sites:\n"
@@ -27,6 +30,7 @@ struct weather {
     bool aborting_clients;
     bool compresses;
     bool early_answers;
+    bool again; // statuses and slow attempts are repeated, hedged; copies go to a mirror
     uint32_t reloads;
     bool drains; // at some moment
     double alloc_fail;
@@ -151,6 +155,12 @@ static void plan_all(struct world *w, const struct weather *wx)
             p->expect = false;
             p->allowed |= OUT_CUT;
         }
+        if (wx->again && plan_is_idempotent(p)) {
+            p->allowed |= OUT_GOOD; // another server may have done better
+            if (p->status >= 500) {
+                p->allowed |= OUT_ERROR; // thrown away, and then the last server was not there
+            }
+        }
         p->gzip = wx->compresses && rng_chance(r, 0.7);
         if (wx->drains) {
             p->allowed |= OUT_CUT; // those that come too late
@@ -206,6 +216,23 @@ static const char compressing[] = "compress: {min: 50, types: [text/plain]}\n"
                                   "sites:\n"
                                   "  default:\n"
                                   "    proxy: ['10.1.0.1:80', '10.1.0.2:80', '10.1.0.3:80']\n";
+
+static const char again[] =
+    "timeouts: {connect: 2s, response: 20s, read: 20s}\n"
+    "upstreams:\n"
+    "  app:\n"
+    "    servers: ['10.1.0.1:80', '10.1.0.2:80', '10.1.0.3:80']\n"
+    "    retry: {on: [connect, timeout, reset, 5xx], timeout: 3s, attempts: 4}\n"
+    "    hedge: {after: 20ms, at_most: 100%}\n"
+    "  other: {servers: ['10.1.0.1:80', '10.1.0.2:80'], hedge: 5ms, retry: {on: [connect, reset, "
+    "503]}}\n"
+    "  shadow: {servers: '10.1.0.9:80'}\n"
+    "sites:\n"
+    "  default:\n"
+    "    mirror: {to: shadow, share: 70%}\n"
+    "    proxy:\n"
+    "      split: [{to: app, when: {method: [GET, POST]}}, {to: other, share: 50%}, {to: app}]\n"
+    "      by: path\n";
 
 static const char *const other_configs[] = {
     config,
@@ -263,12 +290,16 @@ static void run(struct sim_case *c, const struct weather *wx)
             origin_open(&w, &at);
         }
     }
+    if (wx->again && rng_chance(r, 0.9)) {
+        shadow_open(&w, &shadow_at);
+    }
     struct edge_limits limits = {
         .cores = 1 + (uint32_t)rng_below(r, 2),
         .chunks_max = wx->chunks_max > 0 ? wx->chunks_max : 100000,
         .connections_max = wx->connections_max > 0 ? wx->connections_max : 1000,
     };
-    struct edge *e = edge_open(c, s, &edge_at, wx->compresses ? compressing : config, &limits);
+    const char *first = wx->compresses ? compressing : wx->again ? again : config;
+    struct edge *e = edge_open(c, s, &edge_at, first, &limits);
     if (wx->fds_max > 0) {
         sim_fds_max(s, wx->fds_max);
     }
@@ -297,6 +328,7 @@ static void run(struct sim_case *c, const struct weather *wx)
     sim_free(s);
     client_free_all();
     origin_free_all();
+    shadow_free_all();
 }
 
 static struct sim_faults rough_network(uint64_t seed)
@@ -414,6 +446,31 @@ static void drains(struct sim_case *c)
     run(c, &wx);
 }
 
+static void asks_again_and_copies(struct sim_case *c)
+{
+    struct weather wx = {.faults = rough_network(c->seed), .bad_origins = true, .again = true};
+    run(c, &wx);
+}
+
+static void asks_again_whatever_happens(struct sim_case *c)
+{
+    struct weather wx = {
+        .faults = rough_network(c->seed),
+        .bad_origins = true,
+        .again = true,
+        .rough = true,
+        .aborting_clients = true,
+        .early_answers = true,
+        .reloads = (uint32_t)(c->seed % 4),
+        .drains = c->seed % 5 == 0,
+        .alloc_fail = c->seed % 4 == 0 ? 0.01 : 0,
+    };
+    wx.faults.reset = 0.2;
+    wx.faults.connect_refused = 0.1;
+    wx.faults.connect_silent = 0.05;
+    run(c, &wx);
+}
+
 static const struct sim_scenario scenarios[] = {
     {"carries_requests", carries_requests, 150},
     {"carries_requests_over_a_rough_network", carries_requests_over_a_rough_network, 300},
@@ -425,6 +482,8 @@ static const struct sim_scenario scenarios[] = {
     {"drains", drains, 200},
     {"bears_resets_and_leaving_clients", bears_resets_and_leaving_clients, 300},
     {"bears_want_of_memory", bears_want_of_memory, 200},
+    {"asks_again_and_copies", asks_again_and_copies, 200},
+    {"asks_again_whatever_happens", asks_again_whatever_happens, 200},
     {"bears_want_of_everything", bears_want_of_everything, 200},
 };
 
