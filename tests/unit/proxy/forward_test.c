@@ -398,6 +398,7 @@ static void the_first_may_win_all_the_same(void)
 static void one_that_fails_is_forgotten(void)
 {
     begin_with_hedge("GET");
+    REQUIRE(world->second_open);
     world_close_up(E_EARLY_CLOSE);
     CHECK_EQ_INT(world->down_heads, 0);
     CHECK_EQ_INT(world->acquires, 2);
@@ -411,6 +412,7 @@ static void one_that_fails_is_forgotten(void)
 static void both_may_fail(void)
 {
     begin_with_hedge("GET");
+    REQUIRE(world->second_open);
     world_close(&world->second, E_EARLY_CLOSE);
     CHECK_EQ_INT(world->acquires, 2);
     world_close_up(E_EARLY_CLOSE);
@@ -425,6 +427,7 @@ static void both_may_fail(void)
 static void a_leaving_client_ends_both(void)
 {
     begin_with_hedge("GET");
+    REQUIRE(world->second_open);
     world_close_down();
     CHECK(!world->up_open && !world->second_open);
     CHECK_EQ_INT(world->releases, 2);
