@@ -221,12 +221,12 @@ static void throw_away(struct exchange *x, struct attempt *a)
     }
 }
 
-static void thrown_away(struct exchange *x)
+/** What was thrown away is out of the way. */
+static void clear_thrown(struct exchange *x)
 {
     x->throwing_away = false;
     http_body_fini(&x->response_body, x->loop);
     http_body_init(&x->response_body, EXCHANGE_BODY_LIMIT);
-    pause_and_repeat(x);
 }
 
 // ---- the response ----------------------------------------------------------------------------------
@@ -360,7 +360,8 @@ static void on_over(struct attempt *a, int error, bool reached)
         return;
     }
     if (x->throwing_away) {
-        thrown_away(x);
+        clear_thrown(x);
+        pause_and_repeat(x);
         return;
     }
     if (x->answers == NULL) {
@@ -488,7 +489,9 @@ static bool has_whole_body(const struct exchange *x)
 
 static void begin_hedge(struct exchange *x)
 {
-    if (!can_repeat(x) || !has_whole_body(x) || x->first.ticket.exhausted || !has_budget(x, true)) {
+    bool queued = x->first.ticket.place == NULL; // the second would only wait behind it
+    if (queued || x->first.ticket.exhausted || !can_repeat(x) || !has_whole_body(x) ||
+        !has_budget(x, true)) {
         return;
     }
     struct hedge *h = arena_alloc(&x->arena, sizeof(*h));
@@ -590,11 +593,13 @@ void forward_request(struct exchange *x)
 void forward_abandon(struct exchange *x)
 {
     loop_timer_stop(x->loop, &x->timer);
-    x->throwing_away = false;
     if (attempt_is_alive(&x->first)) {
         attempt_abandon(&x->first, E_CLIENT_GONE);
     }
     if (x->hedge != NULL && attempt_is_alive(&x->hedge->attempt)) {
         attempt_abandon(&x->hedge->attempt, E_CLIENT_GONE);
+    }
+    if (x->throwing_away) {
+        clear_thrown(x); // an answer of ours may need its place
     }
 }

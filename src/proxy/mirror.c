@@ -25,6 +25,7 @@ struct copy {
     struct wheel_timer life;
     struct arena arena;
     struct os_addr client;
+    struct http_peer peer;
     struct upstream_subject subject;
     struct http_head request;
     struct http_head response;
@@ -231,15 +232,19 @@ static int copy_head(struct copy *m, const struct exchange *x)
 
 static int fill(struct copy *m, struct exchange *x)
 {
-    static const struct http_peer nobody;
     int e = copy_head(m, x);
     if (e < 0) {
         return e;
     }
     m->client = x->client;
+    m->peer = *x->down->peer; // for who it was, when its connection is gone
+    m->peer.secure = false;
+    m->peer.security = NULL;
+    m->peer.proxied = NULL;
+    m->peer.transport = NULL;
     m->subject = (struct upstream_subject){.request = &m->request,
                                            .client = &m->client,
-                                           .peer = &nobody,
+                                           .peer = &m->peer,
                                            .path = x->normal_path,
                                            .arena = &m->arena};
     e = dup(&m->arena, &m->subject.path);

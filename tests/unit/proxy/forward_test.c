@@ -200,6 +200,19 @@ static void a_status_is_passed_on_when_nothing_can_be_repeated(void)
     }
 }
 
+static void what_is_thrown_away_leaves_room_for_an_error_page(void)
+{
+    world_begin("proxy: 127.0.0.1:1");
+    want_503_repeated();
+    world_go(world_request("GET", "/"));
+    world_response(503, HTTP_BODY_STREAM);
+    world->down.events->on_bad_message(&world->down, E_BAD_CHUNK_SIZE);
+    CHECK_EQ_INT(world->down_status, 400);
+    CHECK(world->got_len == 0 && strlen(world_take()) > 0);
+    world_sent();
+    world_end();
+}
+
 static void a_large_unwanted_answer_is_cut(void)
 {
     world_begin("proxy: 127.0.0.1:1");
@@ -486,7 +499,8 @@ static void a_body_is_given_to_both(void)
 TAP_MAIN(repeats_what_may_be, a_stale_connection_costs_no_attempt, a_body_is_given_again,
          a_body_that_is_lost_is_not, interim_responses_pass, an_answer_that_began_is_cut,
          pauses_when_every_server_has_failed, a_status_is_repeated,
-         a_status_is_passed_on_when_nothing_can_be_repeated, a_large_unwanted_answer_is_cut,
+         a_status_is_passed_on_when_nothing_can_be_repeated,
+         what_is_thrown_away_leaves_room_for_an_error_page, a_large_unwanted_answer_is_cut,
          conditions_count, the_budget_is_for_what_reached_a_server, outcomes_are_the_servers_doing,
          a_cookie_of_the_upstream_is_added, the_host_is_the_servers_own,
          the_second_is_asked_when_the_first_is_slow, the_first_may_win_all_the_same,
