@@ -410,7 +410,8 @@ static uint32_t within_deadline(const struct exchange *x, uint32_t ms)
         return ms; // gRPC always has one
     }
     uint32_t left = grpc_time_left_ms(x);
-    return left != UINT32_MAX && (ms == 0 || left < ms) ? left : ms;
+    // One more, for what the timers' whole milliseconds leave out: when it is over it must be over.
+    return left != UINT32_MAX && (ms == 0 || left < ms) ? left + 1 : ms;
 }
 
 static void on_ready(struct attempt *a)
