@@ -163,7 +163,7 @@ class Chaos(threading.Thread):
 
 def configuration(around, turn):
     """Each turn another list of servers; what the sessions need is never touched."""
-    servers, echoes, cert = around
+    servers, echoes, cert, stream = around
     absent = turn % (len(servers) + 1)
     some = [{"at": one.at, "weight": 1 + (turn + i) % 3} for i, one in enumerate(servers)
             if i != absent]
@@ -172,6 +172,7 @@ def configuration(around, turn):
         "workers": 2,
         "drain": "30m",     # whoever talks on does so on the worker it began with
         "upstreams": {"app": {"servers": some, "retry": {"timeout": "1s"}}},
+        "streams": [{"listen": "%s:%d" % stream, "proxy": [echoes.tcp]}],
         "sites": {"default": {
             "tls": {**cert, "redirect": "off"},
             "routes": [{"path": "/ws", "proxy": echoes.ws}, {"path": "/*", "proxy": "app"}]}},
@@ -205,11 +206,12 @@ def check_tool(tool, record_property):
 
 @pytest.mark.parametrize("upgrades", [0, 20 if SOAK else 3], ids=["reloads", "upgrades"])
 def test_nobody_is_dropped(edge, servers, echoes, pki, upgrades, record_property):
-    around = servers, echoes, pki.server.files
+    stream = "127.0.0.1", free_port()
+    around = servers, echoes, pki.server.files, stream
     turns, pause = (200, 0.3) if SOAK else (12, 0.2)
     way = edge(configuration(around, 0))
     crowds = [Crowd("ws", way.at, 500 if SOAK else 60), Crowd("http", way.at, 100 if SOAK else 20),
-              Crowd("h2", way.at, 20 if SOAK else 8)]
+              Crowd("h2", way.at, 20 if SOAK else 8), Crowd("tcp", stream, 500 if SOAK else 60)]
     tools = [Wrk(f"http://127.0.0.1:{way.port}/"), Wrk(f"https://127.0.0.1:{way.tls_port}/")]
     if not upgrades:    # h2load counts what it had not asked yet at a GOAWAY as failed
         tools.append(H2Load(f"https://127.0.0.1:{way.tls_port}/"))
