@@ -560,6 +560,9 @@ void group_release(struct group *g, struct upstream_request *rq, const struct up
     if (rq->raw) {
         server_raw_closed(s, core);
     }
+    if (o->error == 0 && !o->abandoned && o->latency_ns > 0) {
+        balance_observe_latency(&s->vitals, o->latency_ns, rq->loop->now_ns);
+    }
     give_place_back(rq, core);
     room_is_free(g, core);
 }

@@ -32,11 +32,11 @@ static const char *const state_words[] = {"ready", "drain", "maintenance", NULL}
     {.name = "weight",                                                                             \
      .contexts = CONF_IN_OBJECT,                                                                   \
      .type = CONF_TYPE_INT,                                                                        \
-     .min = 1,                                                                                     \
+     .min = 0,                                                                                     \
      .max = SERVERS_WEIGHT_MAX,                                                                    \
      .fallback = "1",                                                                              \
-     .text = "Its share of the requests, against the weights of the others. The records of a "     \
-             "service have weights of their own."},                                                \
+     .text = "Its share of the requests, against the weights of the others; 0: only clients "      \
+             "whose cookie names it. The records of a service have weights of their own."},        \
         {.name = "priority",                                                                       \
          .contexts = CONF_IN_OBJECT,                                                               \
          .type = CONF_TYPE_INT,                                                                    \
@@ -140,6 +140,19 @@ static void warn_twice(struct conf_diags *d, struct conf_node servers)
     mem_free(seen);
 }
 
+static void check_weights(struct conf_diags *d, struct conf_node servers)
+{
+    bool some = false;
+    conf_each(server, servers)
+    {
+        some = some || conf_int(conf_get(server, "weight"), 1) > 0;
+    }
+    if (!some && conf_count(servers) > 0) {
+        conf_error(d, conf_get(conf_first(servers), "weight"), "no server has a `weight` above 0");
+        conf_hint(d, "with `weight: 0` a server gets no new clients");
+    }
+}
+
 static void check_list(struct conf_diags *d, struct conf_node servers, uint32_t max,
                        const char *what)
 {
@@ -147,6 +160,7 @@ static void check_list(struct conf_diags *d, struct conf_node servers, uint32_t 
         conf_error(d, servers, "more than %u servers in %s", max, what);
         return;
     }
+    check_weights(d, servers);
     conf_each(server, servers)
     {
         check_one(d, server);

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -103,3 +104,56 @@ def test_over_tls_the_cookie_belongs_to_the_host(edge, origin, pki):
                             r"SameSite=Lax; Secure", cookie), cookie
         again = client.get("/", [("Cookie", cookie.split(";")[0])])
         assert again.body == first.body and again.get("set-cookie") is None
+
+
+@pytest.mark.parametrize("way_out", [{"state": "drain"}, {"weight": 0}])
+def test_who_is_there_stays_and_nobody_new_comes(edge, origin, way_out):
+    at = [app.at for app in named(origin, 2)]
+    way = edge(config(at))
+    clients = {ask(way) for _ in range(6)}
+    way.reload(config([{"at": at[0], **way_out}, at[1]]))
+    assert all(ask(way, cookie) == (who, None) for who, cookie in clients)
+    assert {ask(way)[0] for _ in range(6)} == {b"1"}
+
+
+def test_maintenance_moves_everybody(edge, origin):
+    at = [app.at for app in named(origin, 2)]
+    way = edge(config(at))
+    clients = {ask(way) for _ in range(6)}
+    way.reload(config([{"at": at[0], "state": "maintenance"}, at[1]]))
+    for who, cookie in clients:
+        there, moved = ask(way, cookie)
+        assert there == b"1" and (moved is None) == (who == b"1")
+
+
+def test_an_upgrade_keeps_them(edge, origin):
+    way = edge(config([app.at for app in named(origin, 3)]))
+    clients = [ask(way) for _ in range(6)]
+    done = way.command("upgrade")
+    assert done.returncode == 0, done.stderr
+    assert all(ask(way, cookie) == (who, None) for who, cookie in clients)
+
+
+def test_a_hash_places_by_what_the_request_has(edge, origin):
+    """The same value meets the same server, after a reload in another order too."""
+    at = [app.at for app in named(origin, 4)]
+    way = edge(config(at, {"hash": "header x-user", "bound": "off"}))
+
+    def who(user):
+        with way.client() as client:
+            return client.get("/", [("X-User", f"user {user}")]).body
+
+    placed = [who(user) for user in range(40)]
+    assert len(set(placed)) == 4
+    assert [who(user) for user in range(40)] == placed
+    way.reload(config(at[::-1], {"hash": "header x-user", "bound": "off"}))
+    assert [who(user) for user in range(40)] == placed
+
+
+def test_ewma_leaves_a_slow_server_alone(edge, origin):
+    fast, slow = origin(), origin(lambda request: time.sleep(0.2) or reply(200))
+    way = edge(config([fast.at, slow.at], "ewma"))
+    with way.client() as client:
+        for _ in range(30):
+            assert client.get().status == 200
+    assert len(slow.requests) <= 3

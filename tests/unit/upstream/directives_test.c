@@ -34,8 +34,9 @@ static void mistakes_are_told(void)
     CHECK_STR(report_of(UPSTREAM("servers: []")), "1:19 `servers` has an empty list\n");
     CHECK_STR(report_of(UPSTREAM("servers: [80, 80]")),
               "1:33 warning: this server is in the list twice | a larger share is `weight: 2`\n");
-    CHECK_STR(report_of(UPSTREAM("servers: [{at: 80, weight: 0}]")),
-              "1:46 `weight` is 1 to 1000, not 0\n");
+    CHECK_STR(
+        report_of(UPSTREAM("servers: [{at: 80, weight: 0}]")),
+        "1:46 no server has a `weight` above 0 | with `weight: 0` a server gets no new clients\n");
     CHECK_STR(report_of(UPSTREAM("servers: 80, host: 'a b'")),
               "1:38 `host` is `pass`, `server` or a host name\n");
     CHECK_STR(report_of(UPSTREAM("servers: 80, balance: random")),
