@@ -264,8 +264,8 @@ static struct pollfd readable(int fd)
     return (struct pollfd){.fd = fd, .events = POLLIN};
 }
 
-// What old workers say, but for the one that serves while an upgrade is proved: that is for the
-// program before, should it come back.
+// What old workers say; not while an upgrade is proved, for then it is for the program before, should
+// it come back, and so are the descriptors of those that end.
 static void discard_old(struct super *s, const struct pollfd p[OLD_WORKERS_MAX])
 {
     for (size_t i = 0; i < OLD_WORKERS_MAX; i++) {
@@ -291,7 +291,7 @@ static void turn(struct super *s)
     }
     for (size_t i = 0; i < OLD_WORKERS_MAX; i++) {
         const struct old_worker *o = &s->old[i];
-        p[OLD + i] = readable(o->drain_end_ms != 0 ? o->child.channel : -1);
+        p[OLD + i] = readable(proving(s) ? -1 : o->child.channel);
     }
     int n = s->exit_code == SUPER_RUNNING ? poll(p, array_len(p), due) : 0;
     if (n > 0 && p[1].revents != 0 && p[1].fd == s->worker.channel) {
