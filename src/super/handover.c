@@ -89,6 +89,8 @@ static const struct row listener_rows[] = {
     {"index", NUMBER, false, LISTENER(index), IPC_LISTENERS_MAX - 1},
     {"fd", DESCRIPTOR, false, LISTENER(fd), INT_MAX_31},
     {"secure", NUMBER, false, LISTENER(secure), 1},
+    {"stream", NUMBER, false, LISTENER(stream), UINT64_MAX},
+    {"datagram", NUMBER, false, LISTENER(datagram), 1},
     {"proxies", RANGES, false, LISTENER(proxies), 0},
     {"backlog", NUMBER, false, LISTENER(backlog), INT_MAX_31},
     {"asked", ADDRESS, false, LISTENER(asked), 0},

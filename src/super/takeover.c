@@ -155,6 +155,8 @@ static void unpack_listeners(const struct handover *h, struct listeners *ls)
         to->wanted = true;
         to->told = true;
         to->speech.secure = from->secure != 0;
+        to->speech.stream = from->stream;
+        to->speech.datagram = (uint32_t)from->datagram;
         to->speech.proxy_count = from->proxies.count;
         memcpy(to->speech.proxies, from->proxies.at, sizeof to->speech.proxies);
         to->fd = from->fd;

@@ -144,6 +144,8 @@ static void pack_listeners(const struct listeners *ls, struct handover *h)
             .index = i,
             .fd = l->fd,
             .secure = l->speech.secure,
+            .stream = l->speech.stream,
+            .datagram = l->speech.datagram,
             .backlog = l->backlog,
             .asked = l->asked,
             .bound = l->bound,

@@ -85,6 +85,11 @@ void tls_core_set_wanted(struct tls_core *c, struct tls_wanted *w)
     c->wanted = w;
 }
 
+bool tls_core_is_idle(const struct tls_core *c)
+{
+    return list_empty(&c->lingering);
+}
+
 struct tls *tls_new(struct tls_core *c, struct transport *t, tls_done_fn *done, void *arg)
 {
     ensure_magic(c, TLS_CORE_MAGIC);

@@ -30,6 +30,8 @@ struct tls_store *tls_core_store(const struct tls_core *c);
 /** Who is told of names that lack a certificate (may be NULL). */
 struct tls_wanted;
 void tls_core_set_wanted(struct tls_core *c, struct tls_wanted *w);
+/** Nothing that was written before a close is still on its way out. */
+bool tls_core_is_idle(const struct tls_core *c);
 
 /** What a handshake ended with. */
 struct tls_done {

@@ -755,5 +755,6 @@ void traffic_core_drain(struct traffic_core *tc, bool patient)
 bool traffic_core_idle(const struct traffic_core *tc)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
-    return tc->down.count == 0 && atomic_load(&tc->traffic->places[tc->loop->core].inbound) == 0;
+    return tc->down.count == 0 && tls_core_is_idle(tc->tls) &&
+           atomic_load(&tc->traffic->places[tc->loop->core].inbound) == 0;
 }

@@ -33,6 +33,8 @@ static void fill(struct handover *h)
     h->listeners = 2;
     h->listener[0] = (struct handover_listener){.index = 3, .fd = 21, .secure = 1, .backlog = 4096};
     h->listener[1] = (struct handover_listener){.index = 0, .fd = 22, .backlog = 1};
+    h->listener[1].stream = UINT64_C(0xfedcba9876543210);
+    h->listener[1].datagram = 1;
     h->listener[1].proxies.count = 2;
     REQUIRE(os_cidr_parse(SLICE("10.0.0.0/8"), &h->listener[1].proxies.at[0]) == 0);
     REQUIRE(os_cidr_parse(SLICE("2001:db8::/32"), &h->listener[1].proxies.at[1]) == 0);
@@ -81,6 +83,8 @@ static void a_state_comes_back_as_it_was(void)
     CHECK(os_addr_eq(&got.listener[0].bound, &made.listener[0].bound));
     CHECK(os_addr_eq(&got.listener[1].asked, &made.listener[1].asked));
     CHECK(os_addr_eq(&got.listener[1].bound, &made.listener[1].bound));
+    CHECK(got.listener[1].stream == made.listener[1].stream);
+    CHECK_EQ_INT(got.listener[1].datagram, 1);
     CHECK_EQ_INT(got.listener[0].proxies.count, 0);
     CHECK(memcmp(&got.listener[1].proxies, &made.listener[1].proxies,
                  sizeof got.listener[1].proxies) == 0);
