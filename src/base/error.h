@@ -110,6 +110,7 @@ enum error_class {
     X(NO_SERVER, 503, LIMIT, "no server is available")                                             \
     X(UPSTREAM_FULL, 503, LIMIT, "every connection to the upstream is in use")                     \
     X(QUEUE_TIMEOUT, 503, LIMIT, "no server had room in time")                                     \
+    X(BREAKER_OPEN, 503, LIMIT, "the upstream's circuit breaker is open")                          \
     X(NOT_RESOLVED, 503, LOCAL, "the origin's name does not resolve")                              \
     X(NO_MEMORY, 503, LIMIT, "out of memory or over its budget")                                   \
     X(NO_DESCRIPTORS, 503, LIMIT, "out of file descriptors")                                       \

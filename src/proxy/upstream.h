@@ -98,6 +98,7 @@ struct upstream_request {
     uint64_t key;
     uint64_t waiting_since_ns;
     bool has_key;
+    uint8_t breaker;     // the upstream's own: by what right it was let through
     uint32_t connect_ms; // time-out of the route
     uint8_t tried_count;
     const void *tried[UPSTREAM_TRIED_MAX]; // servers that failed this request, the last ones

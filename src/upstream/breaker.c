@@ -4,6 +4,8 @@
 
 #include "upstream/breaker.h"
 
+#include "conf/doc.h"
+
 /** The word: 2 bits of state, 8 of probes sent, 8 of probes that went well, 46 of milliseconds. */
 struct phase {
     enum breaker_state state;
@@ -159,4 +161,17 @@ bool breaker_leave(struct breaker *b, const struct breaker_settings *settings,
 enum breaker_state breaker_state(const struct breaker *b)
 {
     return unpack(atomic_load_explicit(&b->word, memory_order_relaxed)).state;
+}
+
+void breaker_compile(struct breaker_settings *settings, struct conf_node n)
+{
+    *settings = (struct breaker_settings){0};
+    if (!conf_exists(n) || conf_is_off(n)) {
+        return;
+    }
+    settings->percent = conf_percent(conf_get(n, "failures"), 50);
+    settings->least = (uint32_t)conf_int(conf_get(n, "least"), 20);
+    settings->window_ms = (uint32_t)conf_duration_ms(conf_get(n, "window"), 10000);
+    settings->open_ms = (uint32_t)conf_duration_ms(conf_get(n, "open"), 5000);
+    settings->probes = (uint32_t)conf_int(conf_get(n, "probes"), 3);
 }

@@ -50,3 +50,7 @@ enum breaker_pass breaker_enter(struct breaker *b, const struct breaker_settings
 bool breaker_leave(struct breaker *b, const struct breaker_settings *settings,
                    enum breaker_pass pass, enum verdict verdict, uint64_t now_ms);
 enum breaker_state breaker_state(const struct breaker *b);
+
+struct conf_node;
+/** Of a checked `breaker` node, which may not exist. */
+void breaker_compile(struct breaker_settings *settings, struct conf_node n);

@@ -15,7 +15,7 @@
 #include "base/ensure.h"
 #include "upstream/window.h"
 
-enum { BUDGET_WINDOW_MS = 10000 };
+enum { BUDGET_WINDOW_MS = 10000, BUDGET_RETRIES_FLOOR = 3 };
 
 struct budget_settings {
     uint32_t percent; // of the requests

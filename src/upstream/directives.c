@@ -6,6 +6,7 @@
 
 #include "conf/diag.h"
 #include "upstream/balance_plan.h"
+#include "upstream/directives_health.h"
 #include "upstream/pool.h"
 #include "upstream/servers.h"
 
@@ -52,6 +53,16 @@ static const struct conf_directive retry_rows[] = {
      .fallback = "50ms",
      .text = "How long to wait before an attempt when every server has failed, and up to half as "
              "long again; three times as long each further time."},
+    {.name = "budget",
+     .contexts = CONF_IN_OBJECT,
+     .type = CONF_TYPE_PERCENT,
+     .min = 0,
+     .max = 1000,
+     .off_ok = true,
+     .fallback = "20%",
+     .aka = "retry_budget budget_percent",
+     .text = "How many attempts beyond the first there may be, against the requests of the last 10 "
+             "seconds; 3 a second are always allowed. `off`: as many as `attempts` says."},
     {.name = "body",
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_SIZE,
@@ -449,5 +460,86 @@ const struct conf_directive upstream_directives[] = {
                 "  grpc: {servers: 'h2c://10.0.0.1:50051', streams: 32}\n"
                 "sites:\n"
                 "  example.com: {proxy: grpc}\n"},
+    {.name = "health",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_OBJECT,
+     .rows = health_rows,
+     .off_ok = true,
+     .shorthand = "path",
+     .check = health_check,
+     .fallback = "off",
+     .aka = "health_check healthcheck health_checks check httpchk active_health_check",
+     .text =
+         "Asks each server on a connection of its own whether it is well, and gives requests only "
+         "to those that are. A server counts as well until its first check, which comes at once.",
+     .example =
+         "upstreams:\n"
+         "  app: {servers: [3000, 3001], health: /healthz}\n"
+         "  rpc: {servers: 'h2c://10.0.0.1:50051', health: {type: grpc, service: shop.Cart}}\n"
+         "  api:\n"
+         "    servers: [10.0.0.1:8080, 10.0.0.2:8080]\n"
+         "    health: {path: /ready, every: 2s, status: 2xx, body: ok, rise: 3}\n"
+         "sites:\n"
+         "  example.com: {proxy: app}\n"},
+    {.name = "eject",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_OBJECT,
+     .rows = eject_rows,
+     .off_ok = true,
+     .shorthand = "failures",
+     .aka = "outlier_detection passive_health max_fails observe",
+     .text = "Takes a server that fails requests out for a while, whatever its health checks say.",
+     .example = "upstreams:\n"
+                "  app:\n"
+                "    servers: [10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80]\n"
+                "    eject: {failures: 3, for: 10s, at_most: 34%}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "panic",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_PERCENT,
+     .min = 1,
+     .max = 100,
+     .off_ok = true,
+     .fallback = "50%",
+     .aka = "healthy_panic_threshold panic_threshold",
+     .text =
+         "When fewer than so many servers are well, in every tier, health is ignored: then it is "
+         "the checks that are wrong, or the few that are left would be crushed. Drained servers "
+         "and those in maintenance stay out.",
+     .example = "upstreams:\n"
+                "  app: {servers: [3000, 3001, 3002], health: /healthz, panic: 30%}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "breaker",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_OBJECT,
+     .rows = breaker_rows,
+     .off_ok = true,
+     .on_ok = true,
+     .shorthand = "failures",
+     .fallback = "off",
+     .aka = "circuit_breaker circuit_breakers circuitbreaker",
+     .text =
+         "When too many requests to the upstream fail, sends none for a while: they fail at once, "
+         "with 503.",
+     .example = "upstreams:\n"
+                "  app: {servers: [3000, 3001], breaker: {failures: 50%, open: 10s}}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
+    {.name = "concurrency",
+     .contexts = CONF_IN_UPSTREAM,
+     .type = CONF_TYPE_OBJECT,
+     .rows = concurrency_rows,
+     .off_ok = true,
+     .shorthand = "target",
+     .fallback = "off",
+     .aka = "adaptive_concurrency max_conn_adaptive inflight",
+     .text = "Finds how many requests at once each server can take so that it answers in about the "
+             "target's time; the others wait in the queue.",
+     .example = "upstreams:\n"
+                "  app: {servers: [3000, 3001], concurrency: {target: 100ms}}\n"
+                "sites:\n"
+                "  example.com: {proxy: app}\n"},
     CONF_END,
 };

@@ -57,6 +57,17 @@ static uint64_t duration_ms(const struct eject_settings *settings, uint32_t time
     return num_min_u64((uint64_t)settings->for_ms * times, most);
 }
 
+static bool clear(struct eject_server *s)
+{
+    unsigned before = atomic_fetch_and_explicit(&s->vitals->bits, ~(unsigned)VITALS_EJECTED,
+                                                memory_order_acq_rel);
+    if ((before & VITALS_EJECTED) == 0) {
+        return false;
+    }
+    give_back(s->group);
+    return true;
+}
+
 static bool eject(const struct eject_settings *settings, struct eject_server *s, uint64_t now_ms)
 {
     struct vitals *v = s->vitals;
@@ -73,6 +84,10 @@ static bool eject(const struct eject_settings *settings, struct eject_server *s,
         give_back(s->group); // another core was quicker
         return false;
     }
+    if ((before & VITALS_GONE) != 0) {
+        (void)clear(s); // eject_forget() was quicker
+        return false;
+    }
     if (times <= EJECTIONS_MAX) {
         atomic_store_explicit(&v->ejections, times, memory_order_relaxed);
     }
@@ -86,17 +101,6 @@ static void reset_interval(struct eject_server *s)
     atomic_store_explicit(&s->failed, 0, memory_order_relaxed);
     atomic_store_explicit(&s->timed, 0, memory_order_relaxed);
     atomic_store_explicit(&s->latency_us, 0, memory_order_relaxed);
-}
-
-static bool clear(struct eject_server *s)
-{
-    unsigned before = atomic_fetch_and_explicit(&s->vitals->bits, ~(unsigned)VITALS_EJECTED,
-                                                memory_order_acq_rel);
-    if ((before & VITALS_EJECTED) == 0) {
-        return false;
-    }
-    give_back(s->group);
-    return true;
 }
 
 static void let_in(struct eject_server *s, uint64_t now_ms)
@@ -357,6 +361,23 @@ void eject_sweep(const struct eject_settings *settings, struct eject_server *con
     }
 }
 
+uint64_t eject_due_ms(struct eject_server *const *servers, uint32_t count)
+{
+    uint64_t due = UINT64_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct vitals *v = servers[i]->vitals;
+        uint64_t at = servers[i]->group->interval_ends_ms;
+        bool out = !is_in(servers[i]);
+        if (out) {
+            at = atomic_load_explicit(&v->ejected_until_ms, memory_order_relaxed);
+        }
+        if (out || atomic_load_explicit(&v->ejections, memory_order_relaxed) > 0) {
+            due = at < due ? at : due;
+        }
+    }
+    return due;
+}
+
 const char *eject_why_text(enum eject_why why)
 {
     static const char *const texts[] = {
@@ -372,8 +393,10 @@ const char *eject_why_text(enum eject_why why)
 
 void eject_compile(struct eject_settings *settings, struct conf_node n)
 {
+    static const char *const statuses = "502, 503, 504"; // for the circuit breaker in any case
     *settings = (struct eject_settings){0};
     if (conf_is_off(n)) {
+        status_set_compile(&settings->statuses, (struct conf_node){NULL, 0}, statuses);
         return;
     }
     settings->failures =
@@ -385,5 +408,5 @@ void eject_compile(struct eject_settings *settings, struct conf_node n)
     settings->every_ms = (uint32_t)conf_duration_ms(conf_get(n, "every"), 10000);
     settings->for_ms = (uint32_t)conf_duration_ms(conf_get(n, "for"), 30000);
     settings->at_most = conf_percent(conf_get(n, "at_most"), 50);
-    status_set_compile(&settings->statuses, conf_get(n, "on"), "502, 503, 504");
+    status_set_compile(&settings->statuses, conf_get(n, "on"), statuses);
 }

@@ -27,7 +27,6 @@ enum {
     EJECT_LATENCY_LEAST = 20,  // samples of an interval that make a server's latency count
     EJECT_LATENCY_GAP_MS = 10, // a difference that is never held against anybody
     EJECT_MS_MAX = 300000,
-    EJECT_TICK_MS = 500,
 };
 
 /** All zero: nothing ejects. */
@@ -69,7 +68,7 @@ void eject_resize(struct eject_group *g, const struct eject_settings *settings, 
  * anew. Any core. */
 bool eject_observe(const struct eject_settings *settings, struct eject_server *s,
                    const struct upstream_outcome *o, uint64_t now_ms);
-/** To be called every EJECT_TICK_MS or so: lets back in whose time is over (all, when the settings eject
+/** To be called when eject_due_ms() says, and may be at any time: lets back in whose time is over (all, when the settings eject
  * no more, and as many as are out beyond the limit) and, at the end of an interval, ejects by
  * comparison. `servers` are all of the group, in any order. `tell` is called for each server whose state
  * changed. Home core. */
@@ -78,6 +77,9 @@ void eject_sweep(const struct eject_settings *settings, struct eject_server *con
                  void (*tell)(void *arg, uint32_t index, enum eject_why why), void *arg);
 /** The server leaves the group: its place among the ejected is free. Home core. */
 void eject_forget(struct eject_server *s);
+/** When eject_sweep() has something to do: the end of the first ejection or of the interval; UINT64_MAX:
+ * nothing, until further requests have ended. Home core. */
+uint64_t eject_due_ms(struct eject_server *const *servers, uint32_t count);
 /** "too many failures in a row". Static. */
 const char *eject_why_text(enum eject_why why);
 

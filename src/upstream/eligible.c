@@ -58,14 +58,14 @@ static bool holds(const struct tier *t, uint32_t panic_percent)
     return t->usable > 0 && (uint64_t)t->usable * 100 >= (uint64_t)t->candidates * panic_percent;
 }
 
-/** Takes the usable ones of the tiers up to `last`, and of tier `all` also those that are not well. */
-static void collect(struct eligible *e, const struct walk *w, int last, int all)
+/** Takes the usable ones of the tiers from..last, and of tier `all` also those that are not well. */
+static void collect(struct eligible *e, const struct walk *w, const int range[2], int all)
 {
-    e->count = 0;
     for (uint32_t i = 0; i < w->n; i++) {
         unsigned bits = bits_of(w, i);
         bool wanted = bits == 0 || w->tiers[i] == all;
-        if (wanted && w->tiers[i] <= last && is_candidate(w, i, bits)) {
+        bool within = w->tiers[i] >= range[0] && w->tiers[i] <= range[1];
+        if (wanted && within && e->count < w->n && is_candidate(w, i, bits)) {
             e->list[e->count++] = (uint16_t)i;
         }
     }
@@ -92,9 +92,15 @@ void eligible_fill(struct eligible *e, const struct balance_server *servers, con
         e->candidates += tier.candidates;
     }
     if (last >= 0) {
-        collect(e, &w, last, -1);
+        collect(e, &w, (int[2]){0, last}, -1);
     } else if (first >= 0 && panic_percent > 0) {
         e->panic = true;
-        collect(e, &w, ELIGIBLE_TIER_BACKUP - (first != ELIGIBLE_TIER_BACKUP), first);
+        last = ELIGIBLE_TIER_BACKUP - (first != ELIGIBLE_TIER_BACKUP);
+        collect(e, &w, (int[2]){0, last}, first);
+    }
+    e->first = e->count;
+    for (int t = last < 0 ? -1 : next_tier(&w, (unsigned)last + 1); t >= 0;
+         t = next_tier(&w, (unsigned)t + 1)) {
+        collect(e, &w, (int[2]){t, t}, -1);
     }
 }

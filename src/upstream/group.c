@@ -22,7 +22,8 @@ static void on_retire(struct mail *m, struct loop *to);
 
 static struct group *make(struct upstream_registry *r, struct slice name)
 {
-    struct group *g = mem_zalloc(sizeof(*g) + r->core_count * sizeof(struct group_core));
+    size_t bytes = sizeof(struct group) + r->core_count * sizeof(struct group_core);
+    struct group *g = mem_zalloc_aligned(bytes, _Alignof(struct group));
     if (g == NULL) {
         return NULL;
     }
@@ -39,6 +40,7 @@ static struct group *make(struct upstream_registry *r, struct slice name)
     for (uint32_t i = 0; i < r->core_count; i++) {
         place_core_init(g, &g->cores[i]);
     }
+    care_init(g);
     list_push_back(&r->groups, &g->link);
     return g;
 }
@@ -148,6 +150,7 @@ static struct server *server_of(struct group *g, const struct draft_row *row)
     s = server_new(g->registry, &order);
     if (s != NULL) {
         atomic_fetch_add_explicit(&g->holders, 1, memory_order_relaxed);
+        care_server_init(g, s);
     }
     return s;
 }
@@ -234,6 +237,7 @@ static struct roster *new_roster(struct group *g, const struct group_spec *spec,
         .method = spec->balance.method,
         .balance = spec->balance.settings,
         .error = error,
+        .panic_percent = spec->panic_percent,
         .cores = g->registry->core_count,
         .count = count,
     };
@@ -290,6 +294,7 @@ static struct roster *make_roster(struct group *g, const struct draft *d)
 static bool same_roster(const struct roster *a, const struct roster *b)
 {
     if (a->method != b->method || a->error != b->error || a->count != b->count ||
+        a->panic_percent != b->panic_percent ||
         memcmp(&a->balance, &b->balance, sizeof(a->balance)) != 0) {
         return false;
     }
@@ -320,10 +325,21 @@ static void mark_gone(const struct group *g, const struct roster *r)
     for (uint32_t i = 0; old != NULL && i < old->count; i++) {
         struct server *s = old->entries[i].server;
         if (!is_in(r, s)) {
-            atomic_fetch_or_explicit(&s->vitals.bits, VITALS_GONE, memory_order_relaxed);
+            atomic_fetch_or_explicit(&s->vitals.bits, VITALS_GONE, memory_order_acq_rel);
+            eject_forget(&s->eject);
             group_rows_forget(g, s);
         }
     }
+}
+
+/** Tells who watches over servers which ones there are now. */
+static void follow_servers(struct group *g, const struct roster *r)
+{
+    struct server *servers[BALANCE_SERVERS_MAX];
+    for (uint32_t i = 0; i < r->count; i++) {
+        servers[i] = r->entries[i].server;
+    }
+    care_follow(g, servers, r->count);
 }
 
 /** Makes the list anew: the configuration, a file, a command or what a name means has changed. */
@@ -348,12 +364,14 @@ static void remake(struct group *g)
         set_bits(r->entries[i].server, d->rows[i].bits);
     }
     mem_free(d);
+    follow_servers(g, r);
     if (g->newest != NULL && same_roster(g->newest, r)) {
         roster_free(r);
     } else {
         mark_gone(g, r);
         publish(g, r);
     }
+    care_look(g);
     group_changed(g);
     group_rows_begin(g);
 }
@@ -367,6 +385,7 @@ void group_enter(struct group *g, struct loop *l, const struct group_spec *spec)
         return;
     }
     g->spec = spec;
+    care_apply(g);
     list_follow(g, remake);
     remake(g);
 }
@@ -378,6 +397,7 @@ void group_leave(struct group *g, struct loop *l, const struct group_spec *spec)
         return;
     }
     g->spec = NULL; // what runs on runs with the list there is
+    care_apply(g);
     list_follow(g, remake);
 }
 
@@ -419,6 +439,7 @@ static void on_retire(struct mail *m, struct loop *to)
     ensure_magic(g, GROUP_MAGIC);
     ensure(to->core == g->home);
     g->spec = NULL;
+    care_apply(g);
     list_follow(g, remake);
     static const struct group_spec nothing = {0};
     struct group_spec spec = nothing;
@@ -443,6 +464,7 @@ void groups_close(struct upstream_registry *r, uint32_t core)
         place_core_end(&g->cores[core]);
         if (g->home == core) {
             g->spec = NULL;
+            care_apply(g);
             list_follow(g, remake);
             group_rows_end(g);
         }

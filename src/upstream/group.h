@@ -18,6 +18,9 @@
 
 #include "net/resolver.h"
 #include "upstream/balance_plan.h"
+#include "upstream/breaker.h"
+#include "upstream/budget.h"
+#include "upstream/health.h"
 #include "upstream/roster.h"
 
 enum { GROUP_NAME_MAX = 300 };
@@ -54,6 +57,13 @@ struct group_spec {
     struct balance_plan balance;
     uint32_t queue_max; // requests that wait, of all cores; 0: none may
     uint32_t queue_ms;  // for how long
+    uint32_t panic_percent;
+    struct health_settings health;
+    struct eject_settings eject;
+    struct breaker_settings breaker;
+    struct budget_settings retries;
+    struct budget_settings hedges;
+    struct concurrency_settings concurrency;
     uint32_t entry_count;
     struct group_entry *entries;
     struct server_limits limits; // of those that are not in the configuration
@@ -85,6 +95,22 @@ struct group_name {
     char at[SERVER_TEXT_MAX];     // "name:80"
 };
 
+/** The health of a group: what is learned of its servers, and what follows for requests. */
+struct group_care {
+    struct eject_group eject;
+    struct breaker breaker;
+    struct budget retries;
+    struct budget hedges;
+    atomic_bool stirred; // requests have ended since the home core last looked
+    atomic_bool nudged;
+    struct mail nudge; // the home core is to look
+    // Home core.
+    struct health *health; // NULL: nothing is checked
+    struct wheel_timer timer;
+    struct concurrency_settings concurrency; // that the servers' limits are of
+    bool panic;
+};
+
 /** One core's share of a group. */
 struct group_core {
     struct group *group;
@@ -112,6 +138,7 @@ struct group {
     atomic_uint epoch;   // moves with each change of a server's bits
     atomic_uint waiting; // requests, of all cores
     char name[GROUP_NAME_MAX];
+    struct group_care care;
     // Home core.
     const struct group_spec *spec; // NULL: no snapshot in force has it
     struct list names;
@@ -141,6 +168,9 @@ void group_release(struct group *g, struct upstream_request *rq, const struct up
 /** What watched files and commands say (upstream/servers.h), for the groups that are at home on this
  * core. It must stay until the core was given another one. On the core, between two turns. */
 void groups_set_book(struct upstream_registry *r, uint32_t core, const struct conf_doc *book);
+
+/** May an attempt be repeated, or (hedge) begun beside another one? Then it is counted. Any core. */
+bool group_may_repeat(struct group *g, struct loop *l, const struct group_spec *spec, bool hedge);
 
 /** A server's bits have changed: every core looks again before its next choice. Any core. */
 void group_changed(struct group *g);

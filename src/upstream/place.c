@@ -16,6 +16,9 @@ enum {
     NS_PER_MS = 1000000,
 };
 
+/** A request that ended before it met a server. */
+static const struct upstream_outcome said_nothing = {.abandoned = true};
+
 static struct loop *loop_of(const struct group_core *gc)
 {
     const struct group *g = gc->group;
@@ -141,7 +144,21 @@ static void set_cookie(struct upstream_request *rq, const struct roster *r, int 
     }
 }
 
-/** Tier by tier; in each those that a connect has just failed to come last. */
+/** Where those end that are chosen among together. */
+static uint32_t group_end(const struct roster *r, const struct roster_core *rc, uint32_t from)
+{
+    if (from < rc->list_first) {
+        return rc->list_first;
+    }
+    uint32_t to = from + 1;
+    while (to < rc->list_count && r->tiers[rc->list[to]] == r->tiers[rc->list[from]]) {
+        to++;
+    }
+    return to;
+}
+
+/** Those that are asked first, then tier by tier; each time those that a connect has just failed to
+ * come last. */
 static int choose(struct choosing *c, const struct roster_core *rc, struct loop *l)
 {
     const struct roster *r = c->roster;
@@ -150,9 +167,7 @@ static int choose(struct choosing *c, const struct roster_core *rc, struct loop 
         return c->sticky;
     }
     for (uint32_t from = 0, to = 0; from < rc->list_count; from = to) {
-        uint32_t tier = r->entries[rc->list[from]].tier;
-        for (to = from; to < rc->list_count && r->entries[rc->list[to]].tier == tier; to++) {
-        }
+        to = group_end(r, rc, from);
         for (int failing = 0; failing < 2; failing++) {
             c->failing_too = failing != 0;
             int i = choose_of_list(c, rc, l, from, to);
@@ -234,21 +249,6 @@ static void give_place_back(struct upstream_request *rq, uint32_t core)
     server_let_go(s, core);
 }
 
-/** Does it count against the server? */
-static bool is_failure(const struct upstream_outcome *o)
-{
-    return !o->abandoned && o->error != 0;
-}
-
-static void observe(struct server *s, const struct upstream_outcome *o)
-{
-    struct vitals *v = &s->vitals;
-    atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed);
-    if (is_failure(o)) {
-        atomic_fetch_add_explicit(&v->failures, 1, memory_order_relaxed);
-    }
-}
-
 /** One more request at it, unless it has as many as it may. */
 static bool reserve(const struct roster_entry *e)
 {
@@ -299,7 +299,8 @@ static int place(struct group_core *gc, struct upstream_request *rq)
         if (e == 0) {
             return 0;
         }
-        observe(s, &(struct upstream_outcome){.error = e, .abandoned = e == E_UPSTREAM_FULL});
+        care_observe(s, rq,
+                     &(struct upstream_outcome){.error = e, .abandoned = e == E_UPSTREAM_FULL});
         give_place_back(rq, core);
         error = e == E_UPSTREAM_FULL ? E_AGAIN : error == E_AGAIN ? error : e;
         if (e == E_UPSTREAM_FULL) {
@@ -373,6 +374,7 @@ static void on_patience_over(struct wheel_timer *t)
     while ((rq = first_of(gc)) != NULL &&
            (now - rq->waiting_since_ns) / NS_PER_MS >= patience_ms(rq)) {
         stop_waiting(gc, rq);
+        care_settle(gc->group, rq, &said_nothing);
         rq->on_failed(rq, E_QUEUE_TIMEOUT);
     }
     note_first(gc);
@@ -465,6 +467,7 @@ static uint32_t serve_queue(struct group_core *gc)
         atomic_fetch_sub_explicit(&gc->group->waiting, 1, memory_order_relaxed);
         rq->queued_ns += loop_of(gc)->now_ns - rq->waiting_since_ns;
         if (e < 0) {
+            care_settle(gc->group, rq, &(struct upstream_outcome){.error = e});
             rq->on_failed(rq, e);
         }
         placed++;
@@ -523,6 +526,10 @@ void group_acquire(struct group *g, struct upstream_request *rq, const struct gr
     rq->terms = spec;
     rq->has_key = key != NULL;
     rq->key = key == NULL ? 0 : *key;
+    if (!care_admit(g, rq)) {
+        rq->on_failed(rq, E_BREAKER_OPEN);
+        return;
+    }
     // Nobody overtakes those that wait.
     bool queue = atomic_load_explicit(&g->waiting, memory_order_relaxed) > 0;
     int e = queue ? E_AGAIN : place(gc, rq);
@@ -533,6 +540,7 @@ void group_acquire(struct group *g, struct upstream_request *rq, const struct gr
         // A place that became free before others could see that we wait was told to nobody.
         room_is_free(g, rq->loop->core);
     } else if (e < 0) {
+        care_settle(g, rq, &(struct upstream_outcome){.error = e});
         rq->on_failed(rq, e);
     }
 }
@@ -541,6 +549,7 @@ void group_cancel(struct group *g, struct upstream_request *rq)
 {
     ensure_magic(g, GROUP_MAGIC);
     uint32_t core = rq->loop->core;
+    care_settle(g, rq, &said_nothing);
     if (rq->place == NULL) {
         stop_waiting(&g->cores[core], rq);
         note_first(&g->cores[core]);
@@ -556,7 +565,8 @@ void group_release(struct group *g, struct upstream_request *rq, const struct up
     ensure_magic(g, GROUP_MAGIC);
     uint32_t core = rq->loop->core;
     struct server *s = rq->place;
-    observe(s, o);
+    care_observe(s, rq, o);
+    care_settle(g, rq, o);
     if (rq->raw) {
         server_raw_closed(s, core);
     }
@@ -572,7 +582,8 @@ void place_on_failed(struct server *s, struct upstream_request *rq, int error)
     struct group *g = s->group;
     uint32_t core = rq->loop->core;
     ensure(rq->place == s);
-    observe(s, &(struct upstream_outcome){.error = error});
+    care_observe(s, rq, &(struct upstream_outcome){.error = error});
+    care_settle(g, rq, &(struct upstream_outcome){.error = error});
     give_place_back(rq, core);
     room_is_free(g, core);
     rq->on_failed(rq, error);

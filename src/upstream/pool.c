@@ -57,8 +57,18 @@ static void leave(struct upstream *u, struct loop *l)
     group_leave(p->group, l, &p->spec);
 }
 
-static const struct upstream_ops pool_ops = {
-    .acquire = acquire, .cancel = cancel, .release = release, .enter = enter, .leave = leave};
+static bool may_repeat(struct upstream *u, struct loop *l, bool hedge)
+{
+    struct pool *p = pool_of(u);
+    return group_may_repeat(p->group, l, &p->spec, hedge);
+}
+
+static const struct upstream_ops pool_ops = {.may_repeat = may_repeat,
+                                             .acquire = acquire,
+                                             .cancel = cancel,
+                                             .release = release,
+                                             .enter = enter,
+                                             .leave = leave};
 
 // ---- compiling --------------------------------------------------------------------------------------
 
@@ -176,6 +186,22 @@ static void find_sticky_key(struct slice credentials, struct sticky_plan *sticky
     }
 }
 
+static void fill_care(struct group_spec *spec, struct conf_node n)
+{
+    struct conf_node budget = conf_get(conf_get(n, "retry"), "budget");
+    spec->panic_percent = conf_percent(conf_get(n, "panic"), 50);
+    spec->retries = (struct budget_settings){.percent = conf_percent(budget, 20),
+                                             .floor = BUDGET_RETRIES_FLOOR,
+                                             .unlimited = conf_is_off(budget)};
+    struct conf_node hedge = conf_get(n, "hedge");
+    bool hedges = conf_exists(hedge) && !conf_is_off(hedge);
+    spec->hedges.percent = hedges ? conf_percent(conf_get(hedge, "at_most"), 5) : 0;
+    health_compile(&spec->health, conf_get(n, "health"));
+    eject_compile(&spec->eject, conf_get(n, "eject"));
+    breaker_compile(&spec->breaker, conf_get(n, "breaker"));
+    concurrency_compile(&spec->concurrency, conf_get(n, "concurrency"));
+}
+
 static int fill(struct pool *p, const struct pool_factory *f, struct snapshot *snapshot,
                 struct conf_node n)
 {
@@ -191,6 +217,7 @@ static int fill(struct pool *p, const struct pool_factory *f, struct snapshot *s
     p->spec.queue_max = queues ? (uint32_t)conf_int(conf_get(queue, "length"), 1024) : 0;
     p->spec.queue_ms = (uint32_t)conf_duration_ms(conf_get(queue, "timeout"), 10000);
     p->spec.limits = limits_of(n, snapshot);
+    fill_care(&p->spec, n);
     conf_each(server, servers_node(n))
     {
         int e = add_entry(p, f, n, server);

@@ -21,9 +21,11 @@ struct roster *roster_new(const struct roster_order *o)
     size_t fixed = rounded(sizeof(struct roster) + o->cores * sizeof(struct roster_core));
     size_t entries = rounded(o->count * sizeof(struct roster_entry));
     size_t servers = rounded(o->count * sizeof(struct balance_server));
+    size_t tiers = rounded(o->count * sizeof(uint8_t));
     size_t list = rounded(o->count * sizeof(uint16_t));
     size_t state = rounded(o->method->state_bytes(o->count));
-    char *at = mem_zalloc_aligned(fixed + entries + servers + o->cores * (list + state), LINE);
+    char *at =
+        mem_zalloc_aligned(fixed + entries + servers + tiers + o->cores * (list + state), LINE);
     if (at == NULL) {
         return NULL;
     }
@@ -35,6 +37,7 @@ struct roster *roster_new(const struct roster_order *o)
         .method = o->method,
         .balance = o->balance,
         .error = o->error,
+        .panic_percent = o->panic_percent,
         .count = o->count,
     };
     list_init(&r->link);
@@ -43,6 +46,8 @@ struct roster *roster_new(const struct roster_order *o)
     at += entries;
     r->servers = (struct balance_server *)(void *)at;
     at += servers;
+    r->tiers = (uint8_t *)at;
+    at += tiers;
     for (uint32_t i = 0; i < o->cores; i++) {
         r->at[i].roster = r;
         r->at[i].list = (uint16_t *)(void *)at;
@@ -58,6 +63,8 @@ int roster_build(struct roster *r)
     for (uint32_t i = 0; i < r->count; i++) {
         r->servers[i].vitals = &r->entries[i].server->vitals;
         r->servers[i].id = r->entries[i].server->id;
+        ensure(r->entries[i].tier <= ELIGIBLE_TIER_BACKUP);
+        r->tiers[i] = (uint8_t)r->entries[i].tier;
     }
     if (r->method->build == NULL || r->count == 0) {
         return 0;
@@ -77,32 +84,16 @@ void roster_free(struct roster *r)
     mem_free(r);
 }
 
-/** Adds those of a tier; `anyway`: also those that do not look well. */
-static void list_tier(struct roster *r, struct roster_core *rc, uint32_t tier, bool anyway)
-{
-    for (uint32_t i = 0; i < r->count; i++) {
-        const struct balance_server *s = &r->servers[i];
-        unsigned bits = atomic_load_explicit(&s->vitals->bits, memory_order_relaxed);
-        unsigned never = VITALS_DRAIN | VITALS_MAINTENANCE | VITALS_GONE;
-        bool may = anyway ? (bits & never) == 0 : bits == 0;
-        if (may && s->weight > 0 && r->entries[i].tier == tier) {
-            rc->list[rc->list_count++] = (uint16_t)i;
-        }
-    }
-}
-
 void roster_list(struct roster *r, uint32_t core, uint32_t epoch)
 {
     struct roster_core *rc = &r->at[core];
     if (rc->listed && rc->epoch == epoch) {
         return;
     }
+    struct eligible e = {.list = rc->list};
     rc->listed = true;
     rc->epoch = epoch;
-    rc->list_count = 0;
-    for (int anyway = 0; anyway < 2 && rc->list_count == 0; anyway++) {
-        for (uint32_t tier = 0; tier < ROSTER_TIERS_MAX; tier++) {
-            list_tier(r, rc, tier, anyway != 0);
-        }
-    }
+    eligible_fill(&e, r->servers, r->tiers, r->count, r->panic_percent);
+    rc->list_count = e.count;
+    rc->list_first = e.first;
 }

@@ -12,12 +12,13 @@
 
 #include "loop/loop.h"
 #include "upstream/balance.h"
+#include "upstream/eligible.h"
 #include "upstream/server.h"
 
 struct group;
 struct roster;
 
-enum { ROSTER_BACKUP_TIER = 255, ROSTER_TIERS_MAX = 256 };
+enum { ROSTER_BACKUP_TIER = ELIGIBLE_TIER_BACKUP };
 
 struct roster_entry {
     struct server *server;
@@ -31,9 +32,10 @@ struct roster_core {
     struct mail mail; // brings it
     uint32_t epoch;   // of the group when the list was made
     bool listed;
-    uint16_t *list; // indexes, those of one tier together, lowest first
+    uint16_t *list; // indexes: those that are asked first, then tier by tier
     uint32_t list_count;
-    void *state; // the method's
+    uint32_t list_first; // of these, those that are asked first, whatever their tiers
+    void *state;         // the method's
 };
 
 struct roster {
@@ -45,9 +47,11 @@ struct roster {
     void *table; // the method's
     int error;   // without servers: why; 0: not known yet, requests wait
     bool last;   // nothing follows: the group ends
+    uint32_t panic_percent;
     uint32_t count;
     struct roster_entry *entries;
     struct balance_server *servers; // the same as the method sees them
+    uint8_t *tiers;                 // the same again
     struct list link;               // of the group, under the registry's lock
     struct roster_core at[];
 };
@@ -57,6 +61,7 @@ struct roster_order {
     const struct balance_method *method;
     struct balance_settings balance;
     int error;
+    uint32_t panic_percent; // upstream/eligible.h
     uint32_t cores;
     uint32_t count;
 };
@@ -69,6 +74,6 @@ int roster_build(struct roster *r) must_check;
 /** No core uses it. */
 void roster_free(struct roster *r);
 
-/** The servers that a request of this core may be given to, best tier first; made anew when the
+/** The servers that a request of this core may be given to (upstream/eligible.h); made anew when the
  * group's epoch is another. */
 void roster_list(struct roster *r, uint32_t core, uint32_t epoch);

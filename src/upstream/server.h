@@ -28,7 +28,9 @@
 #include "http/session.h"
 #include "proxy/snapshot.h"
 #include "proxy/upstream.h"
+#include "upstream/concurrency.h"
 #include "upstream/dial.h"
+#include "upstream/eject.h"
 #include "upstream/vitals.h"
 
 struct group;
@@ -49,6 +51,7 @@ struct upstream_core {
     struct dialer *dialer;
     const struct up_protocol *protocols; // ended by one without a name
     struct resolver *resolver;           // NULL: names do not resolve
+    uint32_t checks;                     // of health that are on their way
 };
 
 struct conf_doc;
@@ -137,6 +140,8 @@ struct server_owner {
 
 struct server {
     struct vitals vitals;
+    struct eject_server eject;
+    struct concurrency concurrency;
     uint32_t magic;
     atomic_uint holders; // cores that hold it
     struct upstream_registry *registry;

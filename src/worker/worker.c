@@ -59,8 +59,8 @@ struct worker {
     struct cores *cores;
     struct log_writer *log;
     int access_fd;
-    int doc_fd;   // of the document in force, -1: none
-    bool serving; // the first document is in force
+    int doc_fd;           // of the document in force, -1: none
+    bool serving;         // the first document is in force
     struct slice servers; // the mapped servers document
     bool draining;
     bool ending;

@@ -28,7 +28,7 @@ static unsigned bits_of(char c)
     }
 }
 
-/** The group with those that are not asked as '.', and whether it is a panic. */
+/** The group with those that are not asked as '.', whether it is a panic, and how many follow. */
 static const char *asked(const char *group, uint32_t panic_percent)
 {
     static char out[64];
@@ -55,12 +55,19 @@ static const char *asked(const char *group, uint32_t panic_percent)
     }
     struct eligible e = {.list = list};
     eligible_fill(&e, servers, tiers, n, panic_percent);
-    for (uint32_t i = 0; i < e.count; i++) {
+    for (uint32_t i = 0; i < e.first; i++) {
         CHECK(i == 0 || list[i] > list[i - 1]);
         out[place[list[i]]] = group[place[list[i]]];
     }
+    for (uint32_t i = e.first; i < e.count; i++) {
+        CHECK(out[place[list[i]]] == '.' && tiers[list[i]] >= tiers[list[i > 0 ? i - 1 : 0]]);
+    }
     if (e.panic) {
         strcat(out, " panic");
+    }
+    if (e.count > e.first) {
+        size_t used = strlen(out);
+        (void)snprintf(out + used, sizeof out - used, " +%u", e.count - e.first);
     }
     return out;
 }
@@ -91,25 +98,26 @@ static void panic(void)
 
 static void tiers_help_each_other(void)
 {
-    CHECK_STR(asked("uu uu", 50), "uu ..");
-    CHECK_STR(asked("ud uu", 50), "u. ..");
+    CHECK_STR(asked("uu uu", 50), "uu .. +2");
+    CHECK_STR(asked("ud uu", 50), "u. .. +2");
     CHECK_STR(asked("udd uu", 50), "u.. uu");
     CHECK_STR(asked("ddd uu", 50), "... uu");
     CHECK_STR(asked("ddd uu", 0), "... uu");
-    CHECK_STR(asked("udd uu", 0), "u.. ..");
+    CHECK_STR(asked("udd uu", 0), "u.. .. +2");
     CHECK_STR(asked("ddd ddu uu", 50), "... ..u uu");
     CHECK_STR(asked("udd udd", 50), "udd u.. panic");
     CHECK_STR(asked("DDD ud", 50), "... u.");
     CHECK_STR(asked("DDD udd", 50), "... udd panic");
+    CHECK_STR(asked("u uu uud", 50), "u .. ... +4");
 }
 
 static void backups_replace(void)
 {
-    CHECK_STR(asked("uu !u", 50), "uu !.");
+    CHECK_STR(asked("uu !u", 50), "uu !. +1");
     CHECK_STR(asked("dd !u", 50), ".. !u");
     CHECK_STR(asked("dd !u", 0), ".. !u");
-    CHECK_STR(asked("uddd !u", 50), "uddd !. panic"); // it helps nobody
-    CHECK_STR(asked("uddd !u", 0), "u... !.");
+    CHECK_STR(asked("uddd !u", 50), "uddd !. panic +1"); // it helps nobody
+    CHECK_STR(asked("uddd !u", 0), "u... !. +1");
     CHECK_STR(asked("dd !d", 50), "dd !. panic");
     CHECK_STR(asked("DD !d", 50), ".. !d panic");
     CHECK_STR(asked("dd dd !uu", 50), ".. .. !uu");
