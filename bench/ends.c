@@ -140,7 +140,8 @@ int main(int argc, char **argv)
     bench_follow_parent();
     bench_raise_descriptors(DESCRIPTORS_MAX);
     prctl(PR_SET_TIMERSLACK, 1UL); // the open loop sleeps between requests
-    for (unsigned i = 0; i < (address.sin_addr.s_addr == htonl(INADDR_LOOPBACK) ? 4 : 1); i++) {
+    const unsigned origins = address.sin_addr.s_addr == htonl(INADDR_LOOPBACK) ? 4 : 1;
+    for (unsigned i = 0; i < origins; i++) {
         origin_open(epoll, &address);
         address.sin_addr.s_addr = htonl(ntohl(address.sin_addr.s_addr) + 1);
     }
