@@ -81,6 +81,7 @@ struct upstream_subject {
     const struct os_addr *client;    // after trusted proxies
     const struct http_peer *peer;    // the client's connection
     struct slice path;               // decoded; empty: not HTTP
+    struct slice asked_name;         // SNI of a client whose TLS is passed on unopened; or empty
     struct arena *arena;             // for what the choice must remember
 };
 

@@ -74,7 +74,8 @@ static void say_security(struct proxy_header *h, const struct http_peer *peer)
     h->unique_id = p != NULL ? p->unique_id : SLICE("");
 }
 
-int prologue_write(unsigned version, const struct http_peer *peer, struct text *out)
+int prologue_write_for(unsigned version, const struct http_peer *peer, struct slice asked,
+                       struct text *out)
 {
     struct proxy_header h = {.version = (uint8_t)version, .local = true};
     if (peer != NULL && peer->addr.kind != OS_ADDR_NONE) {
@@ -82,6 +83,7 @@ int prologue_write(unsigned version, const struct http_peer *peer, struct text *
         h.from = os_peer_addr(&peer->addr);
         h.to = destination(peer, &h.from);
         say_security(&h, peer);
+        h.authority = asked.len > 0 ? asked : h.authority;
     }
     return proxy_header_write(&h, out);
 }

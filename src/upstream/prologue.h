@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/ensure.h"
+#include "base/slice.h"
 
 struct http_peer;
 struct text;
@@ -14,5 +15,11 @@ enum { PROLOGUE_MAX = 2048 }; // addresses, and all TLVs at their longest
 
 /** Appends the header. `version`: 1 or 2; `peer`: the client's connection, which must be there still
  * (where it connected to may be asked of the kernel); NULL: a connection of our own, such as a health
- * check. 0 or E_TOO_LARGE. Core of the peer. */
-int prologue_write(unsigned version, const struct http_peer *peer, struct text *out) must_check;
+ * check. `asked`: the name that the client asked for where its TLS is passed on unopened; or empty.
+ * 0 or E_TOO_LARGE. Core of the peer. */
+int prologue_write_for(unsigned version, const struct http_peer *peer, struct slice asked,
+                       struct text *out) must_check;
+static inline int prologue_write(unsigned version, const struct http_peer *peer, struct text *out)
+{
+    return prologue_write_for(version, peer, SLICE(""), out);
+}

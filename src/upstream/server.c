@@ -646,8 +646,9 @@ static struct dial *begin_dial(struct lane *lane, const struct upstream_request 
     char room[PROLOGUE_MAX];
     struct text prologue = text_on(room, sizeof(room));
     if (s->kind.proxy_header != 0) {
-        const struct http_peer *peer = rq->subject != NULL ? rq->subject->peer : NULL;
-        *error = prologue_write(s->kind.proxy_header, peer, &prologue);
+        const struct upstream_subject *of = rq->subject;
+        *error = prologue_write_for(s->kind.proxy_header, of != NULL ? of->peer : NULL,
+                                    of != NULL ? of->asked_name : SLICE(""), &prologue);
         if (*error < 0) {
             return NULL;
         }

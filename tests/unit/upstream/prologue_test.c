@@ -136,6 +136,19 @@ static void our_own_tls_is_described(void)
     }
 }
 
+static void a_name_that_was_asked_for_unopened_is_said(void)
+{
+    struct http_peer peer = {.proxied = NULL};
+    struct os_addr from = addr("10.0.0.1:1");
+    http_peer_set(&peer, &from);
+    struct text t = text_on(room, sizeof(room));
+    struct proxy_header h;
+    CHECK_EQ_INT(prologue_write_for(2, &peer, SLICE("db.test"), &t), 0);
+    REQUIRE(proxy_header_parse(text_slice(&t), &h) == 0);
+    CHECK_TEXT(h.authority.ptr, h.authority.len, "db.test");
+    CHECK(!h.secure); // it is not known to be: nobody looked inside
+}
+
 static void a_unix_client_is_one(void)
 {
     struct http_peer peer = {.proxied = NULL};
@@ -149,4 +162,4 @@ static void a_unix_client_is_one(void)
 
 TAP_MAIN(our_own_connections_say_so, a_destination_that_is_not_known_is_zero,
          the_kernel_knows_where_a_client_connected_to, what_a_header_said_goes_on,
-         our_own_tls_is_described, a_unix_client_is_one)
+         our_own_tls_is_described, a_name_that_was_asked_for_unopened_is_said, a_unix_client_is_one)
