@@ -298,7 +298,12 @@ static void begin_asking(struct l4_session *s, struct upstream *u)
     s->attempts = u->attempts;
     s->backoff_ms = u->backoff_ms;
     s->subject = (struct upstream_subject){
-        .client = &s->client, .peer = &s->peer, .path = SLICE(""), .arena = &s->arena};
+        .client = &s->client,
+        .peer = &s->peer,
+        .path = SLICE(""),
+        .asked_name = s->name,
+        .arena = &s->arena,
+    };
     s->rq = (struct upstream_request){
         .loop = s->core->with.loop,
         .upstream = u,
