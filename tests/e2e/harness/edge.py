@@ -23,7 +23,7 @@ from .h2 import H2Client
 from .tls import TlsClient
 from .wait import WAIT, until
 
-LISTENING = re.compile(r"listening on (?:(https?)://(?:\[([^\]]+)\]|([^:\s/]+)):(\d+)|(unix:\S+))")
+LISTENING = re.compile(r"listening on (?:(https?|tcp|udp)://(?:\[([^\]]+)\]|([^:\s/]+)):(\d+)|(unix:\S+))")
 TROUBLE = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySanitizer"
                      r"|UndefinedBehaviorSanitizer|runtime error:|\bpanic\b|ensure failed"
                      r"|Assertion .* failed|stack smashing|buffer overflow detected")
