@@ -49,7 +49,11 @@ struct handover_edge {
     int old_program; // what runs now: the way back
     int state;
     int control;
-    int client; // who asked for the upgrade and waits for an answer
+    int client;      // who asked for the upgrade and waits for an answer
+    int resolv_conf; // texts by which names are resolved
+    int hosts;
+    int servers; // what watched files and commands say of servers
+    uint64_t servers_number;
     uint64_t started_wall_ms;
     uint64_t counters; // fingerprint of their table
     uint64_t upgrades; // before this one

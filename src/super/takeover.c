@@ -191,6 +191,13 @@ static bool is_alive(const struct super *s, const struct handover_worker *w)
     return false;
 }
 
+static void close_news(const struct handover_edge *e)
+{
+    close_fd(e->resolv_conf);
+    close_fd(e->hosts);
+    close_fd(e->servers);
+}
+
 // What we have no use for, once there is no way back.
 static void close_unused(const struct super *s, struct handover *h)
 {
@@ -203,6 +210,7 @@ static void close_unused(const struct super *s, struct handover *h)
         close_fd(alive ? -1 : w->channel);
         close_fd(alive && counters_of(h, w) >= 0 ? -1 : w->counters);
     }
+    close_news(&h->edge);
     h->skipped_count = 0;
     h->workers = 0;
 }
@@ -226,6 +234,21 @@ static void unpack_old(const struct handover *h, const struct handover_worker *w
     ipc_set_text(o->version, sizeof o->version, slice_str(w->version));
 }
 
+// Copies: newer ones may come while those that came are still needed for the way back.
+static void unpack_news(const struct handover_edge *e, struct news *to)
+{
+    const int from[] = {e->resolv_conf, e->hosts, e->servers};
+    int copies[] = {-1, -1, -1};
+    for (size_t i = 0; i < array_len(from); i++) {
+        copies[i] = from[i] >= 0 ? fcntl(from[i], F_DUPFD_CLOEXEC, FIRST_HANDED) : -1;
+    }
+    bool names = copies[0] >= 0 && copies[1] >= 0;
+    to->names[0] = names ? copies[0] : -1;
+    to->names[1] = names ? copies[1] : -1;
+    to->servers = copies[2];
+    to->number = e->servers_number;
+}
+
 static void unpack_edge(const struct handover *h, struct super *s, struct super_options *options)
 {
     const struct handover_edge *e = &h->edge;
@@ -240,6 +263,7 @@ static void unpack_edge(const struct handover *h, struct super *s, struct super_
     ipc_set_text(s->control_path, sizeof s->control_path, slice_str(e->control_path));
     s->served = true;
     s->upgrade.client = e->client;
+    unpack_news(e, &s->news);
     unpack_edition(&h->edition, h->listeners, &s->now);
     unpack_listeners(h, &s->listeners);
     log_set_level((enum log_level)s->now.plan.log_level);
@@ -390,6 +414,7 @@ static void go_back(struct super *s, int state, const char *number)
     read_reason(number, reason);
     (void)close(state);
     (void)close(handed.edge.program);
+    close_news(&handed.edge); // we have copies
     s->exe = handed.edge.old_program;
     ipc_set_text(s->exe_path, sizeof s->exe_path, slice_str(handed.edge.old_program_path));
     s->upgrades = (uint32_t)handed.edge.upgrades;

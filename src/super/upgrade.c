@@ -105,6 +105,10 @@ static void pack_edge(const struct super *s, struct handover_edge *e)
     e->state = s->state;
     e->control = s->control;
     e->client = s->upgrade.client;
+    e->resolv_conf = s->news.names[0];
+    e->hosts = s->news.names[1];
+    e->servers = s->news.servers;
+    e->servers_number = s->news.number;
     e->started_wall_ms = s->started_wall_ms;
     e->counters = counters_fingerprint();
     e->upgrades = s->upgrades;

@@ -260,6 +260,18 @@ def test_tls_sessions_are_resumed_after_it(edge, origin, pki, other, version):
         assert client.tls.session_reused
 
 
+def test_what_was_said_of_servers_goes_on(edge, origin, other):
+    first, second = origin(lambda _: reply(200, b"first")), origin(lambda _: reply(200, b"second"))
+    way = edge({"upstreams": {"app": {"servers": [first.at, second.at]}},
+                "sites": {"default": {"proxy": "app"}}})
+    done = way.command("server", "maintenance", "app", first.at)
+    assert done.returncode == 0, done.stderr
+    upgrade(way, other)
+    assert {way.get().body for _ in range(10)} == {b"second"}
+    assert way.command("server", "ready", "app", first.at).returncode == 0
+    until(lambda: way.get().body == b"first", "the first one again")
+
+
 # ---- the configuration ------------------------------------------------------------------------------
 
 

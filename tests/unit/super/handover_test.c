@@ -126,7 +126,7 @@ static int read_changed(const char *from, const char *to)
 static void what_is_newer_may_be_skipped(void)
 {
     CHECK_EQ_INT(
-        read_changed("!s edition 0:\n", "~t colour 3:red\n~d servers 2:40\n!s edition 0:\n"), 0);
+        read_changed("!s edition 0:\n", "~t colour 3:red\n~d wheels 2:40\n!s edition 0:\n"), 0);
     CHECK_EQ_INT(got.skipped_count, 1);
     CHECK_EQ_INT(got.skipped[0], 40);
     CHECK_EQ_INT(read_changed("!s edition 0:\n",
