@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The control socket: one connection, one line of a command, one JSON object as the answer, the end.
-// Commands: status, reload, reopen, cert, cert renew NAME, upgrade [FILE], drain. Who may: root and the user who started the edge, by the
-// credentials that the kernel gives (the socket's file is closed to others as well).
+// Commands: status, reload, reopen, cert, cert renew NAME, server ..., upgrade [FILE], drain. Who may:
+// root and the user who started the edge, by the credentials that the kernel gives (the socket's file
+// is closed to others as well).
 //
 // A client is served at once and alone, with a time limit for its line and for taking the answer.
 

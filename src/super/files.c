@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Opening files on behalf of processes that may not. The keeper may ask for any path, because a
-// configuration may name any (keys, error pages); what protects others is that requests are only
-// answered while it loads a configuration, are counted, and never open a device, a pipe or a socket.
+// configuration may name any (keys, error pages, lists of servers); what protects others is that
+// requests are counted, few between loads, and never open a device, a pipe or a socket.
 
 #include "super/files.h"
 
