@@ -29,7 +29,9 @@ struct l4_surroundings {
     struct down_core *down;
     struct transport_core *transports;
     struct l4_sites *sites;
+    uint32_t cores;
     uint32_t sessions_max; // TCP
+    uint32_t datagram_sessions_max;
 };
 
 struct l4_core;
@@ -43,6 +45,16 @@ void l4_core_free(struct l4_core *c);
 void l4_core_abort(struct l4_core *c);
 /** New sessions use `s`, which the caller holds until the next swap. Before the old one is let go. */
 void l4_core_swap(struct l4_core *c, struct snapshot *s);
+
+/** Reads a socket for datagrams of the stream with that key, if this is the core that does; others do
+ * nothing. The socket stays the caller's. 0, E_NO_MEMORY, E_NO_DESCRIPTORS. */
+int l4_listen(struct l4_core *c, int fd, uint32_t index, uint64_t key) must_check;
+/** Reads it no more; its sessions are drained. */
+void l4_unlisten(struct l4_core *c, uint32_t index);
+/** The edge is to end: reads no socket for datagrams any more. */
+void l4_core_drain(struct l4_core *c);
+/** No UDP session is left. TCP sessions count as client connections. */
+bool l4_core_idle(const struct l4_core *c);
 
 /** An accepted connection of the stream with that key. It is closed on an error. */
 int l4_open(struct l4_core *c, struct transport *t, const struct http_peer *peer, uint64_t key)

@@ -16,6 +16,7 @@
 #include "proxy/access_log.h"
 
 #include "l4/core_int.h"
+#include "l4/udp.h"
 
 enum {
     CORE_MAGIC = 0x6c34636f,
@@ -557,18 +558,51 @@ struct l4_core *l4_core_new(const struct l4_surroundings *what)
     list_init(&c->more);
     task_init(&c->reap, reap);
     wheel_timer_init(&c->go_on, on_go_on);
+    c->udp = l4_udp_new(c);
+    if (c->udp == NULL) {
+        slab_fini(&c->slab);
+        mem_free(c);
+        return NULL;
+    }
     return c;
 }
 
 void l4_core_abort(struct l4_core *c)
 {
     ensure_magic(c, CORE_MAGIC);
+    l4_udp_abort(c->udp);
+}
+
+int l4_listen(struct l4_core *c, int fd, uint32_t index, uint64_t key)
+{
+    ensure_magic(c, CORE_MAGIC);
+    bool mine = (key >> 1) % c->with.cores == c->with.loop->core;
+    return mine ? l4_udp_listen(c->udp, fd, index, key) : 0;
+}
+
+void l4_unlisten(struct l4_core *c, uint32_t index)
+{
+    ensure_magic(c, CORE_MAGIC);
+    l4_udp_unlisten(c->udp, index);
+}
+
+void l4_core_drain(struct l4_core *c)
+{
+    ensure_magic(c, CORE_MAGIC);
+    l4_udp_drain(c->udp);
+}
+
+bool l4_core_idle(const struct l4_core *c)
+{
+    ensure_magic(c, CORE_MAGIC);
+    return l4_udp_count(c->udp) == 0;
 }
 
 void l4_core_free(struct l4_core *c)
 {
     ensure_magic(c, CORE_MAGIC);
     ensure(list_empty(&c->live));
+    l4_udp_free(c->udp);
     reap(&c->reap);
     loop_cancel(c->with.loop, &c->reap);
     loop_timer_stop(c->with.loop, &c->go_on);

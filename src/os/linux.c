@@ -24,6 +24,7 @@
 
 #include "base/error.h"
 #include "base/slab.h"
+#include "os/linux_datagram_int.h"
 #include "os/sys.h"
 
 enum {
@@ -426,6 +427,9 @@ static const struct sys_ops linux_ops = {
     .close = linux_close,
     .pipe_open = linux_pipe_open,
     .splice = linux_splice,
+    .connect_datagrams = linux_connect_datagrams,
+    .receive = linux_receive,
+    .send = linux_send,
     .random = linux_random,
 };
 

@@ -14,6 +14,7 @@
 #include "os/listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -22,6 +23,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
+
+enum { DATAGRAM_BUFFER = 4 << 20 };
 
 static int set_option(int fd, int level, int option, int value)
 {
@@ -40,6 +43,22 @@ static int set_options(int fd, const struct os_addr *a)
     if (rc == 0 && a->kind == OS_ADDR_V6) {
         rc = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, a->dual ? 0 : 1);
     }
+    return rc;
+}
+
+// An answer leaves from the address that was asked, which the kernel tells with each datagram. Without
+// SO_REUSEADDR: with it two programs could be bound to one port and one of them would hear nothing.
+static int set_datagram_options(int fd, const struct os_addr *a)
+{
+    bool v6 = a->kind == OS_ADDR_V6;
+    int rc = v6 ? set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, a->dual ? 0 : 1) : 0;
+    if (rc == 0) {
+        rc = v6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+                : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    }
+    // A burst must not be lost while the loop does something else; the kernel caps it.
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){DATAGRAM_BUFFER}, sizeof(int));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){DATAGRAM_BUFFER}, sizeof(int));
     return rc;
 }
 
@@ -80,11 +99,12 @@ static int bind_to(int fd, const struct os_addr *a)
 static int open_at(const struct os_listen *l, const struct os_addr *a)
 {
     int family = a->kind == OS_ADDR_V4 ? AF_INET : a->kind == OS_ADDR_V6 ? AF_INET6 : AF_UNIX;
-    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int type = l->datagram ? SOCK_DGRAM : SOCK_STREAM;
+    int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return error_from_errno(errno);
     }
-    int rc = set_options(fd, a);
+    int rc = l->datagram ? set_datagram_options(fd, a) : set_options(fd, a);
     if (rc == 0) {
         rc = bind_to(fd, a);
     }
@@ -93,7 +113,7 @@ static int open_at(const struct os_listen *l, const struct os_addr *a)
         mode_t mode = l->unix_mode != 0 ? l->unix_mode : OS_LISTEN_UNIX_MODE;
         rc = chmod(a->u.path, mode) == 0 ? 0 : error_from_errno(errno);
     }
-    if (rc == 0 && listen(fd, l->backlog > 0 ? l->backlog : OS_LISTEN_BACKLOG) != 0) {
+    if (rc == 0 && !l->datagram && listen(fd, l->backlog > 0 ? l->backlog : OS_LISTEN_BACKLOG) != 0) {
         rc = error_from_errno(errno);
     }
     if (rc == 0) {
@@ -115,6 +135,12 @@ int os_listen_open(const struct os_listen *l)
         fd = open_at(l, &v4);
     }
     return fd;
+}
+
+int os_listen_dup(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return copy >= 0 ? copy : error_from_errno(errno);
 }
 
 int os_listen_addr(int fd, struct os_addr *out)

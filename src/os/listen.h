@@ -27,6 +27,8 @@ struct os_listen {
  * that nobody listens on any more is replaced. `dual` addresses fall back to IPv4 where there is no
  * IPv6. Accepted sockets have TCP_NODELAY. */
 int os_listen_open(const struct os_listen *l) must_check;
+/** A second descriptor of the same socket, or a negative code. */
+int os_listen_dup(int fd) must_check;
 /** The address a socket is bound to (the port the kernel chose). */
 int os_listen_addr(int fd, struct os_addr *out) must_check;
 /** Removes the file of a Unix listener whose socket is closed for good; nothing for others. */

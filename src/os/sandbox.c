@@ -95,6 +95,8 @@ static const int allowed_everywhere[] = {
 static const int allowed_worker[] = {
     SCMP_SYS(recvfrom),
     SCMP_SYS(sendto),
+    SCMP_SYS(recvmmsg),
+    SCMP_SYS(sendmmsg),
     SCMP_SYS(accept4),
     SCMP_SYS(connect),
     SCMP_SYS(shutdown),

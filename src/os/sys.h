@@ -42,6 +42,25 @@ struct sys_connect {
     const struct os_addr *from; // NULL: the kernel chooses
 };
 
+/** From whom a datagram came and to which of our addresses: what it takes to answer it. Opaque but to
+ * the kernel's side; equal bytes of `peer` are the same peer. */
+struct sys_way {
+    uint8_t peer_len; // 0: the socket is connected
+    uint8_t local_len;
+    uint8_t peer[28];  // struct sockaddr_in or sockaddr_in6
+    uint8_t local[20]; // struct in_pktinfo or in6_pktinfo
+};
+
+struct sys_datagram {
+    void *bytes;
+    size_t room; // to receive
+    size_t len;
+    bool cut; // it was longer than the room
+    struct sys_way way;
+};
+
+enum { SYS_DATAGRAMS_MAX = 32 }; // in one call
+
 struct sys;
 
 struct sys_ops {
@@ -82,6 +101,13 @@ struct sys_ops {
     int (*pipe_open)(struct sys *s, int fds[2], size_t *capacity);
     /** Moves at most n bytes between a socket and a pipe, in either direction. */
     struct io_result (*splice)(struct sys *s, int from, int to, size_t n, bool more);
+    /** A socket for datagrams to and from one peer, or a negative code. */
+    int (*connect_datagrams)(struct sys *s, const struct os_addr *to);
+    /** How many of n datagrams were received, at least one; fewer than n: there are no more. E_AGAIN,
+     * or what the kernel was told of the peer (E_REFUSED: nobody listens there). */
+    int (*receive)(struct sys *s, int fd, struct sys_datagram *d, unsigned n);
+    /** How many of n were sent, at least one, or a negative code. */
+    int (*send)(struct sys *s, int fd, const struct sys_datagram *d, unsigned n);
     /** Entropy for keys and ids. */
     void (*random)(struct sys *s, void *buf, size_t len);
 };
@@ -89,6 +115,9 @@ struct sys_ops {
 struct sys {
     const struct sys_ops *ops;
 };
+
+/** The peer's address; unset when the socket is connected. */
+void os_way_peer(const struct sys_way *way, struct os_addr *out);
 
 /** The real one: an epoll instance and an eventfd. One per core; close from its own thread. NULL
  * when out of descriptors. */

@@ -39,6 +39,7 @@ enum {
     ACCEPTS_PER_EVENT = 64,
     LAST_ACCEPTS = 1024, // rounds of these before a listener is left: more than any queue holds
     PAUSE_MS = 100,
+    DATAGRAM_SESSIONS_MAX = 4 << 20, // of a core: its streams have limits of their own
     FILE_BYTES_MAX = 256 * 1024,
     PROTOCOL_COUNT = 2,
     PLACEMENT_LOOKS = 8,        // up to so many other cores are all looked at
@@ -540,7 +541,9 @@ static int open_streams(struct traffic_core *tc, struct log_ring *log)
         .down = &tc->down,
         .transports = &tc->transports,
         .sites = &tc->sites,
+        .cores = tc->traffic->limits.cores,
         .sessions_max = tc->connections_max + LOOP_EVENTS_MAX,
+        .datagram_sessions_max = DATAGRAM_SESSIONS_MAX,
     };
     tc->l4 = l4_core_new(&what);
     return tc->l4 == NULL ? E_NO_MEMORY : 0;
@@ -686,6 +689,9 @@ static void find_tls_port(struct traffic_core *tc)
 int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_listener *what)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    if (what->datagram) {
+        return l4_listen(tc->l4, fd, what->index, what->stream);
+    }
     for (unsigned i = 0; i < LISTENERS_MAX; i++) {
         struct listener *l = &tc->listeners[i];
         if (l->used) {
@@ -736,6 +742,7 @@ void traffic_core_unlisten(struct traffic_core *tc, uint32_t index)
         l->watched = false;
     }
     find_tls_port(tc);
+    l4_unlisten(tc->l4, index);
 }
 
 void traffic_core_drain(struct traffic_core *tc, bool patient)
@@ -747,6 +754,7 @@ void traffic_core_drain(struct traffic_core *tc, bool patient)
             traffic_core_unlisten(tc, tc->listeners[i].index);
         }
     }
+    l4_core_drain(tc->l4);
     loop_timer_stop(tc->loop, &tc->pause);
     trace(TRACE_drain, tc->loop->core, tc->down.count);
     down_core_drain(&tc->down, patient);
@@ -755,6 +763,6 @@ void traffic_core_drain(struct traffic_core *tc, bool patient)
 bool traffic_core_idle(const struct traffic_core *tc)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
-    return tc->down.count == 0 && tls_core_is_idle(tc->tls) &&
+    return tc->down.count == 0 && l4_core_idle(tc->l4) && tls_core_is_idle(tc->tls) &&
            atomic_load(&tc->traffic->places[tc->loop->core].inbound) == 0;
 }

@@ -1,0 +1,707 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// UDP sessions (l4/udp.h). A listener's sessions are in a table by the client's address and in a list by
+// the time of their last datagram, so that the one to evict and those whose time is over are at its
+// front: a datagram moves its session to the back and touches no timer.
+//
+// A datagram is passed on with the call that finds it, in batches towards the client and one by one
+// towards the servers. One that must wait for its server (a name that is being resolved) is kept if it
+// is the first and fits a chunk.
+//
+// A listener that is left keeps a descriptor of its own until its last session has ended, since answers
+// go through it.
+
+#include "l4/udp.h"
+
+#include "base/arena.h"
+#include "base/chunk.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "os/listen.h"
+
+enum {
+    UDP_MAGIC = 0x6c347564,
+    SESSION_MAGIC = 0x6c347573,
+    BATCH = 16,
+    BATCHES_PER_EVENT = 16,
+    DATAGRAM_BYTES = 65536, // one more than any has
+    BUCKETS = 16384,        // of sessions; a power of two
+    LISTENERS_MAX = 64,
+    LEFT_IDLE_MS = 5000, // of sessions whose listener was left
+    ARENA_FIRST = 128,
+    ARENA_MAX = 20 * 1024,
+    FLIGHT_MAX = 1 << 20, // answers that are counted as outstanding
+};
+
+struct udp_listener {
+    struct io io; // fd is ours; -1: free
+    struct l4_udp *udp;
+    uint32_t index;
+    uint64_t key;
+    bool left;
+    uint64_t leave_ms; // sessions of one that was left end then
+    uint32_t count;
+    struct list idlest; // sessions, by last datagram
+    struct wheel_timer timer;
+};
+
+struct udp_session {
+    uint32_t magic;
+    bool ready; // `up` is connected
+    bool waiting;
+    bool dead;
+    struct l4_udp *udp;
+    struct udp_listener *listener;
+    struct list bucket; // of the table, then udp.dead
+    struct list idle;   // of the listener
+    struct list more;   // of the udp: more to read from the server
+    struct io up;
+    struct sys_way way; // to the client
+    uint64_t hash;
+    struct snapshot *snapshot;
+    const struct l4_stream *stream;
+    struct chunk *held; // the first datagram, while there is no server
+    uint64_t id;
+    uint64_t started_ms;
+    uint64_t active_ms;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t datagrams_in;
+    uint64_t datagrams_out;
+    uint64_t outstanding; // answers that are still expected
+    struct upstream_request rq;
+    struct upstream_subject subject;
+    struct os_addr client;
+    struct http_peer peer;
+    struct arena arena;
+    _Alignas(16) char first[ARENA_FIRST];
+};
+
+struct l4_udp {
+    uint32_t magic;
+    struct l4_core *core;
+    struct loop *loop;
+    uint32_t count;
+    struct slab slab;
+    struct list dead;
+    struct task reap;
+    struct list more;
+    struct wheel_timer go_on;
+    struct hash_key key;
+    struct list *buckets; // NULL: no listener yet, as is the next
+    char *bytes;          // BATCH times DATAGRAM_BYTES
+    struct udp_listener listeners[LISTENERS_MAX];
+};
+
+static void count(struct l4_udp *u, enum counter id)
+{
+    counter_add(u->core->with.counters, id, 1);
+}
+
+// ---- the end of a session -------------------------------------------------------------------------
+
+static void reap(struct task *task)
+{
+    struct l4_udp *u = container_of(task, struct l4_udp, reap);
+    ensure_magic(u, UDP_MAGIC);
+    struct list *node;
+    while ((node = list_first(&u->dead)) != NULL) {
+        struct udp_session *s = list_entry(node, struct udp_session, bucket);
+        list_remove(node);
+        arena_fini(&s->arena);
+        snapshot_unref(s->snapshot, u->loop->core);
+        s->magic = 0;
+        slab_give(&u->slab, s);
+    }
+}
+
+static void write_line(struct udp_session *s, int error, const char *side)
+{
+    const struct l4_line line = {
+        .stream = s->stream,
+        .format = s->snapshot->access_format,
+        .protocol = "udp",
+        .id = s->id,
+        .client = s->client,
+        .server = s->rq.server_text,
+        .bytes_in = s->bytes_in,
+        .bytes_out = s->bytes_out,
+        .datagrams_in = s->datagrams_in,
+        .datagrams_out = s->datagrams_out,
+        .total_ms = s->udp->loop->now_ms - s->started_ms,
+        .error = error,
+        .side = side,
+    };
+    l4_log(s->udp->core, &line);
+}
+
+static void close_listener(struct udp_listener *l)
+{
+    struct loop *loop = l->udp->loop;
+    loop_timer_stop(loop, &l->timer);
+    loop_close(loop, &l->io, false);
+}
+
+static void finish(struct udp_session *s, int error, const char *side)
+{
+    struct l4_udp *u = s->udp;
+    struct udp_listener *l = s->listener;
+    ensure(!s->dead);
+    s->dead = true;
+    write_line(s, error, side);
+    if (s->waiting) {
+        s->rq.upstream->ops->cancel(s->rq.upstream, &s->rq);
+        s->waiting = false;
+    } else {
+        const struct upstream_outcome o = {.error = side[0] == 'o' ? error : 0,
+                                           .abandoned = error == 0 && s->datagrams_out == 0};
+        upstream_release(&s->rq, &o);
+    }
+    if (s->held != NULL) {
+        chunk_unref(s->held);
+        s->held = NULL;
+    }
+    loop_close(u->loop, &s->up, false);
+    list_remove(&s->idle);
+    list_remove(&s->more);
+    list_remove(&s->bucket);
+    list_push_back(&u->dead, &s->bucket);
+    loop_defer(u->loop, &u->reap);
+    counter_sub(u->core->with.counters, COUNTER_udp_sessions_open, 1);
+    u->count--;
+    l->count--;
+    if (l->left && l->count == 0) {
+        close_listener(l);
+    }
+}
+
+// ---- time -----------------------------------------------------------------------------------------
+
+static uint64_t idle_ms(const struct udp_session *s)
+{
+    uint64_t ms = s->stream->idle_ms;
+    return s->listener->left && (ms == 0 || ms > LEFT_IDLE_MS) ? LEFT_IDLE_MS : ms;
+}
+
+/** Sessions of one listener may have begun under different limits; that of the first is used, and who
+ * is behind it has been idle for a shorter time. */
+static void on_idle_timer(struct wheel_timer *timer)
+{
+    struct udp_listener *l = container_of(timer, struct udp_listener, timer);
+    uint64_t now = l->udp->loop->now_ms;
+    struct list *node;
+    while ((node = list_first(&l->idlest)) != NULL) {
+        struct udp_session *s = list_entry(node, struct udp_session, idle);
+        uint64_t limit = idle_ms(s);
+        bool over = l->left && l->leave_ms <= now;
+        if (!over && limit != 0 && s->active_ms + limit > now) {
+            loop_timer_set(l->udp->loop, &l->timer, s->active_ms + limit - now);
+            return;
+        }
+        if (!over && limit == 0) {
+            return;
+        }
+        bool last = l->left && l->count == 1;
+        // Silence is how a UDP session ends: that is no error.
+        finish(s, over ? E_DRAINING : 0, "edge");
+        if (last) {
+            return; // the listener went with it
+        }
+    }
+}
+
+static void touch(struct udp_session *s)
+{
+    struct udp_listener *l = s->listener;
+    s->active_ms = s->udp->loop->now_ms;
+    list_remove(&s->idle);
+    list_push_back(&l->idlest, &s->idle);
+    uint64_t limit = idle_ms(s);
+    if (limit != 0 && !wheel_timer_is_set(&l->timer)) {
+        loop_timer_set(s->udp->loop, &l->timer, limit);
+    }
+}
+
+// ---- towards the server ---------------------------------------------------------------------------
+
+static void send_up(struct udp_session *s, const void *bytes, size_t len)
+{
+    struct l4_udp *u = s->udp;
+    struct sys *sys = u->loop->sys;
+    struct sys_datagram d = {.len = len};
+    memcpy(&d.bytes, &bytes, sizeof(bytes)); // it is only read
+    int n = sys->ops->send(sys, s->up.fd, &d, 1);
+    if (n == E_REFUSED) { // an earlier datagram met nobody
+        count(u, COUNTER_udp_unreachable);
+        finish(s, E_REFUSED, "origin");
+        return;
+    }
+    if (n < 0) {
+        count(u, COUNTER_udp_dropped);
+        return;
+    }
+    s->bytes_in += len;
+    s->datagrams_in++;
+    if (s->stream->responses != 0 && s->outstanding < FLIGHT_MAX) {
+        s->outstanding += s->stream->responses;
+    }
+    count(u, COUNTER_udp_datagrams_in);
+}
+
+static void hold(struct udp_session *s, const void *bytes, size_t len)
+{
+    if (s->held == NULL && len <= CHUNK_BYTES) {
+        s->held = chunk_new(&s->udp->loop->chunks);
+        if (s->held != NULL) {
+            memcpy(s->held->data, bytes, len);
+            s->held->used = (uint32_t)len;
+            return;
+        }
+    }
+    count(s->udp, COUNTER_udp_dropped);
+}
+
+// ---- towards the client ---------------------------------------------------------------------------
+
+static void send_down(struct udp_session *s, struct sys_datagram *d, unsigned n)
+{
+    struct l4_udp *u = s->udp;
+    struct sys *sys = u->loop->sys;
+    unsigned at = 0;
+    for (unsigned i = 0; i < n; i++) {
+        d[i].way = s->way;
+    }
+    while (at < n) {
+        int sent = sys->ops->send(sys, s->listener->io.fd, d + at, n - at);
+        if (sent <= 0) {
+            counter_add(u->core->with.counters, COUNTER_udp_dropped, n - at);
+            return;
+        }
+        for (int i = 0; i < sent; i++) {
+            s->bytes_out += d[at + (unsigned)i].len;
+        }
+        at += (unsigned)sent;
+        s->datagrams_out += (unsigned)sent;
+        counter_add(u->core->with.counters, COUNTER_udp_datagrams_out, (unsigned)sent);
+    }
+}
+
+/** A batch; false: there is no more now, or the session has ended. */
+static bool receive_up(struct udp_session *s)
+{
+    struct l4_udp *u = s->udp;
+    struct sys *sys = u->loop->sys;
+    struct sys_datagram d[BATCH];
+    for (unsigned i = 0; i < BATCH; i++) {
+        d[i] = (struct sys_datagram){.bytes = u->bytes + (size_t)i * DATAGRAM_BYTES,
+                                     .room = DATAGRAM_BYTES};
+    }
+    int n = sys->ops->receive(sys, s->up.fd, d, BATCH);
+    if (n == E_REFUSED) {
+        count(u, COUNTER_udp_unreachable);
+        finish(s, E_REFUSED, "origin");
+        return false;
+    }
+    if (n <= 0) {
+        return false;
+    }
+    send_down(s, d, (unsigned)n);
+    touch(s);
+    if (s->stream->responses != 0) {
+        s->outstanding -= s->outstanding < (unsigned)n ? s->outstanding : (unsigned)n;
+        if (s->outstanding == 0) {
+            finish(s, 0, "");
+            return false;
+        }
+    }
+    return n == BATCH;
+}
+
+static void drain_up(struct udp_session *s)
+{
+    for (int i = 0; i < BATCHES_PER_EVENT; i++) {
+        if (!receive_up(s)) {
+            return;
+        }
+    }
+    if (list_empty(&s->more)) {
+        list_push_back(&s->udp->more, &s->more);
+        loop_timer_set(s->udp->loop, &s->udp->go_on, 0);
+    }
+}
+
+static void on_up(struct io *io, unsigned events)
+{
+    struct udp_session *s = container_of(io, struct udp_session, up);
+    ensure_magic(s, SESSION_MAGIC);
+    if ((events & (SYS_READ | SYS_ERROR)) != 0) {
+        drain_up(s);
+    }
+}
+
+static void on_go_on(struct wheel_timer *timer)
+{
+    struct l4_udp *u = container_of(timer, struct l4_udp, go_on);
+    ensure_magic(u, UDP_MAGIC);
+    struct list now;
+    list_init(&now);
+    list_splice(&now, &u->more);
+    struct list *node;
+    while ((node = list_first(&now)) != NULL) {
+        struct udp_session *s = list_entry(node, struct udp_session, more);
+        list_remove(node);
+        drain_up(s);
+    }
+}
+
+// ---- the beginning of a session -------------------------------------------------------------------
+
+static int connect_up(struct udp_session *s)
+{
+    struct l4_udp *u = s->udp;
+    struct sys *sys = u->loop->sys;
+    int fd = sys->ops->connect_datagrams(sys, s->rq.server_addr);
+    if (fd < 0) {
+        return fd;
+    }
+    io_init(&s->up, fd, on_up);
+    int e = loop_watch(u->loop, &s->up, false);
+    if (e < 0) {
+        sys->ops->close(sys, fd, false);
+        s->up.fd = -1;
+    }
+    return e;
+}
+
+static void on_transport(struct upstream_request *rq, struct transport *t)
+{
+    struct udp_session *s = container_of(rq, struct udp_session, rq);
+    ensure_magic(s, SESSION_MAGIC);
+    ensure(t == NULL);
+    s->waiting = false;
+    int e = connect_up(s);
+    if (e < 0) {
+        count(s->udp, COUNTER_udp_dropped);
+        finish(s, e, e == E_NO_DESCRIPTORS ? "edge" : "origin");
+        return;
+    }
+    s->ready = true;
+    struct chunk *held = s->held;
+    if (held != NULL) {
+        s->held = NULL;
+        send_up(s, held->data, held->used);
+        chunk_unref(held);
+    }
+}
+
+static void on_failed(struct upstream_request *rq, int error)
+{
+    struct udp_session *s = container_of(rq, struct udp_session, rq);
+    ensure_magic(s, SESSION_MAGIC);
+    s->waiting = false;
+    count(s->udp, COUNTER_udp_dropped);
+    finish(s, error, "origin");
+}
+
+static void evict_idlest(struct udp_listener *l)
+{
+    struct list *node = list_first(&l->idlest);
+    if (node != NULL) {
+        count(l->udp, COUNTER_udp_evicted);
+        finish(list_entry(node, struct udp_session, idle), E_OVERLOADED, "edge");
+    }
+}
+
+static struct udp_session *new_session(struct udp_listener *l, const struct l4_stream *stream,
+                                       const struct sys_way *way, uint64_t hash)
+{
+    struct l4_udp *u = l->udp;
+    struct udp_session *s = slab_take(&u->slab);
+    if (s == NULL) {
+        return NULL;
+    }
+    *s = (struct udp_session){
+        .magic = SESSION_MAGIC,
+        .udp = u,
+        .listener = l,
+        .up = {.fd = -1},
+        .way = *way,
+        .hash = hash,
+        .snapshot = u->core->snapshot,
+        .stream = stream,
+        .id = http_connection_id(u->loop, &u->core->with.down->next_id),
+        .started_ms = u->loop->now_ms,
+    };
+    os_way_peer(way, &s->client);
+    http_peer_set(&s->peer, &s->client);
+    s->peer.connection_id = s->id;
+    list_init(&s->bucket);
+    list_init(&s->idle);
+    list_init(&s->more);
+    list_init(&s->rq.link);
+    arena_init(&s->arena, s->first, sizeof(s->first), &u->loop->chunks, ARENA_MAX);
+    snapshot_ref(s->snapshot, u->loop->core);
+    list_push_back(&u->buckets[hash % BUCKETS], &s->bucket);
+    u->count++;
+    l->count++;
+    touch(s);
+    count(u, COUNTER_udp_sessions);
+    count(u, COUNTER_udp_sessions_open);
+    return s;
+}
+
+/** Asks for the server; the session may have ended when this returns. */
+static void ask(struct udp_session *s, struct upstream *upstream)
+{
+    s->subject = (struct upstream_subject){
+        .client = &s->client, .peer = &s->peer, .path = SLICE(""), .arena = &s->arena};
+    s->rq = (struct upstream_request){
+        .loop = s->udp->loop,
+        .upstream = upstream,
+        .subject = &s->subject,
+        .connect_ms = s->stream->connect_ms,
+        .raw = true,
+        .datagram = true,
+        .on_transport = on_transport,
+        .on_failed = on_failed,
+    };
+    list_init(&s->rq.link);
+    if (upstream->ops->choose != NULL) {
+        struct upstream *chosen = upstream->ops->choose(upstream, &s->rq);
+        s->rq.upstream = chosen != NULL ? chosen : upstream;
+    }
+    s->waiting = true;
+    s->rq.upstream->ops->acquire(s->rq.upstream, &s->rq);
+}
+
+static uint64_t hash_of(const struct l4_udp *u, const struct udp_listener *l,
+                        const struct sys_way *way)
+{
+    struct slice peer = slice_of((const char *)way->peer, way->peer_len);
+    return hash_bytes(&u->key, peer) + l->index * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static struct udp_session *find(struct l4_udp *u, const struct udp_listener *l,
+                                const struct sys_way *way, uint64_t hash)
+{
+    list_each(node, &u->buckets[hash % BUCKETS])
+    {
+        struct udp_session *s = list_entry(node, struct udp_session, bucket);
+        if (s->hash == hash && s->listener == l && s->way.peer_len == way->peer_len &&
+            memcmp(s->way.peer, way->peer, way->peer_len) == 0) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static bool is_over(const struct udp_session *s)
+{
+    uint64_t total = s->stream->total_ms;
+    return total != 0 && s->started_ms + total <= s->udp->loop->now_ms;
+}
+
+static struct udp_session *begin(struct udp_listener *l, const struct sys_way *way, uint64_t hash)
+{
+    struct l4_udp *u = l->udp;
+    const struct l4_stream *stream = l4_streams_find(u->core->snapshot, l->key);
+    const struct l4_route *route = stream == NULL ? NULL : l4_stream_route(stream, NULL);
+    if (route == NULL || route->upstream == NULL) {
+        return NULL;
+    }
+    if (l->count >= stream->sessions_max) {
+        evict_idlest(l);
+    }
+    struct udp_session *s = new_session(l, stream, way, hash);
+    if (s != NULL) {
+        ask(s, route->upstream);
+    }
+    return s == NULL || s->dead ? NULL : s;
+}
+
+static void take(struct udp_listener *l, const struct sys_datagram *d)
+{
+    struct l4_udp *u = l->udp;
+    uint64_t hash = hash_of(u, l, &d->way);
+    struct udp_session *s = d->way.peer_len > 0 ? find(u, l, &d->way, hash) : NULL;
+    if (s != NULL && is_over(s)) {
+        finish(s, E_TOTAL_TIMEOUT, "edge");
+        s = NULL;
+    }
+    if (s == NULL && d->way.peer_len > 0) {
+        s = begin(l, &d->way, hash);
+    } else if (s != NULL) {
+        touch(s);
+        s->way = d->way; // it may ask another of our addresses now
+    }
+    if (s == NULL || d->cut) {
+        count(u, COUNTER_udp_dropped);
+    } else if (s->ready) {
+        send_up(s, d->bytes, d->len);
+    } else {
+        hold(s, d->bytes, d->len);
+    }
+}
+
+// ---- listeners ------------------------------------------------------------------------------------
+
+static void on_datagrams(struct io *io, unsigned events)
+{
+    struct udp_listener *l = container_of(io, struct udp_listener, io);
+    struct l4_udp *u = l->udp;
+    ensure_magic(u, UDP_MAGIC);
+    (void)events;
+    struct sys *sys = u->loop->sys;
+    struct sys_datagram d[BATCH];
+    for (int round = 0; round < BATCHES_PER_EVENT; round++) { // level-triggered: the rest comes again
+        for (unsigned i = 0; i < BATCH; i++) {
+            d[i] = (struct sys_datagram){.bytes = u->bytes + (size_t)i * DATAGRAM_BYTES,
+                                         .room = DATAGRAM_BYTES};
+        }
+        int n = sys->ops->receive(sys, l->io.fd, d, BATCH);
+        for (int i = 0; i < n; i++) {
+            take(l, &d[i]);
+        }
+        if (n < BATCH) {
+            return;
+        }
+    }
+}
+
+static int make_room(struct l4_udp *u)
+{
+    if (u->buckets != NULL) {
+        return 0;
+    }
+    u->buckets = mem_alloc(BUCKETS * sizeof(*u->buckets));
+    u->bytes = mem_alloc((size_t)BATCH * DATAGRAM_BYTES);
+    if (u->buckets == NULL || u->bytes == NULL) {
+        mem_free(u->buckets);
+        mem_free(u->bytes);
+        u->buckets = NULL;
+        u->bytes = NULL;
+        return E_NO_MEMORY;
+    }
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        list_init(&u->buckets[i]);
+    }
+    return 0;
+}
+
+int l4_udp_listen(struct l4_udp *u, int fd, uint32_t index, uint64_t key)
+{
+    ensure_magic(u, UDP_MAGIC);
+    int e = make_room(u);
+    for (unsigned i = 0; e == 0 && i < LISTENERS_MAX; i++) {
+        struct udp_listener *l = &u->listeners[i];
+        if (l->io.fd >= 0) {
+            continue;
+        }
+        int own = os_listen_dup(fd);
+        if (own < 0) {
+            return own;
+        }
+        *l = (struct udp_listener){.udp = u, .index = index, .key = key};
+        io_init(&l->io, own, on_datagrams);
+        list_init(&l->idlest);
+        wheel_timer_init(&l->timer, on_idle_timer);
+        e = loop_watch(u->loop, &l->io, true);
+        if (e < 0) {
+            loop_close(u->loop, &l->io, false);
+        }
+        return e;
+    }
+    return e < 0 ? e : E_NO_MEMORY;
+}
+
+void l4_udp_unlisten(struct l4_udp *u, uint32_t index)
+{
+    ensure_magic(u, UDP_MAGIC);
+    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
+        struct udp_listener *l = &u->listeners[i];
+        if (l->io.fd < 0 || l->left || l->index != index) {
+            continue;
+        }
+        struct list *first = list_first(&l->idlest);
+        if (first == NULL) {
+            close_listener(l);
+            continue;
+        }
+        loop_unwatch(u->loop, &l->io);
+        l->left = true;
+        const struct udp_session *s = list_entry(first, struct udp_session, idle);
+        l->leave_ms = u->loop->now_ms + s->snapshot->streams->drain_ms;
+        loop_timer_stop(u->loop, &l->timer);
+        loop_timer_set(u->loop, &l->timer, 0); // the limits are others now
+    }
+}
+
+void l4_udp_drain(struct l4_udp *u)
+{
+    ensure_magic(u, UDP_MAGIC);
+    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
+        struct udp_listener *l = &u->listeners[i];
+        if (l->io.fd >= 0 && !l->left) {
+            l4_udp_unlisten(u, l->index);
+        }
+    }
+}
+
+uint32_t l4_udp_count(const struct l4_udp *u)
+{
+    return u->count;
+}
+
+// ---- life -----------------------------------------------------------------------------------------
+
+struct l4_udp *l4_udp_new(struct l4_core *c)
+{
+    struct l4_udp *u = mem_zalloc(sizeof(*u));
+    if (u == NULL) {
+        return NULL;
+    }
+    u->magic = UDP_MAGIC;
+    u->core = c;
+    u->loop = c->with.loop;
+    slab_init(&u->slab, "UDP sessions", sizeof(struct udp_session), c->with.datagram_sessions_max);
+    list_init(&u->dead);
+    list_init(&u->more);
+    task_init(&u->reap, reap);
+    wheel_timer_init(&u->go_on, on_go_on);
+    struct sys *sys = u->loop->sys;
+    sys->ops->random(sys, &u->key, sizeof(u->key));
+    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
+        u->listeners[i].io.fd = -1;
+    }
+    return u;
+}
+
+void l4_udp_abort(struct l4_udp *u)
+{
+    ensure_magic(u, UDP_MAGIC);
+    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
+        struct udp_listener *l = &u->listeners[i];
+        l->left = false; // closed below
+        struct list *node;
+        while (l->io.fd >= 0 && (node = list_first(&l->idlest)) != NULL) {
+            finish(list_entry(node, struct udp_session, idle), E_DRAINING, "edge");
+        }
+        if (l->io.fd >= 0) {
+            close_listener(l);
+        }
+    }
+    loop_timer_stop(u->loop, &u->go_on);
+}
+
+void l4_udp_free(struct l4_udp *u)
+{
+    ensure_magic(u, UDP_MAGIC);
+    ensure(u->count == 0);
+    reap(&u->reap);
+    loop_cancel(u->loop, &u->reap);
+    slab_fini(&u->slab);
+    mem_free(u->buckets);
+    mem_free(u->bytes);
+    u->magic = 0;
+    mem_free(u);
+}
