@@ -553,7 +553,8 @@ static void on_datagrams(struct io *io, unsigned events)
     (void)events;
     struct sys *sys = u->loop->sys;
     struct sys_datagram d[BATCH];
-    for (int round = 0; round < BATCHES_PER_EVENT; round++) { // level-triggered: the rest comes again
+    for (int round = 0; round < BATCHES_PER_EVENT;
+         round++) { // level-triggered: the rest comes again
         for (unsigned i = 0; i < BATCH; i++) {
             d[i] = (struct sys_datagram){.bytes = u->bytes + (size_t)i * DATAGRAM_BYTES,
                                          .room = DATAGRAM_BYTES};

@@ -16,7 +16,8 @@
 
 static_assert(sizeof(struct sockaddr_in6) <= sizeof(((struct sys_way *)0)->peer), "it fits");
 static_assert(sizeof(struct in6_pktinfo) <= sizeof(((struct sys_way *)0)->local), "it fits");
-static_assert(sizeof(struct in_pktinfo) < sizeof(struct in6_pktinfo), "the length tells them apart");
+static_assert(sizeof(struct in_pktinfo) < sizeof(struct in6_pktinfo),
+              "the length tells them apart");
 
 /** Ancillary data of one datagram. */
 union control {
@@ -101,9 +102,8 @@ int linux_receive(struct sys *s, int fd, struct sys_datagram *d, unsigned n)
         d[i].len = m[i].msg_len;
         d[i].cut = (m[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
         way->local_len = 0;
-        way->peer_len = m[i].msg_hdr.msg_namelen <= sizeof(way->peer)
-                            ? (uint8_t)m[i].msg_hdr.msg_namelen
-                            : 0;
+        way->peer_len =
+            m[i].msg_hdr.msg_namelen <= sizeof(way->peer) ? (uint8_t)m[i].msg_hdr.msg_namelen : 0;
         memcpy(way->peer, &peer[i], way->peer_len);
         take_local(&m[i].msg_hdr, way);
     }

@@ -113,7 +113,8 @@ static int open_at(const struct os_listen *l, const struct os_addr *a)
         mode_t mode = l->unix_mode != 0 ? l->unix_mode : OS_LISTEN_UNIX_MODE;
         rc = chmod(a->u.path, mode) == 0 ? 0 : error_from_errno(errno);
     }
-    if (rc == 0 && !l->datagram && listen(fd, l->backlog > 0 ? l->backlog : OS_LISTEN_BACKLOG) != 0) {
+    if (rc == 0 && !l->datagram &&
+        listen(fd, l->backlog > 0 ? l->backlog : OS_LISTEN_BACKLOG) != 0) {
         rc = error_from_errno(errno);
     }
     if (rc == 0) {

@@ -216,6 +216,28 @@ static void note_wish(void *arg, const struct tls_plan_name *name)
     }
 }
 
+/** A stream that hands connections to the sites stands in for a listener that nobody asked for. */
+static bool a_stream_has(struct conf_node root, struct slice address)
+{
+    conf_each(stream, conf_get(root, "streams"))
+    {
+        struct conf_node at = conf_get(conf_get(stream, "listen"), "at");
+        if (conf_exists(at) && slice_eq(conf_text(at), address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_default(struct conf_node root, struct slice address, bool tls,
+                        struct tls_plan_listener *out, uint32_t *count)
+{
+    struct conf_node none = {root.doc, 0};
+    if (!a_stream_has(root, address)) {
+        out[(*count)++] = (struct tls_plan_listener){address, DEFAULT_BACKLOG, tls, none};
+    }
+}
+
 uint32_t tls_plan_listeners(struct conf_node root,
                             struct tls_plan_listener out[TLS_PLAN_LISTENERS_MAX])
 {
@@ -234,15 +256,14 @@ uint32_t tls_plan_listeners(struct conf_node root,
         return 0; // layer 4 alone
     }
     bool wished = false;
-    struct conf_node none = {root.doc, 0};
     tls_plan_names(root, note_wish, &wished);
     if (!wished) {
-        out[0] = (struct tls_plan_listener){SLICE("[::]:8080"), DEFAULT_BACKLOG, false, none};
-        return 1;
+        add_default(root, SLICE("[::]:8080"), false, out, &count);
+        return count;
     }
-    out[0] = (struct tls_plan_listener){SLICE("[::]:80"), DEFAULT_BACKLOG, false, none};
-    out[1] = (struct tls_plan_listener){SLICE("[::]:443"), DEFAULT_BACKLOG, true, none};
-    return 2;
+    add_default(root, SLICE("[::]:80"), false, out, &count);
+    add_default(root, SLICE("[::]:443"), true, out, &count);
+    return count;
 }
 
 bool tls_plan_listens(struct conf_node root)
@@ -252,6 +273,13 @@ bool tls_plan_listens(struct conf_node root)
     bool listens = false;
     for (uint32_t i = 0; i < count; i++) {
         listens = listens || l[i].tls;
+    }
+    conf_each(stream, conf_get(root, "streams"))
+    {
+        conf_each(route, conf_get(stream, "routes"))
+        {
+            listens = listens || conf_bool(conf_get(route, "sites"), false);
+        }
     }
     return listens;
 }

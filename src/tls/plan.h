@@ -82,7 +82,7 @@ struct tls_plan_listener {
 /** What is listened on for sites; how many, at least one unless there are streams and no sites. */
 uint32_t tls_plan_listeners(struct conf_node root,
                             struct tls_plan_listener out[TLS_PLAN_LISTENERS_MAX]);
-/** True when there is a TLS listener. */
+/** True when there is a TLS listener, or a stream that hands connections to the sites. */
 bool tls_plan_listens(struct conf_node root);
 
 /** True for a name that a public CA could certify: neither an address nor one of the names that belong

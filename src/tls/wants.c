@@ -111,7 +111,8 @@ static bool is_https(struct conf_node server)
 {
     bool map = conf_kind_of(server) == CONF_MAP;
     struct slice address = conf_string(map ? conf_get(server, "at") : server, "");
-    return slice_starts(address, SLICE("https://")) || slice_starts(address, SLICE("srvs://"));
+    return slice_starts(address, SLICE("https://")) || slice_starts(address, SLICE("srvs://")) ||
+           slice_starts(address, SLICE("tls://"));
 }
 
 static bool has_file(struct conf_node server)
@@ -184,6 +185,14 @@ void tls_each_upstream(struct conf_node root, void (*each)(void *arg, struct con
     {
         each_of_route(site, each, arg);
         conf_each(route, conf_get(site, "routes"))
+        {
+            each_of_route(route, each, arg);
+        }
+    }
+    conf_each(stream, conf_get(root, "streams"))
+    {
+        each_of_route(stream, each, arg);
+        conf_each(route, conf_get(stream, "routes"))
         {
             each_of_route(route, each, arg);
         }

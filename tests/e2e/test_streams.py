@@ -42,6 +42,7 @@ class Server:
             self.serve(sock)
         except OSError:
             pass
+        sock.close()
 
     def stop(self):
         for sock in [self.listener, *self.socks]:
@@ -256,7 +257,7 @@ def test_a_busy_session_is_not_idle(way, server):
 
 
 def test_idle_sessions_are_small(way, server):
-    up = way(stream(server()), nofile=8192)
+    up = way(stream({"servers": server().at, "connections": 2000}), nofile=8192)
     socks = []
     for _ in range(100):   # so that what is made once is made
         socks.append(connect(up.at))
@@ -289,15 +290,15 @@ def test_reload_keeps_sessions_and_changes_where_new_ones_go(way, server):
         for sock in (kept, lost):
             sock.sendall(b"a")
             assert sock.recv(1) == b"a"
-        up.reload(streams=[stream(two)])
+        up.reload(listen=None, streams=[stream(two)])
         kept.sendall(b"b")
         assert kept.recv(1) == b"b"
         with connect(up.addresses[0]) as new:
             assert new.recv(10) == b"two"
-        with pytest.raises(OSError):
-            connect(up.addresses[1])
         with pytest.raises(ConnectionResetError):
             read_all(lost)                 # its stream is gone: until `drain` is over
+        with pytest.raises(ConnectionRefusedError):
+            connect(up.addresses[1])
         kept.sendall(b"c")
         assert kept.recv(1) == b"c"
 
@@ -329,7 +330,6 @@ def tls_echo(context, name):
     def serve(sock):
         with context.wrap_socket(sock, server_side=True) as tls:
             tls.sendall(name.encode())
-            tls.recv(1)
     return serve
 
 
@@ -340,7 +340,7 @@ def ask(at, pki, name, alpn=()):
 
 
 def test_routes_by_name_and_protocol(way, server, pki):
-    cert = pki.ca.issue(["a.test", "*.b.test", "c.test"])
+    cert = pki.ca.issue("a.test", "*.b.test", "c.test")
     context = pki.ca.server_context(cert, ("h2", "http/1.1"))
     apps = [server(tls_echo(context, str(i))) for i in range(4)]
     up = way({"listen": "127.0.0.1:0", "routes": [
@@ -360,7 +360,7 @@ def test_routes_by_name_and_protocol(way, server, pki):
 
 def test_openssl_through_a_route(way, server, pki, tmp_path):
     """The bytes that were looked at are those that the server gets, with any version of TLS."""
-    app = server(tls_echo(pki.ca.server_context(pki.ca.issue(["a.test"]), ()), "real"))
+    app = server(tls_echo(pki.ca.server_context(pki.ca.issue("a.test"), ()), "real"))
     up = way({"listen": "127.0.0.1:0", "routes": [{"sni": "a.test", "proxy": app.at}]})
     for version in ("-tls1_2", "-tls1_3"):
         done = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % up.port,
@@ -438,26 +438,25 @@ def read_all_or_reset(sock):
 
 
 def test_one_port_for_names_passed_through_and_sites(edge, server, pki):
-    app = server(tls_echo(pki.ca.server_context(pki.ca.issue(["db.test"]), ()), "db"))
-    plain = server()
-    up = edge({"listen": None,
+    app = server(tls_echo(pki.ca.server_context(pki.ca.issue("db.test"), ()), "db"))
+    up = edge({"listen": "127.0.0.1:0",
                "streams": [{"listen": "127.0.0.1:0", "routes": [
                    {"sni": "db.test", "proxy": app.at}, {"sites": True}]}],
                "sites": {"example.com": {"respond": "site", "tls": pki.server.files}}},
-              listeners=1)
-    assert ask(up.at, pki, "db.test") == "db"
-    with connect(up.at) as sock, \
+              listeners=2)
+    at = up.addresses[up.schemes.index("tcp")]
+    assert ask(at, pki, "db.test") == "db"
+    with connect(at) as sock, \
             pki.context().wrap_socket(sock, server_hostname="example.com") as tls:
         tls.sendall(b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")
         assert read_all(tls).endswith(b"site")
-    with connect(up.at) as sock:
+    with connect(at) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")
-        assert b"HTTP/1.1 308" in read_all(sock) or True
-    plain.stop()
+        assert read_all(sock).startswith(b"HTTP/1.1 ")
 
 
 def test_tls_to_the_server(way, server, pki):
-    app = server(tls_echo(pki.ca.server_context(pki.ca.issue(["127.0.0.1"]), ()), "inside"))
+    app = server(tls_echo(pki.ca.server_context(pki.ca.issue("127.0.0.1"), ()), "inside"))
     up = way(stream({"servers": ["tls://" + app.at], "tls": {"ca": pki.ca.file}}))
     with connect(up.at) as sock:
         assert sock.recv(100) == b"inside"
@@ -603,7 +602,7 @@ def test_reload_keeps_udp_sessions(way, datagrams):
     with udp_client(up.at) as kept, udp_client(up.at) as new:
         kept.send(b"a")
         assert kept.recv(10) == b"a"
-        up.reload(streams=[udp(two)])
+        up.reload(listen=None, streams=[udp(two)])
         kept.send(b"b")
         assert kept.recv(10) == b"b"
         new.send(b"c")
