@@ -146,22 +146,8 @@ static void check_route(struct conf_diags *d, struct conf_node stream, struct co
     }
 }
 
-// A split chooses by requests.
-static void check_proxy(struct conf_diags *d, struct conf_node at)
-{
-    struct conf_node proxy = conf_get(at, "proxy");
-    bool map = conf_exists(proxy) && conf_kind_of(proxy) == CONF_MAP;
-    struct conf_node split = map ? conf_get(proxy, "split") : (struct conf_node){at.doc, 0};
-    if (conf_exists(split)) {
-        conf_error(d, split, "a stream has no `split`: it is about requests");
-        conf_hint(d, "shares of connections are weights: servers: [{at: 10.0.0.1:1, weight: 19}, "
-                     "{at: 10.0.0.2:1}]");
-    }
-}
-
 static void check_stream(struct conf_diags *d, struct conf_node stream)
 {
-    check_proxy(d, stream);
     struct conf_node routes = conf_get(stream, "routes");
     if (count_keys(stream, "proxy", "routes") != 1) {
         conf_error(d, stream, "a stream has either `proxy` or `routes`");
@@ -174,7 +160,6 @@ static void check_stream(struct conf_diags *d, struct conf_node stream)
     struct conf_node last = {stream.doc, 0};
     conf_each(route, routes)
     {
-        check_proxy(d, route);
         check_route(d, stream, route);
         if (conf_exists(last)) {
             conf_error(d, route, "this route is never taken: one before it takes everything");

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "conf/diag.h"
 #include "conf/load.h"
+#include "l4/plan.h"
 #include "obs/counters.h"
 #include "worker/traffic.h"
 
@@ -103,9 +104,12 @@ struct edge *edge_open(struct sim_case *c, struct sim *s, const struct os_addr *
     }
     struct snapshot *snapshot = compile(e, config);
     e->listener = sim_listen_fd(s, at);
+    struct l4_plan_listener streams[L4_PLAN_LISTENERS_MAX]; // the first one, if any, listens there
+    uint32_t count = l4_plan_listeners(conf_root(e->documents[0].doc), streams);
+    const struct traffic_listener what = {.addr = *at, .stream = count > 0 ? streams[0].key : 0};
     for (uint32_t i = 0; i < e->cores; i++) {
         traffic_core_swap(e->core[i], snapshot);
-        rc = traffic_core_listen(e->core[i], e->listener, &(struct traffic_listener){.addr = *at});
+        rc = traffic_core_listen(e->core[i], e->listener, &what);
         ensure(rc == 0);
     }
     return e;
