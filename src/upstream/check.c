@@ -204,8 +204,9 @@ static void judge_dial(struct check *c, const struct dial_result *r)
 {
     enum error_class class = error_class_of(r->error);
     bool ours = class == ERROR_CLASS_LOCAL || class == ERROR_CLASS_LIMIT;
+    struct slice reason = r->reason.len > 0 ? r->reason : SLICE("");
     check_judge(c, ours ? VERDICT_NONE : VERDICT_BAD, "%s%s%.*s", error_text(r->error),
-                r->reason.len > 0 ? ": " : "", SLICE_ARG(r->reason));
+                reason.len > 0 ? ": " : "", SLICE_ARG(reason));
 }
 
 static void on_dialed(struct dial *d, const struct dial_result *r, void *arg)
