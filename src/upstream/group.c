@@ -151,6 +151,10 @@ static struct server *server_of(struct group *g, const struct draft_row *row)
     if (s != NULL) {
         atomic_fetch_add_explicit(&g->holders, 1, memory_order_relaxed);
         care_server_init(g, s);
+        if (g->newest != NULL && g->newest->count > 0) { // it joins others: slow start
+            atomic_store_explicit(&s->vitals.ready_since_ms,
+                                  g->registry->cores[g->home].loop->now_ms, memory_order_relaxed);
+        }
     }
     return s;
 }

@@ -217,7 +217,8 @@ void care_settle(struct group *g, struct upstream_request *rq, const struct upst
         return;
     }
     rq->breaker = BREAKER_REFUSED;
-    enum verdict verdict = verdict_of(o, &spec->eject.statuses);
+    bool watches = spec->breaker.percent != 0;
+    enum verdict verdict = watches ? verdict_of(o, &spec->eject.statuses) : VERDICT_NONE;
     if (!breaker_leave(&g->care.breaker, &spec->breaker, pass, verdict, rq->loop->now_ms)) {
         return;
     }

@@ -65,6 +65,13 @@ static void tell(struct group *g, const struct roster *r, uint32_t index)
     put(row.upstream, sizeof(row.upstream), slice_str(g->name));
     put(row.address, sizeof(row.address), server_text(s));
     put(row.at, sizeof(row.at), server_host(s));
+    if (g->care.health != NULL) {
+        put(row.reason, sizeof(row.reason), health_text(g->care.health, s));
+    }
+    uint64_t since = load(&v->ready_since_ms);
+    if (r->balance.slow_start_ms != 0 && since != 0 && now_ms - since < r->balance.slow_start_ms) {
+        row.bits |= SERVER_ROW_SLOW;
+    }
     server_rows_write(g->registry->rows, s->row, &row);
 }
 

@@ -113,11 +113,14 @@ static int choose_of_list(struct choosing *c, const struct roster_core *rc, stru
     return r->method->pick(&choice);
 }
 
-/** The server that the client's cookie names, if it is of this tier and well, or is draining. */
+/** The server that the client's cookie names, if it is among those asked first, or is draining. */
 static int sticky_server(const struct roster *r, const struct roster_core *rc,
                          const struct upstream_request *rq)
 {
     const struct group_spec *spec = rq->terms;
+    if (!spec->balance.sticky.on) {
+        return -1;
+    }
     int i = sticky_find(&spec->balance.sticky, r->servers, r->count, rq->subject);
     if (i < 0) {
         return -1;
@@ -126,8 +129,12 @@ static int sticky_server(const struct roster *r, const struct roster_core *rc,
     if (bits == VITALS_DRAIN) {
         return i;
     }
-    uint32_t tier = rc->list_count == 0 ? 0 : r->entries[rc->list[0]].tier;
-    return bits == 0 && r->entries[i].tier <= tier ? i : -1;
+    for (uint32_t n = 0; n < rc->list_first; n++) {
+        if (rc->list[n] == i) {
+            return i;
+        }
+    }
+    return -1;
 }
 
 /** What the client is to be told of the server that it got: nothing when its cookie says so already. */
@@ -135,6 +142,9 @@ static void set_cookie(struct upstream_request *rq, const struct roster *r, int 
 {
     const struct group_spec *spec = rq->terms;
     const struct sticky_plan *sticky = &spec->balance.sticky;
+    if (!sticky->on) {
+        return;
+    }
     uint64_t token = r->servers[i].token;
     rq->set_cookie = slice_of(NULL, 0);
     bool told = token == 0 || rq->subject == NULL ||
@@ -237,8 +247,7 @@ static void take_place(struct upstream_request *rq, struct server *s, uint32_t c
     }
     rq->server = s;
     rq->server_text = on_arena(rq, server_text(s));
-    rq->server_host =
-        slice_eq(server_text(s), server_host(s)) ? rq->server_text : on_arena(rq, server_host(s));
+    rq->server_host = s->is_literal ? rq->server_text : on_arena(rq, server_host(s));
 }
 
 static void give_place_back(struct upstream_request *rq, uint32_t core)
@@ -271,8 +280,12 @@ static int place(struct group_core *gc, struct upstream_request *rq)
     struct loop *l = loop_of(gc);
     struct roster_core *rc = &r->at[core];
     roster_list(r, core, atomic_load_explicit(&gc->group->epoch, memory_order_acquire));
-    struct choosing c = {
-        .roster = r, .rq = rq, .now_ms = l->now_ms, .sticky = sticky_server(r, rc, rq)};
+    struct choosing c; // the list of those passed over is not worth clearing
+    c.roster = r;
+    c.rq = rq;
+    c.now_ms = l->now_ms;
+    c.sticky = sticky_server(r, rc, rq);
+    c.passed_count = 0;
     int error = E_NO_SERVER;
     while (c.passed_count < PASSED_MAX) {
         int i = choose(&c, rc, l);

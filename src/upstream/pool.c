@@ -29,8 +29,9 @@ static struct pool *pool_of(struct upstream *u)
 static void acquire(struct upstream *u, struct upstream_request *rq)
 {
     struct pool *p = pool_of(u);
-    uint64_t key;
-    bool has_key = key_of(&p->spec.balance.key, rq->subject, &key);
+    uint64_t key = 0;
+    bool has_key =
+        p->spec.balance.key.kind != KEY_NONE && key_of(&p->spec.balance.key, rq->subject, &key);
     group_acquire(p->group, rq, &p->spec, has_key ? &key : NULL);
 }
 

@@ -99,6 +99,7 @@ struct server *server_new(struct upstream_registry *r, const struct server_order
     struct text text = text_on(s->text, sizeof(s->text));
     os_addr_text(&o->addr, &text);
     s->text_len = (uint32_t)text.len;
+    s->is_literal = slice_eq(server_text(s), server_host(s));
     s->row = SERVER_ROWS_NONE;
     s->id = hash_bytes(&id_key, server_text(s));
     atomic_init(&s->holders, r->core_count);

@@ -158,6 +158,7 @@ struct server {
     uint32_t text_len;
     char host[SERVER_TEXT_MAX]; // as it was written: "name:80"
     uint32_t host_len;
+    bool is_literal; // it was written as its address
     struct server_core cores[];
 };
 

@@ -104,14 +104,8 @@ void status_set_check(struct conf_diags *d, struct conf_node list)
     }
 }
 
-enum verdict verdict_of(const struct upstream_outcome *o, const struct status_set *bad)
+enum verdict verdict_of_error(int error)
 {
-    if (o->abandoned) {
-        return VERDICT_NONE;
-    }
-    if (o->error != 0) {
-        bool its = error_class_of(o->error) == ERROR_CLASS_PEER || o->error == E_NOT_RESOLVED;
-        return its && o->error != E_CLIENT_GONE ? VERDICT_BAD : VERDICT_NONE;
-    }
-    return status_set_has(bad, o->status) ? VERDICT_BAD : VERDICT_GOOD;
+    bool its = error_class_of(error) == ERROR_CLASS_PEER || error == E_NOT_RESOLVED;
+    return its && error != E_CLIENT_GONE ? VERDICT_BAD : VERDICT_NONE;
 }

@@ -15,11 +15,11 @@
 
 #include "base/ensure.h"
 #include "base/slice.h"
+#include "proxy/upstream.h"
 
 struct conf_diags;
 struct conf_node;
 struct text;
-struct upstream_outcome;
 
 /** A set of statuses, 100 to 599. Zero is the empty one. */
 struct status_set {
@@ -42,4 +42,17 @@ void status_set_check(struct conf_diags *d, struct conf_node list);
 
 enum verdict { VERDICT_NONE, VERDICT_GOOD, VERDICT_BAD };
 
-enum verdict verdict_of(const struct upstream_outcome *o, const struct status_set *bad);
+/** Of an attempt that failed with `error`. */
+enum verdict verdict_of_error(int error);
+
+static inline enum verdict verdict_of(const struct upstream_outcome *o,
+                                      const struct status_set *bad)
+{
+    if (o->abandoned) {
+        return VERDICT_NONE;
+    }
+    if (o->error != 0) {
+        return verdict_of_error(o->error);
+    }
+    return status_set_has(bad, o->status) ? VERDICT_BAD : VERDICT_GOOD;
+}

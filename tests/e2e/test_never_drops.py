@@ -172,7 +172,8 @@ def configuration(around, turn):
         "workers": 2,
         "drain": "30m",     # whoever talks on does so on the worker it began with
         "upstreams": {"app": {"servers": some, "retry": {"timeout": "1s"}}},
-        "streams": [{"listen": "%s:%d" % stream, "proxy": [echoes.tcp]}],
+        "streams": [{"listen": "%s:%d" % stream, "proxy": [echoes.tcp]},
+                    {"listen": "udp://%s:%d" % stream, "proxy": [echoes.udp]}],
         "sites": {"default": {
             "tls": {**cert, "redirect": "off"},
             "routes": [{"path": "/ws", "proxy": echoes.ws}, {"path": "/*", "proxy": "app"}]}},
@@ -192,9 +193,12 @@ def change(way, around, turns, upgrades, pause):
             time.sleep(pause)
 
 
-def check_report(report, record_property):
+def check_report(report, upgrades, record_property):
+    """A new worker has sockets of its own towards the servers of UDP; but for that nothing moves, and
+    nothing gets lost."""
     record_property("measured", report.row)
     assert not report.failed, report.failures
+    assert not report.lost and report.moved <= upgrades * report.sessions
     assert report.answered > report.sessions
 
 
@@ -211,7 +215,8 @@ def test_nobody_is_dropped(edge, servers, echoes, pki, upgrades, record_property
     turns, pause = (200, 0.3) if SOAK else (12, 0.2)
     way = edge(configuration(around, 0))
     crowds = [Crowd("ws", way.at, 500 if SOAK else 60), Crowd("http", way.at, 100 if SOAK else 20),
-              Crowd("h2", way.at, 20 if SOAK else 8), Crowd("tcp", stream, 500 if SOAK else 60)]
+              Crowd("h2", way.at, 20 if SOAK else 8), Crowd("tcp", stream, 500 if SOAK else 60),
+              Crowd("udp", stream, 200 if SOAK else 30)]
     tools = [Wrk(f"http://127.0.0.1:{way.port}/"), Wrk(f"https://127.0.0.1:{way.tls_port}/")]
     if not upgrades:    # h2load counts what it had not asked yet at a GOAWAY as failed
         tools.append(H2Load(f"https://127.0.0.1:{way.tls_port}/"))
@@ -221,5 +226,5 @@ def test_nobody_is_dropped(edge, servers, echoes, pki, upgrades, record_property
     for tool in tools:
         check_tool(tool, record_property)
     for crowd in crowds:
-        check_report(crowd.end(), record_property)
+        check_report(crowd.end(), upgrades, record_property)
     assert done["kill"]

@@ -47,7 +47,8 @@ static void mistakes_are_told(void)
         {STREAM("listen: 81, proxy: 2}, {listen: ':81', proxy: 3"),
          "another stream has this address already"},
         {STREAM("listen: 81, proxy: 2, timeouts: {idle: 0s}"), "`idle`"},
-        {STREAM("listen: 81, proxy: {split: [{to: 2, share: 5%}, {to: 3}]}"), "unknown key `split`"},
+        {STREAM("listen: 81, proxy: {split: [{to: 2, share: 5%}, {to: 3}]}"),
+         "unknown key `split`"},
         {STREAM("listen: 81, proxi: 2"), "did you mean `proxy`?"},
         {"listen: 'udp://:81'\nsites: {a.test: {proxy: 1}}\n", "a listener has no scheme"},
     };
