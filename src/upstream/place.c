@@ -113,7 +113,8 @@ static int choose_of_list(struct choosing *c, const struct roster_core *rc, stru
     return r->method->pick(&choice);
 }
 
-/** The server that the client's cookie names, if it is among those asked first, or is draining. */
+/** The server that the client's cookie names, if it is among those asked first, or still serves
+ * those it has. */
 static int sticky_server(const struct roster *r, const struct roster_core *rc,
                          const struct upstream_request *rq)
 {
@@ -126,8 +127,8 @@ static int sticky_server(const struct roster *r, const struct roster_core *rc,
         return -1;
     }
     unsigned bits = atomic_load_explicit(&r->servers[i].vitals->bits, memory_order_relaxed);
-    if (bits == VITALS_DRAIN) {
-        return i;
+    if (bits == VITALS_DRAIN || (bits == 0 && r->servers[i].weight == 0)) {
+        return i; // it takes nobody new
     }
     for (uint32_t n = 0; n < rc->list_first; n++) {
         if (rc->list[n] == i) {
