@@ -288,7 +288,7 @@ def test_concurrency_finds_what_a_server_can_take(edge, origin):
 def test_state_goes_on_over_a_reload_and_checks_end_with_the_upstream(edge, server):
     one, two, other = server("one"), server("two"), server("other")
     one.healthy = reply(500)
-    config = upstream(one, two, check={"fall": 1})
+    config = upstream(one, two, check={"fall": 3})
     way = edge(config)
     way.wait_log(f"server {one.at} is down")
     config["sites"]["default"] = {"proxy": "app", "timeouts": {"response": "7s"}}
