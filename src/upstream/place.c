@@ -38,6 +38,7 @@ struct choosing {
     uint64_t now_ms;
     int sticky;       // whom the client's cookie names; -1: nobody who may be asked
     bool failing_too; // also those to which a connect has just failed
+    bool *met_full;   // one without room was met
     uint32_t passed_count;
     uint16_t passed[PASSED_MAX];
 };
@@ -80,7 +81,11 @@ static bool barred(const void *arg, uint32_t index)
         atomic_load_explicit(&v->avoid_until_ms, memory_order_relaxed) > c->now_ms) {
         return true;
     }
-    if (vitals_active(v) >= places_of(e) || was_tried(c->rq, e->server)) {
+    if (vitals_active(v) >= places_of(e)) {
+        *c->met_full = true;
+        return true;
+    }
+    if (was_tried(c->rq, e->server)) {
         return true;
     }
     for (uint32_t i = 0; i < c->passed_count; i++) {
@@ -281,11 +286,13 @@ static int place(struct group_core *gc, struct upstream_request *rq)
     struct loop *l = loop_of(gc);
     struct roster_core *rc = &r->at[core];
     roster_list(r, core, atomic_load_explicit(&gc->group->epoch, memory_order_acquire));
+    bool met_full = false;
     struct choosing c; // the list of those passed over is not worth clearing
     c.roster = r;
     c.rq = rq;
     c.now_ms = l->now_ms;
     c.sticky = sticky_server(r, rc, rq);
+    c.met_full = &met_full;
     c.passed_count = 0;
     int error = E_NO_SERVER;
     while (c.passed_count < PASSED_MAX) {
@@ -321,7 +328,8 @@ static int place(struct group_core *gc, struct upstream_request *rq)
             rq->tried_count -= was_tried(rq, s);
         }
     }
-    return error == E_NO_SERVER && is_full(r, rc) ? E_AGAIN : error;
+    // Another core may have freed the place since the choice: then it is told of, but not here.
+    return error == E_NO_SERVER && (met_full || is_full(r, rc)) ? E_AGAIN : error;
 }
 
 // ---- waiting ----------------------------------------------------------------------------------------
@@ -367,6 +375,9 @@ static void stop_waiting(struct group_core *gc, struct upstream_request *rq)
 static bool wait(struct group_core *gc, struct upstream_request *rq, const struct group_spec *spec)
 {
     struct group *g = gc->group;
+    if (spec->queue_max == 0) { // not even for a moment: newcomers elsewhere would see it
+        return false;
+    }
     if (atomic_fetch_add(&g->waiting, 1) >= spec->queue_max) {
         atomic_fetch_sub_explicit(&g->waiting, 1, memory_order_relaxed);
         return false;

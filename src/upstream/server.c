@@ -813,27 +813,32 @@ static void close_core(struct server *s, uint32_t core)
     }
 }
 
+/** The first server after `node` that the core has something of; then it holds it once more. What it
+ * holds nothing of may be another core's until that lets go: to hold it here and to let go again would
+ * be to leave it twice. Under the lock. */
+static struct server *next_held(const struct upstream_registry *r, struct list *node, uint32_t core)
+{
+    for (node = node->next; node != &r->servers; node = node->next) {
+        struct server *s = list_entry(node, struct server, link);
+        if (s->cores[core].holds > 0) {
+            hold(&s->cores[core]);
+            return s;
+        }
+    }
+    return NULL;
+}
+
 void upstream_registry_close(struct upstream_registry *r, uint32_t core)
 {
     atomic_store(&r->closing, true);
     groups_close(r, core);
-    // The lists hold their servers until the end, and what they do not hold has connections here.
     pthread_mutex_lock(&r->lock);
-    struct list *node = list_first(&r->servers);
-    struct server *s = node == NULL ? NULL : list_entry(node, struct server, link);
-    if (s != NULL) {
-        hold(&s->cores[core]);
-    }
+    struct server *s = next_held(r, &r->servers, core);
     pthread_mutex_unlock(&r->lock);
     while (s != NULL) {
         close_core(s, core);
         pthread_mutex_lock(&r->lock);
-        struct list *next = s->link.next;
-        struct server *after = NULL;
-        if (next != &r->servers) {
-            after = list_entry(next, struct server, link);
-            hold(&after->cores[core]);
-        }
+        struct server *after = next_held(r, &s->link, core);
         pthread_mutex_unlock(&r->lock);
         let_go(&s->cores[core]);
         s = after;

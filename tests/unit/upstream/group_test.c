@@ -55,6 +55,8 @@ struct world {
     uint32_t request_count;
     unsigned served;
     unsigned failed;
+    struct fake_request *frees; // at the end of the next choice
+    unsigned picks;
 };
 
 static struct world w;
@@ -227,6 +229,25 @@ static void finish_any(void)
     CHECK(false);
 }
 
+static void end_world(void)
+{
+    for (uint32_t i = 0; i < CORES; i++) {
+        upstream_registry_close(&w.registry, i);
+    }
+    upstream_registry_fini(&w.registry);
+    for (uint32_t i = 0; i < CORES; i++) {
+        struct one_core *c = &w.cores[i];
+        loop_turn(&c->loop, 0);
+        dialer_fini(&c->dialer);
+        transport_core_fini(&c->transports);
+        loop_fini(&c->loop);
+        os_linux_free(c->sys);
+    }
+    for (uint32_t i = 0; i < ORIGINS; i++) {
+        (void)close(w.listeners[i]);
+    }
+}
+
 static void teardown(void)
 {
     for (uint32_t i = 0; i < w.request_count; i++) {
@@ -243,21 +264,7 @@ static void teardown(void)
     }
     CHECK(list_empty(&w.registry.groups));
     CHECK(list_empty(&w.registry.servers));
-    for (uint32_t i = 0; i < CORES; i++) {
-        upstream_registry_close(&w.registry, i);
-    }
-    upstream_registry_fini(&w.registry);
-    for (uint32_t i = 0; i < CORES; i++) {
-        struct one_core *c = &w.cores[i];
-        loop_turn(&c->loop, 0);
-        dialer_fini(&c->dialer);
-        transport_core_fini(&c->transports);
-        loop_fini(&c->loop);
-        os_linux_free(c->sys);
-    }
-    for (uint32_t i = 0; i < ORIGINS; i++) {
-        (void)close(w.listeners[i]);
-    }
+    end_world();
 }
 
 static uint32_t active(void)
@@ -454,7 +461,74 @@ static void an_idle_connection_elsewhere_makes_room(void)
     teardown();
 }
 
+/** A core ends while another one still serves: what the first has let go of is not its own to free. */
+static void a_core_that_ends_leaves_servers_to_the_others(void)
+{
+    setup(2, 0, 100, 10000);
+    struct fake_request *a = ask(1);
+    struct fake_request *b = ask(1);
+    until_served(2);
+    struct group_spec fewer = w.spec;
+    fewer.entry_count = 1;
+    for (uint32_t i = 0; i < CORES; i++) {
+        group_enter(w.group, &w.cores[i].loop, &fewer);
+        group_leave(w.group, &w.cores[i].loop, &w.spec);
+    }
+    turn_all();
+    turn_all();
+    const struct server *stays = group_roster(w.group, 0)->entries[0].server;
+    struct fake_request *on_gone = a->rq.place == stays ? b : a;
+    const struct server *gone = on_gone->rq.place;
+    CHECK_EQ_INT(gone->cores[0].holds, 0);
+    upstream_registry_close(&w.registry, 0);
+    CHECK_EQ_INT(atomic_load(&gone->holders), 1);
+    finish(a);
+    finish(b);
+    group_put(w.group); // the registry is closing: it goes with that
+    end_world();
+}
+
+static int pick_as_another_core_frees(const struct balance_choice *c)
+{
+    int i = balance_find(SLICE("round-robin"))->pick(c);
+    if (w.frees != NULL &&
+        ++w.picks == 2) { // also those to which a connect has failed: there is none
+        CHECK_EQ_INT(i, -1);
+        finish(w.frees);
+        w.frees = NULL;
+    }
+    return i;
+}
+
+/** Between finding no room and asking why, room appears: that is no reason to fail. */
+static void a_place_that_is_freed_during_the_choice_is_waited_for(void)
+{
+    setup(1, 1, 100, 10000);
+    struct balance_method method = *balance_find(SLICE("round-robin"));
+    method.pick = pick_as_another_core_frees;
+    struct group_spec spec = w.spec;
+    spec.balance.method = &method;
+    for (uint32_t i = 0; i < CORES; i++) {
+        group_enter(w.group, &w.cores[i].loop, &spec);
+        group_leave(w.group, &w.cores[i].loop, &w.spec);
+    }
+    turn_all();
+    struct fake_request *first = ask(0);
+    until_served(1);
+    w.frees = first;
+    struct fake_request *second = ask(1);
+    CHECK(w.frees == NULL);
+    until_served(2);
+    CHECK(second->stream != NULL && second->error == 0);
+    for (uint32_t i = 0; i < CORES; i++) {
+        group_enter(w.group, &w.cores[i].loop, &w.spec);
+        group_leave(w.group, &w.cores[i].loop, &spec);
+    }
+    teardown();
+}
+
 TAP_MAIN(a_limit_holds_for_all_cores_together, who_waits_longest_is_first_whichever_core_it_is_on,
          newcomers_do_not_overtake, the_queue_is_bounded, patience_ends, one_that_waits_may_leave,
          a_new_list_makes_room, a_server_that_leaves_finishes_what_it_has,
-         an_idle_connection_elsewhere_makes_room)
+         an_idle_connection_elsewhere_makes_room, a_core_that_ends_leaves_servers_to_the_others,
+         a_place_that_is_freed_during_the_choice_is_waited_for)
