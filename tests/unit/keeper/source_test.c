@@ -52,6 +52,7 @@ static void begin(void)
 static void end(void)
 {
     fake_stop(&supervisor);
+    keeper_fini(&keeper);
     static const char *const files[] = {"one.yaml",  "two.yaml", ".hidden.yaml",
                                         "other.txt", "a/x.yaml", "b/x.yaml"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
@@ -117,6 +118,7 @@ static void a_dead_supervisor_is_the_end(void)
 {
     begin();
     end();
+    keeper_init(&keeper);
     int pair[2];
     REQUIRE(fdpass_pair(pair) == 0);
     (void)dup2(pair[1], IPC_CHANNEL);
@@ -127,6 +129,7 @@ static void a_dead_supervisor_is_the_end(void)
     CHECK(keeper.source.read(&keeper.source, "/etc/hosts", 100, &a, &got) < 0);
     CHECK(keeper.ending);
     arena_fini(&a);
+    keeper_fini(&keeper);
 }
 
 TAP_MAIN(files_come_over_the_channel, patterns_are_resolved_here, a_dead_supervisor_is_the_end)
