@@ -68,9 +68,13 @@ static int name_upstream(struct compile *c, const struct l4_stream *stream, stru
         text_hex(&t, (conf_exists(sni) ? conf_hash(sni) : 0) ^
                          (conf_exists(alpn) ? conf_hash(alpn) * 3 : 0));
     }
-    while (is_taken(c->s, text_slice(&t)) && !t.overflow) {
+    size_t len = t.len;
+    for (uint32_t n = 2; is_taken(c->s, text_slice(&t)); n++) {
+        t.len = len;
         text_char(&t, '+');
+        text_u64(&t, n);
     }
+    ensure(!t.overflow); // two with one name would be one group
     *out = text_slice(&t);
     return 0;
 }

@@ -252,9 +252,13 @@ static int name_own_upstream(struct compile *c, const struct route *r, struct co
     if (r->match != NULL) {
         text_hex(&t, match_hash(route));
     }
-    while (is_taken(c->s, text_slice(&t)) && !t.overflow) {
-        text_char(&t, '+'); // a second one of the same kind
+    size_t len = t.len;
+    for (uint32_t n = 2; is_taken(c->s, text_slice(&t)); n++) { // others of the same kind
+        t.len = len;
+        text_char(&t, '+');
+        text_u64(&t, n);
     }
+    ensure(!t.overflow); // two with one name would be one group
     *out = text_slice(&t);
     return 0;
 }

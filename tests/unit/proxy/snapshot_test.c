@@ -180,6 +180,29 @@ static void makes_named_upstreams_once(void)
     fake_conf_free(&c);
 }
 
+/** What has one name is one group (upstream/group.h), so each needs its own. */
+static void every_upstream_in_place_has_a_name_of_its_own(void)
+{
+    enum { PARTS = 40 };
+    static char bytes[8192];
+    struct text t = text_on(bytes, sizeof(bytes) - 1);
+    text_str(&t, "sites:\n  a.example:\n    proxy:\n      split:\n");
+    for (unsigned i = 0; i < PARTS; i++) {
+        text_printf(&t, "        - {to: 127.0.0.1:%u, when: {header: {x: v%u}}}\n", 1000 + i, i);
+    }
+    text_str(&t, "        - {to: 127.0.0.1:1}\n");
+    REQUIRE(!t.overflow);
+    struct fake_conf c;
+    REQUIRE(fake_compile(&c, bytes) == 0);
+    CHECK_EQ_INT(c.made, PARTS + 1);
+    for (const struct upstream *a = c.snapshot->all_upstreams; a != NULL; a = a->next) {
+        for (const struct upstream *b = a->next; b != NULL; b = b->next) {
+            CHECK(!slice_eq(a->name, b->name));
+        }
+    }
+    fake_conf_free(&c);
+}
+
 static void always_has_a_last_route(void)
 {
     struct fake_conf c;
@@ -255,6 +278,7 @@ static void survives_running_out_of_memory(void)
 }
 
 TAP_MAIN(finds_sites, falls_back_to_default, names_with_tls_are_sent_to_https, inherits_per_key,
-         has_defaults, knows_whom_to_trust, makes_named_upstreams_once, always_has_a_last_route,
+         has_defaults, knows_whom_to_trust, makes_named_upstreams_once,
+         every_upstream_in_place_has_a_name_of_its_own, always_has_a_last_route,
          reports_what_only_compiling_finds, lives_as_long_as_a_core_holds_it,
          survives_running_out_of_memory)
