@@ -413,11 +413,12 @@ static json_t *take_away(struct target *t, const struct slice *words)
         return failed != NULL ? failed : too_many();
     }
     bool added = json_object_get(o, "added") != NULL;
+    bool named = json_object_get(o, "of") != NULL; // its name may still give it
     static const char *const keys[] = {"added", "weight", "state"};
     for (size_t i = 0; i < array_len(keys); i++) {
         (void)json_object_del(o, keys[i]);
     }
-    if (!added) {
+    if (!added || named) {
         (void)json_object_set_new(o, "removed", json_string("on"));
     }
     tidy(t, o);

@@ -190,6 +190,19 @@ def test_each_address_of_a_name_is_a_server(edge, origin, dns):
     until(lambda: len(listed(way)) == 1, "one address fewer", 15)
 
 
+def test_an_address_of_a_name_is_removed_and_added_and_removed(edge, origin, dns):
+    one = app(origin, "one", at="127.0.0.1:0")
+    app(origin, "two", at=f"127.0.0.2:{one.port}")
+    dns.records["app.internal"] = ["127.0.0.1", "127.0.0.2"]
+    way = upstream(edge, [f"app.internal:{one.port}"], resolver=dns.at)
+    assert answers(way) == {"one", "two"}
+    for _ in range(2):
+        assert way.command("server", "remove", "app", one.at).returncode == 0
+        assert answers(way) == {"two"}
+        assert way.command("server", "add", "app", one.at).returncode == 0
+        assert answers(way) == {"one", "two"}
+
+
 class Services:
     """SRV records for the name server: (priority, weight, port, target)."""
 
