@@ -80,7 +80,12 @@ static void free_group(struct group *g)
     mem_free(g);
 }
 
-static void drop_holder(struct group *g)
+void group_hold(struct group *g)
+{
+    atomic_fetch_add_explicit(&g->holders, 1, memory_order_relaxed);
+}
+
+void group_let_go(struct group *g)
 {
     struct upstream_registry *r = g->registry;
     if (atomic_fetch_sub_explicit(&g->holders, 1, memory_order_acq_rel) == 1) {
@@ -104,7 +109,7 @@ void group_put(struct group *g)
         return; // or it is freed with the registry
     }
     if (r->cores[g->home].loop == NULL) {
-        drop_holder(g); // no core has ever run
+        group_let_go(g); // no core has ever run
         return;
     }
     loop_post(r->cores[g->home].loop, &g->retire);
@@ -114,7 +119,7 @@ void group_put(struct group *g)
 
 static void on_server_freed(struct server *s)
 {
-    drop_holder(s->group);
+    group_let_go(s->group);
 }
 
 static const struct server_owner server_owner = {
@@ -149,7 +154,7 @@ static struct server *server_of(struct group *g, const struct draft_row *row)
     };
     s = server_new(g->registry, &order);
     if (s != NULL) {
-        atomic_fetch_add_explicit(&g->holders, 1, memory_order_relaxed);
+        group_hold(g);
         care_server_init(g, s);
         if (g->newest != NULL && g->newest->count > 0) { // it joins others: slow start
             atomic_store_explicit(&s->vitals.ready_since_ms,
@@ -204,7 +209,7 @@ static void enter_roster(struct group *g, struct roster *r, uint32_t core)
     place_core_end(gc);
     if (atomic_fetch_sub_explicit(&r->cores, 1, memory_order_acq_rel) == 1) {
         forget_roster(r);
-        drop_holder(g);
+        group_let_go(g);
     }
 }
 

@@ -9,6 +9,12 @@
 
 enum { GROUP_MAGIC = 0x67727570 };
 
+/** Keeps its memory: of a server, or of mail on its way that lies in it. Any core that knows it to be
+ * there. */
+void group_hold(struct group *g);
+/** The last one frees it. */
+void group_let_go(struct group *g);
+
 void place_core_init(struct group *g, struct group_core *gc);
 /** The core has nothing more to do with the group. */
 void place_core_end(struct group_core *gc);

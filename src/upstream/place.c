@@ -442,6 +442,17 @@ static void on_woken(struct mail *m, struct loop *to)
     if (!gc->closed) {
         loop_defer(to, &gc->serve);
     }
+    group_let_go(gc->group);
+}
+
+/** Who tells may be an idle connection, which keeps no snapshot: when the mail arrives, its core may have
+ * left the group for good, and this one a moment later. So the mail holds it. */
+static void wake(struct group_core *gc)
+{
+    if (!atomic_exchange(&gc->woken, true)) {
+        group_hold(gc->group);
+        loop_post(loop_of(gc), &gc->wake);
+    }
 }
 
 /** From the core `from`: there may be room for what waits at `gc`; if it is of no use there, `hops`
@@ -451,8 +462,8 @@ static void tell(struct group_core *from, struct group_core *gc, uint32_t hops)
     atomic_store_explicit(&gc->hops, hops, memory_order_relaxed);
     if (gc == from) {
         loop_defer(loop_of(gc), &gc->serve);
-    } else if (!atomic_exchange(&gc->woken, true)) {
-        loop_post(loop_of(gc), &gc->wake);
+    } else {
+        wake(gc);
     }
 }
 
@@ -527,9 +538,8 @@ void place_tell_all(struct group *g)
     }
     for (uint32_t i = 0; i < g->registry->core_count; i++) {
         struct group_core *gc = &g->cores[i];
-        if (atomic_load_explicit(&gc->oldest_ns, memory_order_relaxed) != UINT64_MAX &&
-            !atomic_exchange(&gc->woken, true)) {
-            loop_post(loop_of(gc), &gc->wake);
+        if (atomic_load_explicit(&gc->oldest_ns, memory_order_relaxed) != UINT64_MAX) {
+            wake(gc);
         }
     }
 }

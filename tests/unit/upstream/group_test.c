@@ -527,8 +527,28 @@ static void a_place_that_is_freed_during_the_choice_is_waited_for(void)
     teardown();
 }
 
+/** Its core may have left the group when it arrives, and whoever sent it too. */
+static void word_of_a_free_place_keeps_the_group(void)
+{
+    setup(1, 1, 100, 10000);
+    struct fake_request *first = ask(0);
+    until_served(1);
+    struct fake_request *second = ask(1);
+    turn_all();
+    unsigned before = atomic_load(&w.group->holders);
+    finish(first);
+    CHECK(atomic_load(&w.group->cores[1].woken));
+    CHECK_EQ_INT(atomic_load(&w.group->holders), before + 1);
+    until_served(2);
+    CHECK(second->stream != NULL);
+    turn_all();
+    CHECK_EQ_INT(atomic_load(&w.group->holders), before);
+    teardown();
+}
+
 TAP_MAIN(a_limit_holds_for_all_cores_together, who_waits_longest_is_first_whichever_core_it_is_on,
          newcomers_do_not_overtake, the_queue_is_bounded, patience_ends, one_that_waits_may_leave,
          a_new_list_makes_room, a_server_that_leaves_finishes_what_it_has,
          an_idle_connection_elsewhere_makes_room, a_core_that_ends_leaves_servers_to_the_others,
-         a_place_that_is_freed_during_the_choice_is_waited_for)
+         a_place_that_is_freed_during_the_choice_is_waited_for,
+         word_of_a_free_place_keeps_the_group)
