@@ -385,7 +385,7 @@ static json_t *add(struct target *t, const struct slice *words, int count)
     if (o != NULL ? !removed : t->in_list) {
         return refuse("upstream %s has %.*s already", t->upstream, SLICE_ARG(t->address));
     }
-    bool secure = strncmp(t->text, "https://", 8) == 0 || strncmp(t->text, "srvs://", 7) == 0;
+    bool secure = servers_is_secure(slice_str(t->text));
     if (secure && !t->in_list && !json_is_true(json_object_get(known, "secure"))) {
         return refuse("which name is in its certificate? The upstream has to say: tls: {name: "
                       "app.internal}");

@@ -89,9 +89,10 @@ static json_t *list_value(struct conf_node list)
     return all;
 }
 
-static bool is_secure(struct slice at)
+bool servers_is_secure(struct slice at)
 {
-    return slice_starts(at, SLICE("https://")) || slice_starts(at, SLICE("srvs://"));
+    return slice_starts(at, SLICE("https://")) || slice_starts(at, SLICE("srvs://")) ||
+           slice_starts(at, SLICE("tls://"));
 }
 
 // A list in a watched file. NULL: something was reported.
@@ -111,7 +112,7 @@ static json_t *parse_list(const char *path, struct slice text, bool secure, stru
     struct conf_node list = conf_get(conf_root(doc), "servers");
     conf_each(n, list)
     {
-        if (!secure && is_secure(conf_string(conf_get(n, "at"), ""))) {
+        if (!secure && servers_is_secure(conf_string(conf_get(n, "at"), ""))) {
             conf_error(d, conf_get(n, "at"),
                        "TLS with a server that the configuration does not "
                        "know needs the name in its certificate");

@@ -79,6 +79,8 @@ void servers_tick(struct keeper *k);
 /** Milliseconds until then, -1: nothing is watched. */
 int servers_wait_ms(const struct keeper *k);
 
+/** Must a server that is written so be spoken to by TLS? */
+bool servers_is_secure(struct slice at);
 /** Sends the servers document as it is now. True: every core uses it. */
 bool servers_send(struct keeper *k, bool wait);
 /** Writes servers.json. */

@@ -45,6 +45,7 @@ uint32_t list_bits(struct slice state)
 static enum group_kind kind_of(enum conf_scheme scheme)
 {
     return scheme == CONF_SCHEME_HTTPS ? GROUP_KIND_TLS
+           : scheme == CONF_SCHEME_TLS ? GROUP_KIND_RAW_TLS
            : scheme == CONF_SCHEME_H2C ? GROUP_KIND_H2C
                                        : GROUP_KIND_CLEAR;
 }

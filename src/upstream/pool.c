@@ -127,12 +127,14 @@ static int fill_kinds(struct pool *p, const struct pool_factory *f, struct conf_
         [GROUP_KIND_CLEAR] = "127.0.0.1:1",
         [GROUP_KIND_H2C] = "h2c://127.0.0.1:1",
         [GROUP_KIND_TLS] = "https://127.0.0.1:1",
+        [GROUP_KIND_RAW_TLS] = "tls://127.0.0.1:1",
     };
+    static_assert(array_len(samples) == GROUP_KIND_COUNT, "one for each kind");
     const struct origin_sources from = {f->tls, f->credentials, f->registry->core_count};
     bool named = conf_exists(conf_get(conf_get(n, "tls"), "name"));
     for (unsigned i = 0; i < array_len(samples); i++) {
         struct slice ignored;
-        if (i == GROUP_KIND_TLS && !named) {
+        if ((i == GROUP_KIND_TLS || i == GROUP_KIND_RAW_TLS) && !named) {
             continue;
         }
         int e = origin_compile(&from, n, slice_str(samples[i]), &p->spec.kinds[i], &ignored);

@@ -462,6 +462,24 @@ def test_tls_to_the_server(way, server, pki):
         assert sock.recv(100) == b"inside"
 
 
+def test_tls_to_a_server_that_is_added(way, server, pki, tmp_path):
+    """What is written with tls:// is never spoken to in clear, wherever it is written."""
+    app = server(tls_echo(pki.ca.server_context(pki.ca.issue("db.test"), ()), "inside"))
+    path = tmp_path / "list.yaml"
+    path.write_text(f"- tls://{app.at}\n")
+    of = {"tls": {"ca": pki.ca.file, "name": "db.test"}}
+    up = way(stream({"servers": [{"file": str(path)}], **of}))
+    with connect(up.at) as sock:
+        assert sock.recv(100) == b"inside"
+
+
+def test_tls_to_a_server_whose_name_is_not_said(way, server, tmp_path):
+    path = tmp_path / "list.yaml"
+    path.write_text("- tls://127.0.0.1:1\n")
+    with pytest.raises(Exception, match="needs the name in its certificate"):
+        way(stream({"servers": [{"file": str(path)}]}))
+
+
 # ---- UDP ------------------------------------------------------------------------------------------
 
 
