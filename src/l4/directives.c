@@ -4,6 +4,7 @@
 
 #include "l4/directives.h"
 
+#include "conf/address.h"
 #include "conf/diag.h"
 #include "tls/plan.h"
 
@@ -293,8 +294,75 @@ static void check_clashes(struct conf_diags *d, struct conf_node root)
     }
 }
 
+/** The upstream that a route means: by its name, or as it stands there. */
+static struct conf_node upstream_of(struct conf_node root, struct conf_node proxy)
+{
+    struct conf_node to = conf_kind_of(proxy) == CONF_MAP ? conf_get(proxy, "servers") : proxy;
+    if (conf_exists(to) && conf_kind_of(to) == CONF_LIST && conf_count(to) == 1) {
+        to = conf_first(to);
+    }
+    if (conf_exists(to) && conf_kind_of(to) == CONF_SCALAR) {
+        conf_each(named, conf_get(root, "upstreams"))
+        {
+            if (slice_eq(conf_key(named), conf_text(to))) {
+                return named;
+            }
+        }
+    }
+    return proxy;
+}
+
+/** Datagrams are passed on as they are, from a port of their own. */
+static void check_datagrams_to(struct conf_diags *d, struct conf_node root, struct conf_node proxy)
+{
+    if (!conf_exists(proxy)) {
+        return;
+    }
+    struct conf_node upstream = upstream_of(root, proxy);
+    if (conf_kind_of(upstream) != CONF_MAP) {
+        return;
+    }
+    struct conf_node header = conf_get(upstream, "proxy_protocol");
+    if (conf_exists(header) && !conf_is_off(header)) {
+        conf_error(d, proxy, "datagrams have no PROXY header, and this upstream wants one");
+        conf_hint(d, "an upstream of its own for UDP, without `proxy_protocol`");
+    }
+    if (conf_exists(conf_get(upstream, "from"))) {
+        conf_error(d, proxy, "datagrams are not sent `from` addresses that an upstream names");
+        conf_hint(d, "an upstream of its own for UDP, without `from`");
+    }
+    conf_each(server, conf_get(upstream, "servers"))
+    {
+        struct slice at = conf_string(conf_get(server, "at"), "");
+        struct slice address = at;
+        (void)conf_address_take_scheme(&address);
+        bool service = slice_starts(at, SLICE("srv://"));
+        if ((address.len != at.len && !service) || slice_starts(address, SLICE("unix:"))) {
+            conf_error(d, proxy, "datagrams cannot be sent to `%.*s`", SLICE_ARG(at));
+            conf_hint(d, "a server of UDP is IP:PORT or NAME:PORT: TLS and sockets of this machine "
+                         "are for TCP");
+        }
+    }
+}
+
+static void check_datagrams(struct conf_diags *d, struct conf_node root)
+{
+    conf_each(stream, conf_get(root, "streams"))
+    {
+        if (!is_datagram(stream)) {
+            continue;
+        }
+        check_datagrams_to(d, root, conf_get(stream, "proxy"));
+        conf_each(route, conf_get(stream, "routes"))
+        {
+            check_datagrams_to(d, root, conf_get(route, "proxy"));
+        }
+    }
+}
+
 void l4_check(struct conf_diags *d, struct conf_node root)
 {
+    check_datagrams(d, root);
     if (conf_count(conf_get(root, "streams")) > 0) {
         check_clashes(d, root);
     }

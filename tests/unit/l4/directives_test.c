@@ -43,6 +43,13 @@ static void mistakes_are_told(void)
         {STREAM("listen: 'udp://:1', routes: [{sites: on}]"), "UDP has neither `sni`"},
         {STREAM("listen: 'udp://unix:/x', proxy: 2"), "a Unix socket has no UDP"},
         {STREAM("listen: 1, proxy: 2, responses: 1"), "`responses` counts datagrams"},
+        {STREAM("listen: 'udp://:1', proxy: 'tls://10.0.0.1:1'"), "cannot be sent to `tls://10"},
+        {STREAM("listen: 'udp://:1', proxy: ['10.0.0.1:1', 'unix:/x']"), "cannot be sent to `unix"},
+        {STREAM("listen: 'udp://:1', routes: [{proxy: 'https://10.0.0.1:1'}]"), "cannot be sent"},
+        {"upstreams: {a: {servers: 1, proxy_protocol: v2}}\n" STREAM(
+             "listen: 'udp://:1', proxy: a"),
+         "datagrams have no PROXY header"},
+        {STREAM("listen: 'udp://:1', proxy: {servers: 1, from: 127.0.0.1}"), "not sent `from`"},
         {"listen: 81\n" STREAM("listen: 81, proxy: 2"), "`listen` has this address already"},
         {STREAM("listen: 81, proxy: 2}, {listen: ':81', proxy: 3"),
          "another stream has this address already"},
@@ -60,6 +67,9 @@ static void mistakes_are_told(void)
     }
     CHECK_STR(report_of("listen: 80\n" STREAM("listen: 'udp://:80', proxy: 2}, {listen: "
                                               "'127.0.0.1:80', proxy: 2")),
+              "");
+    CHECK_STR(report_of("upstreams: {a: {servers: ['db.test:1', 'srv://_a._udp.test'], "
+                        "proxy_protocol: off}}\n" STREAM("listen: 'udp://:80', proxy: a")),
               "");
 }
 
