@@ -612,11 +612,32 @@ void group_release(struct group *g, struct upstream_request *rq, const struct up
     room_is_free(g, core);
 }
 
+/** The connection that it was to share carries fewer than was hoped, and no other may be opened now:
+ * that is as if there had been no room from the start. False: the queue is full. */
+static bool waits_again(struct group *g, struct upstream_request *rq, const struct server *s)
+{
+    uint32_t core = rq->loop->core;
+    give_place_back(rq, core);
+    if (rq->tried_count > 0 && rq->tried[rq->tried_count - 1] == s) {
+        rq->tried_count--;
+    }
+    return wait(&g->cores[core], rq, rq->terms);
+}
+
 void place_on_failed(struct server *s, struct upstream_request *rq, int error)
 {
     struct group *g = s->group;
     uint32_t core = rq->loop->core;
     ensure(rq->place == s);
+    if (error == E_UPSTREAM_FULL) {
+        bool waits = waits_again(g, rq, s);
+        room_is_free(g, core);
+        if (!waits) {
+            care_settle(g, rq, &said_nothing);
+            rq->on_failed(rq, error);
+        }
+        return;
+    }
     care_observe(s, rq, &(struct upstream_outcome){.error = error});
     care_settle(g, rq, &(struct upstream_outcome){.error = error});
     give_place_back(rq, core);

@@ -546,9 +546,39 @@ static void word_of_a_free_place_keeps_the_group(void)
     teardown();
 }
 
+/** Requests wait for one connection that is to carry them all; it carries one, and no other may be
+ * opened. */
+static void those_that_a_connection_cannot_carry_wait_on(void)
+{
+    setup(1, 0, 100, 10000);
+    w.entries[0].limits.connections_max = 1;
+    w.entries[0].limits.streams_max = 10;
+    w.entries[0].kind.protocol = SERVER_H2;
+    for (uint32_t i = 0; i < CORES; i++) {
+        w.cores[i].protocols[0].alpn = "h2";
+    }
+    struct group_spec same = w.spec;
+    for (uint32_t i = 0; i < CORES; i++) {
+        group_enter(w.group, &w.cores[i].loop, &same);
+        group_leave(w.group, &w.cores[i].loop, &w.spec);
+    }
+    turn_all();
+    for (unsigned i = 0; i < 3; i++) {
+        (void)ask(0);
+    }
+    for (unsigned i = 1; i <= 3; i++) {
+        until_served(i);
+        CHECK_EQ_INT(active(), 1);
+        finish_any();
+    }
+    CHECK_EQ_INT(w.failed, 0);
+    w.spec = same;
+    teardown();
+}
+
 TAP_MAIN(a_limit_holds_for_all_cores_together, who_waits_longest_is_first_whichever_core_it_is_on,
          newcomers_do_not_overtake, the_queue_is_bounded, patience_ends, one_that_waits_may_leave,
          a_new_list_makes_room, a_server_that_leaves_finishes_what_it_has,
          an_idle_connection_elsewhere_makes_room, a_core_that_ends_leaves_servers_to_the_others,
          a_place_that_is_freed_during_the_choice_is_waited_for,
-         word_of_a_free_place_keeps_the_group)
+         word_of_a_free_place_keeps_the_group, those_that_a_connection_cannot_carry_wait_on)
