@@ -65,8 +65,10 @@ static void tell(struct group *g, const struct roster *r, uint32_t index)
     put(row.upstream, sizeof(row.upstream), slice_str(g->name));
     put(row.address, sizeof(row.address), server_text(s));
     put(row.at, sizeof(row.at), server_host(s));
-    if (g->care.health != NULL) {
-        put(row.reason, sizeof(row.reason), health_text(g->care.health, s));
+    if (g->care.health != NULL && (bits & VITALS_DOWN) != 0) {
+        struct slice why = health_text(g->care.health, s); // "down: HTTP 503"
+        ptrdiff_t colon = slice_find_char(why, ' ');
+        put(row.reason, sizeof(row.reason), slice_from(why, (size_t)(colon + 1)));
     }
     uint64_t since = load(&v->ready_since_ms);
     if (r->balance.slow_start_ms != 0 && since != 0 && now_ms - since < r->balance.slow_start_ms) {
