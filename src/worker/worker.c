@@ -46,7 +46,8 @@ enum { DRAIN_LOOK_MS = 20, EXIT_START = 1 };
 
 struct worker_listener {
     bool used;
-    bool open; // the cores listen on it
+    bool fresh; // came for the document that is to come
+    bool open;  // the cores listen on it
     int fd;
     struct ipc_speech speech;
     struct os_addr addr;
@@ -238,7 +239,7 @@ static bool on_listener(struct worker *w, const struct ipc_listener *m, struct i
         return false;
     }
     w->listeners[m->index] = (struct worker_listener){
-        .used = true, .fd = fds->fd[0], .speech = m->speech, .addr = m->addr};
+        .used = true, .fresh = true, .fd = fds->fd[0], .speech = m->speech, .addr = m->addr};
     fds->count = 0;
     return true; // opened when the document that comes next is in force
 }
@@ -355,6 +356,26 @@ static int put_in_force(struct worker *w, const struct prepared *p, struct text 
     return open_listeners(w, why);
 }
 
+// A socket that is to speak something else came as another listener: from now on nobody is met by what
+// it spoke before. The supervisor takes the old one away a moment later.
+static void leave_replaced(struct worker *w)
+{
+    for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        struct worker_listener *next = &w->listeners[i];
+        for (uint32_t j = 0; next->used && next->fresh && j < IPC_LISTENERS_MAX; j++) {
+            struct worker_listener *old = &w->listeners[j];
+            if (old->used && old->open && !old->fresh && os_addr_eq(&old->addr, &next->addr)) {
+                struct core_order order = {.task = CORE_UNLISTEN, .index = j};
+                (void)cores_ask(w->cores, &order);
+                old->open = false;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        w->listeners[i].fresh = false;
+    }
+}
+
 static void send_result(int error, uint32_t generation, const struct text *why)
 {
     struct ipc_message m;
@@ -391,6 +412,7 @@ static void on_doc(struct worker *w, uint32_t generation, struct ipc_fds *fds)
     if (error == 0) {
         keep(&w->doc_fd, fds->fd[0]);
         fds->fd[0] = -1;
+        leave_replaced(w);
     }
     w->serving = w->serving || error == 0;
     send_result(error, generation, &why);

@@ -51,7 +51,7 @@ def upstream(*servers, check=None, **more):
     """A site of one upstream; checks come quickly, nothing is retried."""
     health = "off"
     if check is not None:
-        health = {"path": CHECK, "every": "100ms", "timeout": "50ms", **check}
+        health = {"path": CHECK, "every": "100ms", "timeout": "5s", **check}
     app = {"servers": [getattr(s, "at", s) for s in servers], "balance": "round-robin",
            "health": health, "eject": "off", "retry": "off", **more}
     return {"upstreams": {"app": app}, "sites": {"default": {"proxy": "app"}}}
@@ -87,7 +87,7 @@ def test_http_check_takes_out_and_brings_back(edge, server):
      reply(200, fields=[("x-ready", "no")]), "HTTP 200 without `X-Ready: yes`"),
     ({"method": "HEAD"}, reply(200, fields=[("Content-Length", "5")], length=False), reply(502),
      "HTTP 502"),
-    ({}, reply(301), reply(200)[:12], "no answer within 50 ms"),
+    ({"timeout": "300ms"}, reply(301), reply(200)[:12], "no answer within 300 ms"),
     ({}, reply(200), reply(200).replace(b"HTTP/1.1", b"HTTP:1.1"), "bad status line"),
 ])
 def test_what_an_http_check_wants(edge, server, check, good, bad, why):
