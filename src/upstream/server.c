@@ -726,6 +726,9 @@ static struct up_session *find_session(struct lane *lane, const struct upstream_
 /** Datagrams need no connection of ours: whoever asked has a socket of its own. It counts as one. */
 static int give_address(struct server_core *sc, struct upstream_request *rq)
 {
+    if (sc->server->kind.tls_hash != 0) {
+        return E_WRONG_PROTOCOL; // never in clear what was to be secret: a file or a command named it
+    }
     if (!reserve(sc)) {
         return E_UPSTREAM_FULL;
     }

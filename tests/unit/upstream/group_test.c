@@ -576,9 +576,46 @@ static void those_that_a_connection_cannot_carry_wait_on(void)
     teardown();
 }
 
+static void on_address(struct upstream_request *rq, struct transport *t)
+{
+    (void)rq;
+    CHECK(t == NULL);
+    w.served++;
+}
+
+static void datagrams_are_not_sent_in_clear_where_tls_is_meant(void)
+{
+    setup(2, 0, 100, 10000);
+    w.entries[0].kind.tls_hash = 1;
+    struct group_spec same = w.spec;
+    for (uint32_t i = 0; i < CORES; i++) {
+        group_enter(w.group, &w.cores[i].loop, &same);
+        group_leave(w.group, &w.cores[i].loop, &w.spec);
+    }
+    turn_all();
+    for (unsigned i = 0; i < 4; i++) {
+        struct fake_request *r = &w.requests[w.request_count++];
+        r->rq = (struct upstream_request){.loop = &w.cores[0].loop,
+                                          .raw = true,
+                                          .datagram = true,
+                                          .on_transport = on_address,
+                                          .on_failed = on_failed};
+        list_init(&r->rq.link);
+        group_acquire(w.group, &r->rq, &w.spec, NULL);
+        CHECK_EQ_INT(w.served, i + 1);
+        const struct server *s = r->rq.place;
+        CHECK(s != NULL && s->kind.tls_hash == 0);
+        group_release(w.group, &r->rq, &(struct upstream_outcome){.error = 0});
+    }
+    CHECK_EQ_INT(active(), 0);
+    w.spec = same;
+    teardown();
+}
+
 TAP_MAIN(a_limit_holds_for_all_cores_together, who_waits_longest_is_first_whichever_core_it_is_on,
          newcomers_do_not_overtake, the_queue_is_bounded, patience_ends, one_that_waits_may_leave,
          a_new_list_makes_room, a_server_that_leaves_finishes_what_it_has,
          an_idle_connection_elsewhere_makes_room, a_core_that_ends_leaves_servers_to_the_others,
          a_place_that_is_freed_during_the_choice_is_waited_for,
-         word_of_a_free_place_keeps_the_group, those_that_a_connection_cannot_carry_wait_on)
+         word_of_a_free_place_keeps_the_group, those_that_a_connection_cannot_carry_wait_on,
+         datagrams_are_not_sent_in_clear_where_tls_is_meant)
