@@ -524,7 +524,7 @@ static void serve(struct task *t)
     }
     uint32_t hops = atomic_exchange_explicit(&gc->hops, 0, memory_order_relaxed);
     bool of_no_use = placed == 0 && hops > 0 && has_room(gc);
-    bool more = placed > 0 && gc->waiting_count == 0;
+    bool more = placed > 0 && (gc->waiting_count == 0 || has_room(gc));
     struct group_core *next = of_no_use || more ? next_waiting(gc) : NULL;
     if (next != NULL) {
         tell(gc, next, more ? gc->group->registry->core_count - 1 : hops - 1);

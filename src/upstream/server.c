@@ -449,8 +449,8 @@ static void dial_failed(struct lane *lane, const struct dial_result *r)
     if (own != NULL) {
         fail(lane, own, r->error);
     }
-    uint64_t will_be_served = expected(lane);
-    while (lane->waiting_count > will_be_served) {
+    while (lane->waiting_count >
+           expected(lane)) { // who fails may ask again, and have a dial of its own
         fail_first(lane, r->error);
         if (lane->per_session != 0 && lane->dialing > 0) {
             break; // one dial of many: the others' requests wait on

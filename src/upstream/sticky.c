@@ -8,7 +8,10 @@
 #include "base/num.h"
 #include "base/text.h"
 
-enum { COOKIE_MAX = KEY_NAME_MAX + STICKY_TOKEN_CHARS + 64 };
+enum {
+    COOKIE_MAX = KEY_NAME_MAX + STICKY_TOKEN_CHARS + 64,
+    TOKENS_MAX = 8, // of one request that are looked at
+};
 
 // Tells upstreams apart; no secret.
 static const struct hash_key name_key = {{0x6164697420737469, 0x636b79206e616d65}};
@@ -106,12 +109,14 @@ int sticky_find(const struct sticky_plan *p, const struct balance_server *server
     }
     struct key_cookies at = {0};
     struct slice value;
-    while (key_next_cookie(&s->request->fields, name_of(p, s), &at, &value)) {
+    unsigned left = TOKENS_MAX; // each is compared with all servers
+    while (left > 0 && key_next_cookie(&s->request->fields, name_of(p, s), &at, &value)) {
         uint64_t token = 0;
         if (value.len != STICKY_TOKEN_CHARS || num_parse_hex_u64(value, UINT64_MAX, &token) != 0 ||
             token == 0) {
             continue;
         }
+        left--;
         for (uint32_t i = 0; i < n; i++) {
             if (servers[i].token == token) {
                 return (int)i;

@@ -119,7 +119,7 @@ static uint64_t pull(int fd, uint64_t got)
     ssize_t n = read(fd, bytes, sizeof(bytes));
     for (ssize_t i = 0; i < n; i++) {
         if (bytes[i] != (char)((got + (uint64_t)i) * 31 >> 3)) {
-            CHECK(!"the bytes are those that were sent");
+            CHECK(false); // the bytes are those that were sent
             return 0;
         }
     }
