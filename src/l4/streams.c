@@ -27,75 +27,27 @@ struct compile {
 
 // ---- upstreams ------------------------------------------------------------------------------------
 
-static struct upstream *find_upstream(const struct snapshot *s, struct slice name)
-{
-    for (uint32_t i = 0; i < s->upstream_count; i++) {
-        if (slice_eq(s->upstreams[i]->name, name)) {
-            return s->upstreams[i];
-        }
-    }
-    return NULL;
-}
-
-static bool is_taken(const struct snapshot *s, struct slice name)
-{
-    for (const struct upstream *u = s->all_upstreams; u != NULL; u = u->next) {
-        if (slice_eq(u->name, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /** A stream's own upstream is called by where the stream listens and by what its route takes, so that a
  * reload knows it again. */
-static int name_upstream(struct compile *c, const struct l4_stream *stream, struct conf_node route,
-                         struct slice *out)
+static int compile_proxy(struct compile *c, const struct l4_stream *stream, struct conf_node at,
+                         struct upstream **out)
 {
-    enum { MORE = 8 + 16 + 16 };
+    enum { MORE = 8 + 16 };
     size_t size = stream->text.len + MORE;
     char *bytes = arena_bytes(&c->s->arena, size);
     if (bytes == NULL) {
         return E_NO_MEMORY;
     }
-    struct text t = text_on(bytes, size);
-    text_str(&t, "stream:");
-    text_put(&t, stream->text);
-    struct conf_node sni = conf_get(route, "sni");
-    struct conf_node alpn = conf_get(route, "alpn");
+    struct text own = text_on(bytes, size);
+    text_str(&own, "stream:");
+    text_put(&own, stream->text);
+    struct conf_node sni = conf_get(at, "sni");
+    struct conf_node alpn = conf_get(at, "alpn");
     if (conf_exists(sni) || conf_exists(alpn)) {
-        text_char(&t, '/');
-        text_hex(&t, (conf_exists(sni) ? conf_hash(sni) : 0) ^
-                         (conf_exists(alpn) ? conf_hash(alpn) * 3 : 0));
+        text_char(&own, '/');
+        text_hex(&own, conf_hash(sni) ^ conf_hash(alpn) * 3);
     }
-    size_t len = t.len;
-    for (uint32_t n = 2; is_taken(c->s, text_slice(&t)); n++) {
-        t.len = len;
-        text_char(&t, '+');
-        text_u64(&t, n);
-    }
-    ensure(!t.overflow); // two with one name would be one group
-    *out = text_slice(&t);
-    return 0;
-}
-
-static int compile_proxy(struct compile *c, const struct l4_stream *stream, struct conf_node at,
-                         struct upstream **out)
-{
-    struct conf_node proxy = conf_get(at, "proxy");
-    struct conf_node to = conf_kind_of(proxy) == CONF_MAP ? conf_get(proxy, "servers") : proxy;
-    if (conf_exists(to) && conf_kind_of(to) == CONF_LIST && conf_count(to) == 1) {
-        to = conf_first(to);
-    }
-    if (conf_exists(to) && conf_kind_of(to) == CONF_SCALAR) {
-        *out = find_upstream(c->s, conf_text(to));
-    }
-    if (*out != NULL) {
-        return 0;
-    }
-    struct slice name;
-    int e = name_upstream(c, stream, at, &name);
-    return e < 0 ? e : snapshot_add_upstream(c->s, c->factory, proxy, name, out);
+    return snapshot_find_upstream(c->s, c->factory, conf_get(at, "proxy"), text_slice(&own), out);
 }
 
 // ---- routes ---------------------------------------------------------------------------------------

@@ -232,35 +232,45 @@ static bool is_taken(const struct snapshot *s, struct slice name)
     return false;
 }
 
-/** A route's own upstream is called by its site and by what the route matches, so that a reload knows
- * it again when routes were added before it or its list has changed. */
-static int name_own_upstream(struct compile *c, const struct route *r, struct conf_node route,
-                             struct slice *out)
+/** Makes a name one that no upstream of the snapshot has, on its arena. */
+static int make_unique(struct snapshot *s, struct slice name, struct slice *out)
 {
-    enum { HASH_DIGITS = 16, MORE_MAX = 16 };
-    size_t size = r->text.len + 1 + HASH_DIGITS + MORE_MAX;
-    char *bytes = arena_bytes(&c->s->arena, size);
+    enum { MORE = 1 + NUM_U64_DIGITS };
+    char *bytes = arena_bytes(&s->arena, name.len + MORE);
     if (bytes == NULL) {
         return E_NO_MEMORY;
     }
-    struct text t = text_on(bytes, size);
-    size_t site = r->text.len; // "site/2", with the slash
-    while (site > 0 && r->text.ptr[site - 1] != '/') {
-        site--;
-    }
-    text_put(&t, slice_of(r->text.ptr, site));
-    if (r->match != NULL) {
-        text_hex(&t, match_hash(route));
-    }
-    size_t len = t.len;
-    for (uint32_t n = 2; is_taken(c->s, text_slice(&t)); n++) { // others of the same kind
-        t.len = len;
+    struct text t = text_on(bytes, name.len + MORE);
+    text_put(&t, name);
+    for (uint32_t n = 2; is_taken(s, text_slice(&t)); n++) { // others of the same kind
+        t.len = name.len;
         text_char(&t, '+');
         text_u64(&t, n);
     }
     ensure(!t.overflow); // two with one name would be one group
     *out = text_slice(&t);
     return 0;
+}
+
+int snapshot_find_upstream(struct snapshot *s, struct upstream_factory *f, struct conf_node n,
+                           struct slice own, struct upstream **out)
+{
+    // A word names an upstream, alone or as the only thing the list says.
+    struct conf_node list = conf_kind_of(n) == CONF_MAP ? conf_get(n, "to") : n;
+    struct conf_node to = conf_exists(list) ? list : conf_get(n, "servers");
+    if (conf_exists(to) && conf_kind_of(to) == CONF_LIST && conf_count(to) == 1) {
+        to = conf_first(to);
+    }
+    *out = NULL;
+    if (conf_exists(to) && conf_kind_of(to) == CONF_SCALAR) {
+        *out = named_upstream(s, conf_text(to));
+    }
+    if (*out != NULL) {
+        return 0;
+    }
+    struct slice name;
+    int rc = make_unique(s, own, &name);
+    return rc != 0 ? rc : snapshot_add_upstream(s, f, n, name, out);
 }
 
 /** Of which route an upstream is looked for. */
@@ -270,25 +280,27 @@ struct finding {
     struct conf_node own;
 };
 
+/** A route's own upstream is called by its site and by what the route matches, so that a reload knows
+ * it again when routes were added before it or its list has changed. */
 static int find_upstream(void *arg, struct conf_node n, struct upstream **out)
 {
+    enum { HASH_DIGITS = 16 };
     const struct finding *f = arg;
-    struct compile *c = f->c;
-    // A word names an upstream, alone or as the only thing `to` says.
-    struct conf_node to = conf_kind_of(n) == CONF_MAP ? conf_get(n, "to") : n;
-    if (conf_exists(to) && conf_kind_of(to) == CONF_LIST && conf_count(to) == 1) {
-        to = conf_first(to);
+    const struct route *r = f->route;
+    size_t site = r->text.len; // "site/2", with the slash
+    while (site > 0 && r->text.ptr[site - 1] != '/') {
+        site--;
     }
-    *out = NULL;
-    if (conf_exists(to) && conf_kind_of(to) == CONF_SCALAR) {
-        *out = named_upstream(c->s, conf_text(to));
+    char *bytes = arena_bytes(&f->c->s->arena, site + HASH_DIGITS);
+    if (bytes == NULL) {
+        return E_NO_MEMORY;
     }
-    if (*out != NULL) {
-        return 0;
+    struct text own = text_on(bytes, site + HASH_DIGITS);
+    text_put(&own, slice_of(r->text.ptr, site));
+    if (r->match != NULL) {
+        text_hex(&own, match_hash(f->own));
     }
-    struct slice name;
-    int rc = name_own_upstream(c, f->route, f->own, &name);
-    return rc != 0 ? rc : snapshot_add_upstream(c->s, c->factory, n, name, out);
+    return snapshot_find_upstream(f->c->s, f->c->factory, n, text_slice(&own), out);
 }
 
 static int compile_mirror(const struct finding *f, const struct conf_scope *scope, struct route *r)

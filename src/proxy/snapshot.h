@@ -123,6 +123,10 @@ void snapshot_leave(struct snapshot *s, struct loop *l);
 /** Makes an upstream and puts it in the snapshot's list. During a compile. */
 int snapshot_add_upstream(struct snapshot *s, struct upstream_factory *f, struct conf_node node,
                           struct slice name, struct upstream **out) must_check;
+/** What `proxy` says: the upstream that a word names, or one of its own, called `own` unless that is
+ * taken. During a compile. */
+int snapshot_find_upstream(struct snapshot *s, struct upstream_factory *f, struct conf_node n,
+                           struct slice own, struct upstream **out) must_check;
 /** Frees one that was not published. */
 void snapshot_discard(struct snapshot *s);
 /** The last reference of the last core frees it. */
