@@ -6,6 +6,7 @@
 
 #include "conf/address.h"
 #include "conf/diag.h"
+#include "net/listen_rows.h"
 #include "tls/plan.h"
 
 #include "l4/plan.h"
@@ -20,23 +21,9 @@ static const struct conf_directive listen_rows[] = {
      .text =
          "Where: PORT or \":PORT\" for every address, IP:PORT, \"[v6]:PORT\" or unix:/path; for "
          "UDP with udp:// in front: \"udp://:53\"."},
-    {.name = "backlog",
-     .contexts = CONF_IN_OBJECT,
-     .type = CONF_TYPE_INT,
-     .min = 1,
-     .max = 65535,
-     .fallback = "4096",
-     .text = "Connections that may wait to be accepted; the kernel has its own bound "
-             "(net.core.somaxconn)."},
-    {.name = "proxy_protocol",
-     .contexts = CONF_IN_OBJECT,
-     .type = CONF_TYPE_CIDR,
-     .list = true,
-     .off_ok = true,
-     .words = (const char *const[]){"unix", NULL},
-     .fallback = "off",
-     .aka = "accept_proxy proxy_protocol_from set_real_ip_from",
-     .text = "As in `listen`: networks whose connections begin with a PROXY header. TCP only."},
+    LISTEN_ROW_BACKLOG,
+    LISTEN_ROW_PROXY_PROTOCOL(
+        "As in `listen`: networks whose connections begin with a PROXY header. TCP only."),
     CONF_END,
 };
 

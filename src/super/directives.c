@@ -5,28 +5,9 @@
 #include "super/directives.h"
 
 #include "conf/diag.h"
-#include "ipc/messages.h"
+#include "net/listen_rows.h"
 
 #define SITE "sites:\n  example.com: {proxy: 3000}\n"
-
-static void check_proxies(struct conf_diags *d, struct conf_node list)
-{
-    if (conf_count(list) > IPC_PROXIES_MAX) {
-        conf_error(d, list, "more than %d networks", IPC_PROXIES_MAX);
-        return;
-    }
-    conf_each(range, list)
-    {
-        struct os_cidr c;
-        bool all =
-            os_cidr_parse(conf_text(range), &c) == 0 && c.kind != OS_ADDR_UNIX && c.bits == 0;
-        if (all) {
-            conf_warning(d, range, "with every network here anybody can claim any address");
-            conf_hint(d,
-                      "list the addresses of the proxies in front: proxy_protocol: [10.0.0.0/8]");
-        }
-    }
-}
 
 static const struct conf_directive listen_rows[] = {
     {.name = "at",
@@ -41,26 +22,11 @@ static const struct conf_directive listen_rows[] = {
      .aka = "ssl https secure",
      .text = "Whether clients speak TLS here; `on` for port 443, else `off`, unless said. Which "
              "certificate they see is up to the sites."},
-    {.name = "backlog",
-     .contexts = CONF_IN_OBJECT,
-     .type = CONF_TYPE_INT,
-     .min = 1,
-     .max = 65535,
-     .fallback = "4096",
-     .text = "Connections that may wait to be accepted; the kernel has its own bound "
-             "(net.core.somaxconn)."},
-    {.name = "proxy_protocol",
-     .contexts = CONF_IN_OBJECT,
-     .type = CONF_TYPE_CIDR,
-     .list = true,
-     .off_ok = true,
-     .words = (const char *const[]){"unix", NULL},
-     .fallback = "off",
-     .check = check_proxies,
-     .aka = "accept_proxy proxy_protocol_from set_real_ip_from",
-     .text = "Networks whose connections begin with a PROXY header, version 1 or 2, and `unix` for "
-             "Unix sockets. It says who the client is. From them it is required; connections from "
-             "elsewhere are closed."},
+    LISTEN_ROW_BACKLOG,
+    LISTEN_ROW_PROXY_PROTOCOL(
+        "Networks whose connections begin with a PROXY header, version 1 or 2, and `unix` for "
+        "Unix sockets. It says who the client is. From them it is required; connections from "
+        "elsewhere are closed."),
     CONF_END,
 };
 
