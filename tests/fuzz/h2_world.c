@@ -12,6 +12,7 @@
 
 #include "../sim/edge.h"
 #include "base/slice.h"
+#include "input.h"
 
 enum { CLIENTS = 2, ORIGINS = 6, ACTS_MAX = 150, FRAME_PAYLOAD_MAX = 17000 };
 
@@ -229,29 +230,6 @@ static void run_for(struct world *w, uint64_t ms)
 }
 
 // ---- acts --------------------------------------------------------------------------------------------
-
-struct input {
-    const uint8_t *p;
-    size_t left;
-};
-
-static uint8_t next_byte(struct input *in)
-{
-    if (in->left == 0) {
-        return 0;
-    }
-    in->left--;
-    return *in->p++;
-}
-
-static struct slice next_bytes(struct input *in, size_t n)
-{
-    n = n < in->left ? n : in->left;
-    struct slice s = slice_of((const char *)in->p, n);
-    in->p += n;
-    in->left -= n;
-    return s;
-}
 
 static struct actor *actor_of(struct world *w, uint8_t op)
 {

@@ -14,6 +14,7 @@
 #include "../sim/edge.h"
 #include "base/error.h"
 #include "base/slice.h"
+#include "input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -170,29 +171,6 @@ static void send_filler(struct actor *a, size_t n)
 }
 
 // ---- acts --------------------------------------------------------------------------------------------
-
-struct input {
-    const uint8_t *p;
-    size_t left;
-};
-
-static uint8_t next_byte(struct input *in)
-{
-    if (in->left == 0) {
-        return 0;
-    }
-    in->left--;
-    return *in->p++;
-}
-
-static struct slice next_bytes(struct input *in, size_t n)
-{
-    n = n < in->left ? n : in->left;
-    struct slice s = slice_of((const char *)in->p, n);
-    in->p += n;
-    in->left -= n;
-    return s;
-}
 
 static struct actor *actor_of(struct world *w, uint8_t op)
 {

@@ -17,6 +17,7 @@
 #include "../sim/kernel.h"
 #include "base/error.h"
 #include "conf/load.h"
+#include "input.h"
 #include "tls/pki.h"
 #include "tls/tls_int.h"
 
@@ -265,29 +266,6 @@ static void send_bytes(const struct peer *p, const void *bytes, size_t n)
     if (n > 0) {
         (void)sim_send(p->end, slice_of(bytes, n));
     }
-}
-
-struct input {
-    const uint8_t *p;
-    size_t left;
-};
-
-static uint8_t next_byte(struct input *in)
-{
-    if (in->left == 0) {
-        return 0;
-    }
-    in->left--;
-    return *in->p++;
-}
-
-static struct slice next_bytes(struct input *in, size_t n)
-{
-    n = n < in->left ? n : in->left;
-    struct slice s = slice_of((const char *)in->p, n);
-    in->p += n;
-    in->left -= n;
-    return s;
 }
 
 static void begin_client(struct peer *p, uint8_t how)
