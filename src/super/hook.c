@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "super/program.h"
 
 extern char **environ;
 
@@ -62,18 +63,7 @@ static int check_command(const char *path, struct text *why)
         text_printf(why, "%s: %s", path, error_text(error));
         return error;
     }
-    if (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0) {
-        text_printf(why, "%s: not a program that can be run", path);
-        return E_INVALID;
-    }
-    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 || (st.st_uid != 0 && st.st_uid != geteuid())) {
-        text_printf(why,
-                    "%s: not run, because others than root and the user who started the edge can "
-                    "change it",
-                    path);
-        return E_DENIED;
-    }
-    return 0;
+    return program_judge(&st, path, why);
 }
 
 // The environment the edge was started with (it may hold the credentials of a DNS provider) and what

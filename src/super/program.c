@@ -28,6 +28,22 @@ void program_own_path(char *path, size_t size)
     }
 }
 
+int program_judge(const struct stat *st, const char *path, struct text *why)
+{
+    if (!S_ISREG(st->st_mode) || (st->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0) {
+        text_printf(why, "%s: not a program that can be run", path);
+        return E_INVALID;
+    }
+    if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0 || (st->st_uid != 0 && st->st_uid != geteuid())) {
+        text_printf(why,
+                    "%s: not run, because others than root and the user who started the edge can "
+                    "change it",
+                    path);
+        return E_DENIED;
+    }
+    return 0;
+}
+
 static int judge(int fd, const char *path, struct text *why)
 {
     struct stat st;
@@ -36,18 +52,7 @@ static int judge(int fd, const char *path, struct text *why)
         text_printf(why, "%s: %s", path, error_text(error));
         return error;
     }
-    if (!S_ISREG(st.st_mode) || (st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0) {
-        text_printf(why, "%s: not a program that can be run", path);
-        return E_INVALID;
-    }
-    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 || (st.st_uid != 0 && st.st_uid != geteuid())) {
-        text_printf(why,
-                    "%s: not run, because others than root and the user who started the edge can "
-                    "change it",
-                    path);
-        return E_DENIED;
-    }
-    return 0;
+    return program_judge(&st, path, why);
 }
 
 int program_open(const char *path, struct text *why)
