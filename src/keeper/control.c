@@ -127,12 +127,7 @@ static json_t *status(struct keeper *k)
 {
     struct ipc_message m;
     struct ipc_fds fds;
-    ipc_init(&m, IPC_status_request);
-    int error = keeper_send(k, &m, NULL, 0);
-    if (error == 0) {
-        error = keeper_await(k, IPC_status, &m, &fds);
-    }
-    if (error != 0) {
+    if (keeper_ask_status(k, &m, &fds) != 0) {
         return failure("the supervisor does not answer");
     }
     struct ipc_status s = m.u.status;

@@ -107,6 +107,13 @@ int keeper_await_for(struct keeper *k, enum ipc_type type, struct ipc_message *m
     }
 }
 
+int keeper_ask_status(struct keeper *k, struct ipc_message *m, struct ipc_fds *fds)
+{
+    ipc_init(m, IPC_status_request);
+    int error = keeper_send(k, m, NULL, 0);
+    return error == 0 ? keeper_await(k, IPC_status, m, fds) : error;
+}
+
 // ---- loading ------------------------------------------------------------------------------------
 
 static void describe(const struct conf_diags *d, bool colour, struct text *out)

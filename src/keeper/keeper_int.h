@@ -48,6 +48,8 @@ int keeper_await(struct keeper *k, enum ipc_type type, struct ipc_message *m, st
 /** The same for at most so long: E_AGAIN. */
 int keeper_await_for(struct keeper *k, enum ipc_type type, struct ipc_message *m,
                      struct ipc_fds *fds, int timeout_ms) must_check;
+/** Asks for the status: the answer, with the block of counters and rows if there is one. */
+int keeper_ask_status(struct keeper *k, struct ipc_message *m, struct ipc_fds *fds) must_check;
 /** Sends; when the supervisor is gone the keeper ends. 0 or an error. */
 int keeper_send(struct keeper *k, const struct ipc_message *m, const int *fds, unsigned count)
     must_check;

@@ -103,12 +103,7 @@ static json_t *all_rows(struct keeper *k, row_fn *fn, void *arg)
 {
     struct ipc_message m;
     struct ipc_fds fds;
-    ipc_init(&m, IPC_status_request);
-    int error = keeper_send(k, &m, NULL, 0);
-    if (error == 0) {
-        error = keeper_await(k, IPC_status, &m, &fds);
-    }
-    if (error != 0) {
+    if (keeper_ask_status(k, &m, &fds) != 0) {
         return refuse("the supervisor does not answer");
     }
     if (fds.count > 0) {
