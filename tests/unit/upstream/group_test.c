@@ -186,6 +186,15 @@ static void setup(uint32_t origins, uint32_t requests_max, uint32_t queue_max, u
     turn_all();
 }
 
+/** Every core goes from one snapshot to the next. */
+static void reload(const struct group_spec *next, const struct group_spec *before)
+{
+    for (uint32_t i = 0; i < CORES; i++) {
+        group_enter(w.group, &w.cores[i].loop, next);
+        group_leave(w.group, &w.cores[i].loop, before);
+    }
+}
+
 static struct fake_request *ask(uint32_t core)
 {
     REQUIRE(w.request_count < REQUESTS_MAX);
@@ -388,18 +397,12 @@ static void a_new_list_makes_room(void)
     until_served(1);
     struct group_spec more = w.spec;
     more.entry_count = 3;
-    for (uint32_t i = 0; i < CORES; i++) {
-        group_enter(w.group, &w.cores[i].loop, &more);
-        group_leave(w.group, &w.cores[i].loop, &w.spec);
-    }
+    reload(&more, &w.spec);
     until_served(3);
     CHECK(b->stream != NULL && c->stream != NULL);
     CHECK(b->rq.place != c->rq.place);
     w.spec = more;
-    for (uint32_t i = 0; i < CORES; i++) {
-        group_enter(w.group, &w.cores[i].loop, &w.spec);
-        group_leave(w.group, &w.cores[i].loop, &more);
-    }
+    reload(&w.spec, &more);
     teardown();
 }
 
@@ -411,10 +414,7 @@ static void a_server_that_leaves_finishes_what_it_has(void)
     until_served(2);
     struct group_spec fewer = w.spec;
     fewer.entry_count = 1;
-    for (uint32_t i = 0; i < CORES; i++) {
-        group_enter(w.group, &w.cores[i].loop, &fewer);
-        group_leave(w.group, &w.cores[i].loop, &w.spec);
-    }
+    reload(&fewer, &w.spec);
     turn_all();
     turn_all();
     const struct roster *r = group_roster(w.group, 0);
@@ -431,10 +431,7 @@ static void a_server_that_leaves_finishes_what_it_has(void)
         CHECK(more->rq.place == left);
     }
     w.spec = fewer;
-    for (uint32_t i = 0; i < CORES; i++) {
-        group_enter(w.group, &w.cores[i].loop, &w.spec);
-        group_leave(w.group, &w.cores[i].loop, &fewer);
-    }
+    reload(&w.spec, &fewer);
     teardown();
 }
 
@@ -443,10 +440,7 @@ static void an_idle_connection_elsewhere_makes_room(void)
     setup(1, 0, 100, 10000);
     w.entries[0].limits.connections_max = 2;
     struct group_spec same = w.spec;
-    for (uint32_t i = 0; i < CORES; i++) {
-        group_enter(w.group, &w.cores[i].loop, &same);
-        group_leave(w.group, &w.cores[i].loop, &w.spec);
-    }
+    reload(&same, &w.spec);
     turn_all();
     struct fake_request *a = ask(0);
     struct fake_request *b = ask(0);
@@ -470,10 +464,7 @@ static void a_core_that_ends_leaves_servers_to_the_others(void)
     until_served(2);
     struct group_spec fewer = w.spec;
     fewer.entry_count = 1;
-    for (uint32_t i = 0; i < CORES; i++) {
-        group_enter(w.group, &w.cores[i].loop, &fewer);
-        group_leave(w.group, &w.cores[i].loop, &w.spec);
-    }
+    reload(&fewer, &w.spec);
     turn_all();
     turn_all();
     const struct server *stays = group_roster(w.group, 0)->entries[0].server;
@@ -508,10 +499,7 @@ static void a_place_that_is_freed_during_the_choice_is_waited_for(void)
     method.pick = pick_as_another_core_frees;
     struct group_spec spec = w.spec;
     spec.balance.method = &method;
-    for (uint32_t i = 0; i < CORES; i++) {
-        group_enter(w.group, &w.cores[i].loop, &spec);
-        group_leave(w.group, &w.cores[i].loop, &w.spec);
-    }
+    reload(&spec, &w.spec);
     turn_all();
     struct fake_request *first = ask(0);
     until_served(1);
@@ -520,10 +508,7 @@ static void a_place_that_is_freed_during_the_choice_is_waited_for(void)
     CHECK(w.frees == NULL);
     until_served(2);
     CHECK(second->stream != NULL && second->error == 0);
-    for (uint32_t i = 0; i < CORES; i++) {
-        group_enter(w.group, &w.cores[i].loop, &w.spec);
-        group_leave(w.group, &w.cores[i].loop, &spec);
-    }
+    reload(&w.spec, &spec);
     teardown();
 }
 
@@ -558,10 +543,7 @@ static void those_that_a_connection_cannot_carry_wait_on(void)
         w.cores[i].protocols[0].alpn = "h2";
     }
     struct group_spec same = w.spec;
-    for (uint32_t i = 0; i < CORES; i++) {
-        group_enter(w.group, &w.cores[i].loop, &same);
-        group_leave(w.group, &w.cores[i].loop, &w.spec);
-    }
+    reload(&same, &w.spec);
     turn_all();
     for (unsigned i = 0; i < 3; i++) {
         (void)ask(0);
@@ -588,10 +570,7 @@ static void datagrams_are_not_sent_in_clear_where_tls_is_meant(void)
     setup(2, 0, 100, 10000);
     w.entries[0].kind.tls_hash = 1;
     struct group_spec same = w.spec;
-    for (uint32_t i = 0; i < CORES; i++) {
-        group_enter(w.group, &w.cores[i].loop, &same);
-        group_leave(w.group, &w.cores[i].loop, &w.spec);
-    }
+    reload(&same, &w.spec);
     turn_all();
     for (unsigned i = 0; i < 4; i++) {
         struct fake_request *r = &w.requests[w.request_count++];
