@@ -15,25 +15,12 @@
 
 enum { PATH_BYTES_MAX = STATE_PATH_MAX + 32, COMMAND_MAX = 300 };
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
-
-static int print_json(const json_t *answer)
-{
-    (void)json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    (void)putchar('\n');
-    return json_is_true(json_object_get(answer, "ok")) ? CLI_OK : CLI_FAILURE;
-}
-
 // ---- the table ----------------------------------------------------------------------------------
 
 // "2026-11-23 (in 12 days)" of a time in the list.
 static void print_when(const json_t *row, const char *key, const char *key_s)
 {
-    const char *text = text_of(row, key);
+    const char *text = control_text(row, key);
     json_int_t at = json_integer_value(json_object_get(row, key_s));
     if (text[0] == '\0' || at == 0) {
         printf("  %-24s", "-");
@@ -55,14 +42,14 @@ static int by_name(const void *a, const void *b)
 {
     const json_t *const *x = a;
     const json_t *const *y = b;
-    return strcmp(text_of(*x, "name"), text_of(*y, "name"));
+    return strcmp(control_text(*x, "name"), control_text(*y, "name"));
 }
 
 static void print_row(const json_t *row, int width)
 {
-    const char *issuer = text_of(row, "issuer");
-    const char *error = text_of(row, "error");
-    printf("%-*s  %-9s  %-22.22s", width, text_of(row, "name"), text_of(row, "source"),
+    const char *issuer = control_text(row, "issuer");
+    const char *error = control_text(row, "error");
+    printf("%-*s  %-9s  %-22.22s", width, control_text(row, "name"), control_text(row, "source"),
            issuer[0] != '\0' ? issuer : "-");
     print_when(row, "expires", "expires_s");
     print_when(row, "renews", "renews_s");
@@ -87,7 +74,7 @@ static int print_table(const json_t *answer)
     int width = 4;
     for (size_t i = 0; i < count; i++) {
         sorted[i] = json_array_get(rows, i);
-        int len = (int)strlen(text_of(sorted[i], "name"));
+        int len = (int)strlen(control_text(sorted[i], "name"));
         width = len > width && len < 60 ? len : width;
     }
     qsort(sorted, count, sizeof(const json_t *), by_name);
@@ -106,7 +93,7 @@ static int list(const struct cli_parsed *p)
     if (answer == NULL) {
         return CLI_FAILURE;
     }
-    int code = cli_given(p, "json") ? print_json(answer) : print_table(answer);
+    int code = cli_given(p, "json") ? control_print(answer) : print_table(answer);
     json_decref(answer);
     return code;
 }
@@ -127,11 +114,11 @@ static int renew(const struct cli_parsed *p)
     }
     bool ok = json_is_true(json_object_get(answer, "ok"));
     if (cli_given(p, "json")) {
-        (void)print_json(answer);
+        (void)control_print(answer);
     } else if (ok) {
         printf("%s is being renewed; `adit cert` shows what comes of it\n", p->arguments[1]);
     } else {
-        (void)fprintf(stderr, "adit: %s: %s\n", p->arguments[1], text_of(answer, "error"));
+        (void)fprintf(stderr, "adit: %s: %s\n", p->arguments[1], control_text(answer, "error"));
     }
     json_decref(answer);
     return ok ? CLI_OK : CLI_FAILURE;
@@ -199,7 +186,7 @@ static int trust(const struct cli_parsed *p)
     if (answer == NULL) {
         return CLI_FAILURE;
     }
-    const char *root = text_of(answer, "local_root");
+    const char *root = control_text(answer, "local_root");
     int code = CLI_OK;
     if (root[0] != '\0') {
         tell_trust(root);

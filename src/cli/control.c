@@ -15,6 +15,8 @@
 #include "base/slab.h"
 #include "super/super.h"
 
+#include "cli/cli.h"
+
 enum { CONTROL_LINE_MAX = 1088, ANSWER_MAX = 32 << 20 };
 
 static int connect_to(const char *path)
@@ -95,4 +97,22 @@ json_t *control_ask(const char *path, const char *command)
                       path);
     }
     return answer;
+}
+
+const char *control_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+int64_t control_number(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+int control_print(const json_t *answer)
+{
+    (void)json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    (void)putchar('\n');
+    return json_is_true(json_object_get(answer, "ok")) ? CLI_OK : CLI_FAILURE;
 }

@@ -21,8 +21,7 @@ static int run(const struct cli_parsed *p)
     bool ok = json_is_true(json_object_get(answer, "ok"));
     bool config = json_is_true(json_object_get(answer, "config"));
     if (cli_given(p, "json")) {
-        (void)json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-        (void)putchar('\n');
+        (void)control_print(answer);
     } else {
         (void)fputs(diagnostics != NULL ? diagnostics : "", stderr);
         if (ok) {

@@ -15,24 +15,6 @@
 
 enum { COMMAND_MAX = 1000, STATE_MAX = 160, CELL_MAX = 32 };
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
-
-static int64_t number_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
-static int print_json(const json_t *answer)
-{
-    (void)json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    (void)putchar('\n');
-    return json_is_true(json_object_get(answer, "ok")) ? CLI_OK : CLI_FAILURE;
-}
-
 static json_t *ask(const struct cli_parsed *p, const char *command)
 {
     return control_ask(cli_value(p, "control"), command);
@@ -42,9 +24,9 @@ static json_t *ask(const struct cli_parsed *p, const char *command)
 
 void cli_server_state(const json_t *row, char *out, size_t size)
 {
-    const char *state = text_of(row, "state");
-    const char *reason = text_of(row, "reason");
-    int64_t left_ms = number_of(row, "ejected_for_ms");
+    const char *state = control_text(row, "state");
+    const char *reason = control_text(row, "reason");
+    int64_t left_ms = control_number(row, "ejected_for_ms");
     const char *backup = json_is_true(json_object_get(row, "backup")) ? ", backup" : "";
     if (strcmp(state, "ejected") == 0 && left_ms > 0) {
         (void)snprintf(out, size, "ejected for %" PRId64 " s more%s", (left_ms + 999) / 1000,
@@ -58,7 +40,7 @@ void cli_server_state(const json_t *row, char *out, size_t size)
 
 static void since(const json_t *row, char out[CELL_MAX])
 {
-    int64_t s = (int64_t)time(NULL) - number_of(row, "since_ms") / 1000;
+    int64_t s = (int64_t)time(NULL) - control_number(row, "since_ms") / 1000;
     s = s > 0 ? s : 0;
     if (s >= 86400) {
         (void)snprintf(out, CELL_MAX, "%" PRId64 "d %" PRId64 "h", s / 86400, s / 3600 % 24);
@@ -73,7 +55,7 @@ static void since(const json_t *row, char out[CELL_MAX])
 
 static void latency(const json_t *row, char out[CELL_MAX])
 {
-    int64_t us = number_of(row, "latency_us");
+    int64_t us = control_number(row, "latency_us");
     if (us == 0) {
         (void)snprintf(out, CELL_MAX, "-");
     } else if (us < 10000) {
@@ -87,8 +69,8 @@ static int by_upstream(const void *a, const void *b)
 {
     const json_t *const *x = a;
     const json_t *const *y = b;
-    int order = strcmp(text_of(*x, "upstream"), text_of(*y, "upstream"));
-    return order != 0 ? order : strcmp(text_of(*x, "address"), text_of(*y, "address"));
+    int order = strcmp(control_text(*x, "upstream"), control_text(*y, "upstream"));
+    return order != 0 ? order : strcmp(control_text(*x, "address"), control_text(*y, "address"));
 }
 
 struct widths {
@@ -107,9 +89,10 @@ static void print_row(const json_t *row, const struct widths *w)
     since(row, age);
     printf("%-*s  %-*s  %-*s  %6" PRId64 "  %6" PRId64 "  %5" PRId64 "  %10" PRId64 "  %8" PRId64
            "  %9s  %s\n",
-           w->upstream, text_of(row, "upstream"), w->address, text_of(row, "address"), w->state,
-           state, number_of(row, "weight"), number_of(row, "active"), number_of(row, "connections"),
-           number_of(row, "requests"), number_of(row, "failures"), slow, age);
+           w->upstream, control_text(row, "upstream"), w->address, control_text(row, "address"),
+           w->state, state, control_number(row, "weight"), control_number(row, "active"),
+           control_number(row, "connections"), control_number(row, "requests"),
+           control_number(row, "failures"), slow, age);
 }
 
 static int wider(int width, const char *text)
@@ -135,8 +118,8 @@ static int print_table(const json_t *answer)
         char state[STATE_MAX];
         sorted[i] = json_array_get(rows, i);
         cli_server_state(sorted[i], state, sizeof state);
-        w.upstream = wider(w.upstream, text_of(sorted[i], "upstream"));
-        w.address = wider(w.address, text_of(sorted[i], "address"));
+        w.upstream = wider(w.upstream, control_text(sorted[i], "upstream"));
+        w.address = wider(w.address, control_text(sorted[i], "address"));
         w.state = wider(w.state, state);
     }
     qsort(sorted, count, sizeof(const json_t *), by_upstream);
@@ -147,7 +130,7 @@ static int print_table(const json_t *answer)
         print_row(sorted[i], &w);
     }
     free((void *)sorted);
-    cli_server_drift(json_object_get(answer, "overrides"), text_of(answer, "asked"));
+    cli_server_drift(json_object_get(answer, "overrides"), control_text(answer, "asked"));
     return CLI_OK;
 }
 
@@ -157,14 +140,14 @@ void cli_server_drift(const json_t *overrides, const char *upstream)
     json_t *o = NULL;
     json_array_foreach(overrides, i, o)
     {
-        const char *weight = text_of(o, "weight");
-        if (upstream[0] != '\0' && strcmp(upstream, text_of(o, "upstream")) != 0) {
+        const char *weight = control_text(o, "weight");
+        if (upstream[0] != '\0' && strcmp(upstream, control_text(o, "upstream")) != 0) {
             continue;
         }
-        printf("by command   %s %s:%s%s%s%s%s%s\n", text_of(o, "upstream"), text_of(o, "at"),
-               json_object_get(o, "added") != NULL ? " added" : "",
+        printf("by command   %s %s:%s%s%s%s%s%s\n", control_text(o, "upstream"),
+               control_text(o, "at"), json_object_get(o, "added") != NULL ? " added" : "",
                json_object_get(o, "removed") != NULL ? " removed" : "",
-               text_of(o, "state")[0] != '\0' ? " " : "", text_of(o, "state"),
+               control_text(o, "state")[0] != '\0' ? " " : "", control_text(o, "state"),
                weight[0] != '\0' ? " weight " : "", weight);
     }
 }
@@ -183,12 +166,12 @@ static int list(const struct cli_parsed *p)
     }
     int code = CLI_OK;
     if (cli_given(p, "json")) {
-        code = print_json(answer);
+        code = control_print(answer);
     } else if (json_is_true(json_object_get(answer, "ok"))) {
         (void)json_object_set_new(answer, "asked", json_string(upstream));
         code = print_table(answer);
     } else {
-        (void)fprintf(stderr, "adit: %s\n", text_of(answer, "error"));
+        (void)fprintf(stderr, "adit: %s\n", control_text(answer, "error"));
         code = CLI_FAILURE;
     }
     json_decref(answer);
@@ -217,8 +200,8 @@ static const struct verb verbs[] = {
 
 static void tell_done(const struct verb *v, const json_t *answer)
 {
-    const char *address = text_of(answer, "address");
-    const char *upstream = text_of(answer, "upstream");
+    const char *address = control_text(answer, "address");
+    const char *upstream = control_text(answer, "upstream");
     const char *rest = strstr(v->did, "%s");
     const char *second = rest != NULL ? strstr(rest + 2, "%s") : NULL;
     if (second != NULL) {
@@ -252,11 +235,11 @@ static int change(const struct cli_parsed *p, const struct verb *v)
     }
     bool ok = json_is_true(json_object_get(answer, "ok"));
     if (cli_given(p, "json")) {
-        (void)print_json(answer);
+        (void)control_print(answer);
     } else if (ok) {
         tell_done(v, answer);
     } else {
-        (void)fprintf(stderr, "adit: %s\n", text_of(answer, "error"));
+        (void)fprintf(stderr, "adit: %s\n", control_text(answer, "error"));
     }
     json_decref(answer);
     return ok ? CLI_OK : CLI_FAILURE;

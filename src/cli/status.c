@@ -16,14 +16,9 @@ static const char *text_of(const json_t *object, const char *key)
     return text != NULL ? text : "?";
 }
 
-static int64_t number_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
 static int64_t pid_of(const json_t *answer, const char *process)
 {
-    return number_of(json_object_get(answer, process), "pid");
+    return control_number(json_object_get(answer, process), "pid");
 }
 
 static void print_uptime(int64_t seconds)
@@ -41,7 +36,7 @@ static void print_uptime(int64_t seconds)
 static void print_servers(const json_t *servers)
 {
     const json_t *unhealthy = json_object_get(servers, "unhealthy");
-    int64_t total = number_of(servers, "total");
+    int64_t total = control_number(servers, "total");
     if (total > 0) {
         printf("servers      %" PRId64 ", %zu of them not healthy\n", total,
                json_array_size(unhealthy));
@@ -63,22 +58,22 @@ static void print_for_people(const json_t *answer)
     const json_t *configuration = json_object_get(answer, "configuration");
     printf("adit %s%s\n", text_of(answer, "version"),
            json_is_true(json_object_get(answer, "draining")) ? ", stopping" : "");
-    print_uptime(number_of(answer, "uptime_s"));
+    print_uptime(control_number(answer, "uptime_s"));
     printf("processes    supervisor %" PRId64 ", keeper %" PRId64 ", worker %" PRId64 "\n",
            pid_of(answer, "supervisor"), pid_of(answer, "keeper"), pid_of(answer, "worker"));
     printf("worker       %" PRId64 " threads, restarted %" PRId64 " times\n",
-           number_of(worker, "threads"), number_of(worker, "restarts"));
+           control_number(worker, "threads"), control_number(worker, "restarts"));
     size_t index = 0;
     json_t *one = NULL;
     json_array_foreach(json_object_get(answer, "old_workers"), index, one)
     {
         printf("%-12s %" PRId64 " of adit %s, %" PRId64 " connections, at most %" PRId64
                " s more\n",
-               index == 0 ? "draining" : "", number_of(one, "pid"), text_of(one, "version"),
-               number_of(one, "connections"), number_of(one, "left_ms") / 1000);
+               index == 0 ? "draining" : "", control_number(one, "pid"), text_of(one, "version"),
+               control_number(one, "connections"), control_number(one, "left_ms") / 1000);
     }
     printf("config       %s, generation %" PRId64 "\n", text_of(configuration, "path"),
-           number_of(configuration, "generation"));
+           control_number(configuration, "generation"));
     json_array_foreach(json_object_get(answer, "listeners"), index, one)
     {
         printf("%-12s %s\n", index == 0 ? "listening" : "", text_of(one, "address"));
@@ -101,8 +96,7 @@ static int run(const struct cli_parsed *p)
     }
     bool ok = json_is_true(json_object_get(answer, "ok"));
     if (cli_given(p, "json")) {
-        (void)json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-        (void)putchar('\n');
+        (void)control_print(answer);
     } else if (ok) {
         print_for_people(answer);
     } else {

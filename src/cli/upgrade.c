@@ -14,24 +14,18 @@
 
 enum { COMMAND_MAX = 1088 };
 
-static const char *text_of(const json_t *answer, const char *key)
-{
-    const char *text = json_string_value(json_object_get(answer, key));
-    return text != NULL ? text : "";
-}
-
 static void print_answer(const json_t *answer, bool ok)
 {
     if (!ok) {
         (void)fprintf(stderr, "adit: not upgraded: %s; the edge goes on as it was\n",
-                      text_of(answer, "error"));
+                      control_text(answer, "error"));
         return;
     }
-    if (text_of(answer, "note")[0] != '\0') {
-        (void)fprintf(stderr, "adit: %s\n", text_of(answer, "note"));
+    if (control_text(answer, "note")[0] != '\0') {
+        (void)fprintf(stderr, "adit: %s\n", control_text(answer, "note"));
     }
-    printf("upgraded from adit %s to %s, generation %" PRId64 "\n", text_of(answer, "was"),
-           text_of(answer, "version"),
+    printf("upgraded from adit %s to %s, generation %" PRId64 "\n", control_text(answer, "was"),
+           control_text(answer, "version"),
            (int64_t)json_integer_value(json_object_get(answer, "generation")));
 }
 
@@ -68,8 +62,7 @@ static int run_upgrade(const struct cli_parsed *p)
     }
     bool ok = json_is_true(json_object_get(answer, "ok"));
     if (cli_given(p, "json")) {
-        (void)json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-        (void)putchar('\n');
+        (void)control_print(answer);
     } else {
         print_answer(answer, ok);
     }
@@ -87,7 +80,7 @@ static int run_drain(const struct cli_parsed *p)
     if (ok) {
         puts("stopping: the edge takes no connections any more and ends with the last one");
     } else {
-        (void)fprintf(stderr, "adit: %s\n", text_of(answer, "error"));
+        (void)fprintf(stderr, "adit: %s\n", control_text(answer, "error"));
     }
     json_decref(answer);
     return ok ? CLI_OK : CLI_FAILURE;
