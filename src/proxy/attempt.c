@@ -148,6 +148,7 @@ void attempt_ask(struct attempt *a)
     a->error = 0;
     a->sending = NULL;
     a->latency_ns = 0;
+    a->ticket.retry_ms = 0;
     u->ops->acquire(u, &a->ticket);
 }
 

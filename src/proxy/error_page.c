@@ -298,6 +298,13 @@ static struct slice own_page(struct exchange *x, unsigned status, struct slice *
     return text_slice(&t);
 }
 
+// When it is worth asking again (RFC 9110 10.2.3): at least a second, which is what the field can say.
+static uint64_t retry_after_s(const struct exchange *x)
+{
+    uint64_t ms = x->first.ticket.retry_ms;
+    return ms == 0 ? RETRY_AFTER_SECONDS : (ms + 999) / 1000;
+}
+
 // What a status demands (RFC 9110 15.5.6, 15.5.22, 15.6.4). A field that finds no room is left out:
 // the answer matters more.
 static void put_fields(struct exchange *x, unsigned status)
@@ -309,7 +316,7 @@ static void put_fields(struct exchange *x, unsigned status)
     }
     if (status == 503) {
         char digits[NUM_U64_DIGITS];
-        size_t n = num_format_u64(digits, RETRY_AFTER_SECONDS);
+        size_t n = num_format_u64(digits, retry_after_s(x));
         whole = fields_set_id(f, HTTP_RETRY_AFTER, slice_of(digits, n)) == 0 && whole;
     } else if (status == 405) {
         struct slice allow = SLICE("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");

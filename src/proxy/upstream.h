@@ -115,6 +115,7 @@ struct upstream_request {
     struct slice set_cookie;  // out: value of a Set-Cookie for the response; on the subject's arena
     uint64_t connect_ns;      // out: time spent connecting, 0 when reused
     uint64_t queued_ns;       // out: time spent waiting for a place
+    uint64_t retry_ms;        // out, with on_failed: when it is worth asking again; 0: not known
     /** `s` is idle and ours until its on_closed; events and user are set by the callee. */
     void (*on_ready)(struct upstream_request *rq, struct http_stream *s);
     /** With `raw`, in place of on_ready: ours until transport_close(). */

@@ -80,6 +80,14 @@ enum breaker_pass breaker_enter(struct breaker *b, const struct breaker_settings
     }
 }
 
+uint64_t breaker_left_ms(const struct breaker *b, const struct breaker_settings *settings,
+                         uint64_t now_ms)
+{
+    struct phase p = unpack(atomic_load_explicit(&b->word, memory_order_relaxed));
+    uint64_t over = p.since_ms + settings->open_ms;
+    return p.state == BREAKER_OPEN && over > now_ms ? over - now_ms : 1;
+}
+
 /** An ordinary request went wrong: do the failures suffice to open? */
 static bool open_by_share(struct breaker *b, const struct breaker_settings *settings,
                           uint64_t now_ms)

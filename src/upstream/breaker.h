@@ -50,6 +50,10 @@ enum breaker_pass breaker_enter(struct breaker *b, const struct breaker_settings
 bool breaker_leave(struct breaker *b, const struct breaker_settings *settings,
                    enum breaker_pass pass, enum verdict verdict, uint64_t now_ms);
 enum breaker_state breaker_state(const struct breaker *b);
+/** After BREAKER_REFUSED: ms until a request may be let through; 1 when probes are under way and what
+ * they bring decides, or when another core was quicker. */
+uint64_t breaker_left_ms(const struct breaker *b, const struct breaker_settings *settings,
+                         uint64_t now_ms);
 
 struct conf_node;
 /** Of a checked `breaker` node, which may not exist. */

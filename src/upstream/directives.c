@@ -330,7 +330,7 @@ const struct conf_directive upstream_directives[] = {
      .aka = "max_pending maxqueue timeout_queue",
      .text =
          "Requests for which no server has room wait in the order they came. Beyond its length, or "
-         "when one has waited too long, the answer is 503.",
+         "when one has waited too long, the answer is 503 with a Retry-After of a second.",
      .example = "upstreams:\n"
                 "  app: {servers: [3000, 3001], requests: 50, queue: {length: 200, timeout: 3s}}\n"
                 "sites:\n"
@@ -522,7 +522,7 @@ const struct conf_directive upstream_directives[] = {
      .aka = "circuit_breaker circuit_breakers circuitbreaker",
      .text =
          "When too many requests to the upstream fail, sends none for a while: they fail at once, "
-         "with 503.",
+         "with 503 and a Retry-After of the time that is left.",
      .example = "upstreams:\n"
                 "  app: {servers: [3000, 3001], breaker: {failures: 50%, open: 10s}}\n"
                 "sites:\n"

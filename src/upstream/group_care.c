@@ -206,7 +206,11 @@ bool care_admit(struct group *g, struct upstream_request *rq)
         budget_request(&g->care.hedges, rq->loop->now_ms);
     }
     rq->breaker = (uint8_t)breaker_enter(&g->care.breaker, &spec->breaker, rq->loop->now_ms);
-    return rq->breaker != BREAKER_REFUSED;
+    if (rq->breaker == BREAKER_REFUSED) {
+        rq->retry_ms = breaker_left_ms(&g->care.breaker, &spec->breaker, rq->loop->now_ms);
+        return false;
+    }
+    return true;
 }
 
 void care_settle(struct group *g, struct upstream_request *rq, const struct upstream_outcome *o)

@@ -13,6 +13,7 @@ enum {
     PASSED_MAX = 64,  // servers without room that one choice passes over
     LOOK_PAST = 8,    // requests that cannot be placed do not hold up the next few
     SERVE_MAX = 1024, // requests placed in one go
+    CROWD_MS = 1000,  // until who found no place may ask again: places become free all the time
     NS_PER_MS = 1000000,
 };
 
@@ -400,6 +401,7 @@ static void on_patience_over(struct wheel_timer *t)
            (now - rq->waiting_since_ns) / NS_PER_MS >= patience_ms(rq)) {
         stop_waiting(gc, rq);
         care_settle(gc->group, rq, &said_nothing);
+        rq->retry_ms = CROWD_MS;
         rq->on_failed(rq, E_QUEUE_TIMEOUT);
     }
     note_first(gc);
@@ -570,6 +572,7 @@ void group_acquire(struct group *g, struct upstream_request *rq, const struct gr
     int e = queue ? E_AGAIN : place(gc, rq);
     if (e == E_AGAIN && !wait(gc, rq, spec)) {
         e = E_UPSTREAM_FULL;
+        rq->retry_ms = CROWD_MS;
     }
     if (e == E_AGAIN) {
         // A place that became free before others could see that we wait was told to nobody.

@@ -242,7 +242,9 @@ def test_breaker_opens_and_closes(edge, server):
         assert way.get().status == 503
     way.wait_log("upstream app: the circuit breaker opens")
     before = one.asked
-    assert way.get().status == 503 and one.asked == before
+    refused = way.get()
+    assert refused.status == 503 and one.asked == before
+    assert refused.get("retry-after") == "1"  # half a second is left
     one.answer = reply(200, b"one")
     until(lambda: asked(way, 1) == {"one"}, "a probe goes through")
     until(lambda: asked(way, 1) == {"one"} and "breaker closes" in way.log, "it closes")

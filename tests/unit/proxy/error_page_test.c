@@ -94,7 +94,10 @@ static void has_the_fields_a_status_demands(void)
     struct fake *f = fake_new();
     const struct fields *r = &f->x.response.fields;
     error_page_answer(&f->x, 503);
-    CHECK(fields_has(r, HTTP_RETRY_AFTER));
+    CHECK(slice_eq(fields_get_id(r, HTTP_RETRY_AFTER), SLICE("5")));
+    f->x.first.ticket.retry_ms = 8001; // the upstream knows
+    error_page_answer(&f->x, 503);
+    CHECK(slice_eq(fields_get_id(r, HTTP_RETRY_AFTER), SLICE("9")));
     CHECK(slice_eq(fields_get_id(r, HTTP_CACHE_CONTROL), SLICE("no-store")));
     CHECK(slice_eq(fields_get_id(r, HTTP_X_REQUEST_ID), SLICE("00000000000000ab")));
     error_page_answer(&f->x, 405);

@@ -46,6 +46,9 @@ static void opens_by_share(void)
     CHECK(breaker_leave(&b, &settings, pass, VERDICT_BAD, 0));  // 21 of 42
     CHECK(breaker_state(&b) == BREAKER_OPEN);
     CHECK(!ask(&b, VERDICT_GOOD, 4999));
+    CHECK_EQ_INT(breaker_left_ms(&b, &settings, 0), 5000);
+    CHECK_EQ_INT(breaker_left_ms(&b, &settings, 4900), 100);
+    CHECK_EQ_INT(breaker_left_ms(&b, &settings, 6000), 1);
     CHECK_EQ_INT(b.opened, 1);
 }
 
@@ -72,6 +75,7 @@ static void probes_close_it(void)
     }
     CHECK(breaker_state(&b) == BREAKER_HALF_OPEN);
     CHECK(breaker_enter(&b, &settings, 5000) == BREAKER_REFUSED);
+    CHECK_EQ_INT(breaker_left_ms(&b, &settings, 5000), 1); // as soon as the probes have ended
     CHECK(!breaker_leave(&b, &settings, probe[0], VERDICT_GOOD, 5001));
     CHECK(!breaker_leave(&b, &settings, probe[1], VERDICT_NONE, 5001));
     CHECK(ask(&b, VERDICT_GOOD, 5001)); // in the place of the one that said nothing

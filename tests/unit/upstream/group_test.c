@@ -354,6 +354,7 @@ static void the_queue_is_bounded(void)
     CHECK_EQ_INT(w.failed, 2);
     CHECK_EQ_INT(w.requests[4].error, E_UPSTREAM_FULL);
     CHECK_EQ_INT(w.requests[5].error, E_UPSTREAM_FULL);
+    CHECK_EQ_INT(w.requests[5].rq.retry_ms, 1000);
     for (uint32_t i = 0; i < 4; i++) {
         finish_any();
         until_served(w.served + w.failed + (i < 3));
