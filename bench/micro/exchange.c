@@ -23,7 +23,7 @@
 #include "conf/load.h"
 #include "loop/loop.h"
 #include "obs/counters.h"
-#include "worker/traffic.h"
+#include "traffic/traffic.h"
 
 enum {
     WIRE_MAGIC = 0x77697265,

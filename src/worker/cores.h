@@ -10,7 +10,7 @@
 
 #include "base/ensure.h"
 #include "os/addr.h"
-#include "worker/traffic.h"
+#include "traffic/traffic.h"
 
 struct cores;
 struct log_ring;

@@ -36,10 +36,10 @@
 #include "os/shared.h"
 #include "tls/credentials.h"
 #include "tls/store.h"
+#include "traffic/traffic.h"
 #include "upstream/servers.h"
 #include "worker/cores.h"
 #include "worker/death.h"
-#include "worker/traffic.h"
 #include "worker/wanted.h"
 
 enum { DRAIN_LOOK_MS = 20, EXIT_START = 1 };

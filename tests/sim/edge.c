@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Brings the proxy up on simulated cores, through the same door as the worker's shell does
-// (worker/traffic.h).
+// (traffic/traffic.h).
 
 #include "edge.h"
 
@@ -13,7 +13,7 @@
 #include "conf/load.h"
 #include "l4/plan.h"
 #include "obs/counters.h"
-#include "worker/traffic.h"
+#include "traffic/traffic.h"
 
 /** A document, as long as a snapshot reads it. */
 struct document {

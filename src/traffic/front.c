@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Newcomers (worker/front.h). What fails is counted by reason where it fails, in src/net and src/tls;
+// Newcomers (traffic/front.h). What fails is counted by reason where it fails, in src/net and src/tls;
 // here a connection only goes from step to step and ends. A step reports with the transport in its
 // hands, so the order is one function, next(), and no step knows of another.
 
-#include "worker/front.h"
+#include "traffic/front.h"
 
 #include "base/error.h"
 #include "base/text.h"

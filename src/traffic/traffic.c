@@ -7,7 +7,7 @@
 // without descriptors, a newcomer is told 503, and the listeners pause for a moment so that a full
 // process does not spin on its accept queue.
 
-#include "worker/traffic.h"
+#include "traffic/traffic.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -30,7 +30,8 @@
 #include "tls/store.h"
 #include "tls/tls.h"
 #include "upstream/pool.h"
-#include "worker/front.h"
+
+#include "traffic/front.h"
 
 enum {
     TRAFFIC_MAGIC = 0x74726166,
