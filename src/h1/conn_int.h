@@ -107,6 +107,7 @@ struct h1_conn {
             bool refused; // the request broke a rule: more of it may be on its way
             uint8_t client_minor;
             uint32_t linger_left;
+            struct http_heir *heir; // gets the connection after the 101; NULL: nobody
         } down;
         struct {
             struct up_session session;
@@ -140,6 +141,9 @@ void h1_conn_detach(struct h1_conn *c);
 
 /** Reads and hands on what there is, as far as the state and the body's room allow. */
 void h1_rx_pump(struct h1_conn *c);
+/** Reads once what came before its time, without looking at it, while nothing is awaited. False: the
+ * peer has gone, or the connection failed and is closed. */
+bool h1_rx_peek(struct h1_conn *c);
 /** Sends what there is. */
 void h1_tx_pump(struct h1_conn *c);
 /** Goes on with both at the end of this turn. */

@@ -40,7 +40,7 @@ static void linger(struct h1_conn *c)
     h1_conn_again(c);
 }
 
-/** The exchange is over on our side. */
+/** The exchange is over on our side. Who was to inherit the connection hears that there is none. */
 static void close_stream(struct h1_conn *c)
 {
     if (!c->stream_open) {
@@ -48,6 +48,11 @@ static void close_stream(struct h1_conn *c)
     }
     c->stream_open = false;
     c->stream.events->on_closed(&c->stream);
+    struct http_heir *heir = c->u.down.heir;
+    if (heir != NULL) {
+        c->u.down.heir = NULL;
+        heir->take(heir, NULL, NULL, NULL, 0);
+    }
 }
 
 static struct iovec overloaded(void)
@@ -180,6 +185,24 @@ static void next_or_close(struct h1_conn *c)
     }
 }
 
+/** The 101 is out: the session ends without its transport. */
+static void give_away(struct h1_conn *c)
+{
+    struct http_heir *heir = c->u.down.heir;
+    struct transport *t = c->t;
+    struct http_peer peer = c->peer;
+    struct chunk *first = h1_unread(c) > 0 ? c->in : NULL;
+    uint32_t pos = c->in_pos;
+    c->u.down.heir = NULL;
+    c->t = NULL;
+    if (first != NULL) {
+        c->in = NULL;
+    }
+    h1_conn_close(c, false);
+    close_stream(c);
+    heir->take(heir, t, &peer, first, pos);
+}
+
 static void on_end(struct h1_conn *c)
 {
     if (c->tx == H1_TX_DONE && !c->sent_told) {
@@ -187,6 +210,10 @@ static void on_end(struct h1_conn *c)
         if (c->dead) {
             return;
         }
+    }
+    if (c->tx == H1_TX_DONE && c->u.down.heir != NULL) {
+        give_away(c);
+        return;
     }
     if (c->tx == H1_TX_DONE && c->rx == H1_RX_DONE) {
         next_or_close(c);
@@ -310,6 +337,34 @@ static void send_head(struct http_stream *s, const struct http_head *head, struc
     h1_tx_begin(c, chunk, t.len, framing, framing == H1_FRAMING_NONE ? NULL : body);
 }
 
+static void hand_over(struct http_stream *s, const struct http_head *head, struct http_heir *heir)
+{
+    struct h1_conn *c = h1_of_stream(s);
+    ensure(head->status == 101 && c->u.down.heir == NULL);
+    ensure(c->rx == H1_RX_DONE && c->tx == H1_TX_IDLE);
+    c->u.down.heir = heir;
+    if (!h1_rx_peek(c)) {
+        if (!c->dead) {
+            drop(c, E_EOF);
+        }
+        return;
+    }
+    struct text t;
+    struct chunk *chunk = h1_head_chunk(c, head, &t);
+    if (chunk == NULL) {
+        drop(c, E_NO_MEMORY);
+        return;
+    }
+    h1_write_response(&t, head, H1_FRAMING_NONE, false, c->u.down.client_minor,
+                      (struct slice){NULL, 0});
+    if (t.overflow) {
+        chunk_unref(chunk);
+        drop(c, E_HEAD_TOO_LARGE);
+        return;
+    }
+    h1_tx_begin(c, chunk, t.len, H1_FRAMING_NONE, NULL);
+}
+
 static void reset(struct http_stream *s, int error)
 {
     struct h1_conn *c = h1_of_stream(s);
@@ -336,6 +391,7 @@ static const struct http_stream_ops down_ops = {
     .send_head = send_head,
     .receive_body = h1_receive_body,
     .tunnel = h1_tunnel,
+    .hand_over = hand_over,
     .reset = reset,
     .set_timeouts = h1_set_timeouts,
 };

@@ -467,6 +467,18 @@ void h1_rx_pump(struct h1_conn *c)
     }
 }
 
+bool h1_rx_peek(struct h1_conn *c)
+{
+    ensure(!c->dead && c->rx == H1_RX_DONE);
+    size_t budget = H1_TURN_BYTES_MAX;
+    bool came = h1_unread(c) > 0 || fill(c, &budget);
+    if (c->dead || (!came && c->t->hung_up)) {
+        return false;
+    }
+    release_input(c);
+    return true;
+}
+
 static void on_room(struct http_body *b, void *producer)
 {
     struct h1_conn *c = producer;

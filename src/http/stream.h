@@ -32,6 +32,8 @@
 #include "http/body.h"
 #include "http/head.h"
 
+struct chunk;
+struct http_peer;
 struct http_stream;
 struct text;
 struct transport;
@@ -43,6 +45,17 @@ struct http_timeouts {
     uint32_t write_ms;   // peer takes no byte
     uint32_t tunnel_ms;  // tunnel with no byte either way
     uint32_t rate_bytes; // least bytes per second of a received body after the first 10 s; 0: any
+};
+
+/** Who gets a client's connection after a 101. It is told exactly once. */
+struct http_heir {
+    /** The last byte of the 101 is out: the transport is the heir's. It may be readable, and its owner is
+     * still to be set. `peer` is good during the call; what it points to lives as long as the
+     * transport. `first`, with its one reference, holds at [pos, first->used) what the client sent
+     * behind its request, too early, without waiting for the 101; NULL: nothing, as it should be.
+     * t (and peer) are NULL when the connection ended before: then there is nothing to take. */
+    void (*take)(struct http_heir *heir, struct transport *t, const struct http_peer *peer,
+                 struct chunk *first, uint32_t pos);
 };
 
 struct http_stream_ops {
@@ -58,6 +71,10 @@ struct http_stream_ops {
     /** The exchange became a pipe (HTTP_BODY_TUNNEL): bytes flow both ways, each direction ends by
      * itself (half-close). Instead of receive_body(), and after send_head() of the 101. */
     void (*tunnel)(struct http_stream *s, struct http_body *receive, struct http_body *send);
+    /** Answers with this head (101) and gives the connection away when it is out; instead of
+     * send_head(). The message received has ended. The stream closes before the heir takes over, all
+     * of which may happen before this returns. NULL: this session's connection cannot be given away. */
+    void (*hand_over)(struct http_stream *s, const struct http_head *head, struct http_heir *heir);
     /** Gives up: nothing more is sent or received, the peer sees a cut (h1: close; h2: RST_STREAM).
      * `error` says why. on_closed() is called before this returns. */
     void (*reset)(struct http_stream *s, int error);

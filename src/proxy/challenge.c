@@ -17,23 +17,36 @@ bool challenge_is_path(struct slice path)
     return slice_starts(path, PREFIX);
 }
 
-bool challenge_answer(struct exchange *x)
+/** What the CA is to read; empty: it is no challenge of ours. */
+static struct slice key_of(const struct exchange *x)
 {
     const struct http_head *r = &x->request;
     const struct tls_store *store = x->core->tls;
     if (store == NULL || !challenge_is_path(r->path) ||
         (r->method != HTTP_METHOD_GET && r->method != HTTP_METHOD_HEAD)) {
-        return false;
+        return slice_of(NULL, 0);
     }
-    struct slice key = tls_store_http_01(store, slice_from(r->path, PREFIX.len));
-    if (key.len == 0) {
-        return false;
-    }
+    return tls_store_http_01(store, slice_from(r->path, PREFIX.len));
+}
+
+static bool is_challenge(const struct reserved *r, const struct exchange *x)
+{
+    (void)r;
+    return key_of(x).len > 0;
+}
+
+static enum stage_result answer(const struct reserved *r, struct exchange *x)
+{
+    (void)r;
+    struct slice key = key_of(x);
+    ensure(key.len > 0);
     exchange_begin_answer(x, 200);
     if (fields_set_id(&x->response.fields, HTTP_CACHE_CONTROL, SLICE("no-store")) != 0) {
         exchange_fail(x, E_NO_MEMORY, HTTP_DOWN);
-        return true;
+        return STAGE_ANSWER;
     }
     exchange_answer(x, SLICE("application/octet-stream"), key);
-    return true;
+    return STAGE_ANSWER;
 }
+
+const struct reserved challenge_reserved = {.is = is_challenge, .answer = answer};

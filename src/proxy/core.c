@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "obs/trace.h"
+#include "proxy/challenge.h"
 
 enum { CORE_MAGIC = 0x636f7265 };
 
@@ -39,6 +40,7 @@ int core_init(struct core *c, struct loop *l, struct counters *counters, struct 
     list_init(&c->finished);
     task_init(&c->reap, reap);
     mirrors_init(&c->mirrors);
+    reserved_add(c, &challenge_reserved);
     return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "obs/log.h"
 #include "proxy/exchange.h"
 #include "proxy/mirror.h"
+#include "proxy/reserved.h"
 
 struct tls_store;
 
@@ -33,6 +34,8 @@ struct core {
     struct counters *counters;
     struct log_ring *log;        // access lines; NULL: none
     const struct tls_store *tls; // of new handshakes, for answers to HTTP-01; NULL: none
+    uint32_t reserved_count;
+    const struct reserved *reserved[RESERVED_MAX];
 };
 
 /** `log` may be NULL. 0 or E_NO_MEMORY. */

@@ -11,7 +11,6 @@
 #include "obs/trace.h"
 #include "proxy/access_log.h"
 #include "proxy/canonical.h"
-#include "proxy/challenge.h"
 #include "proxy/exchange_int.h"
 #include "proxy/forwarded.h"
 #include "proxy/match.h"
@@ -132,8 +131,7 @@ static void note_security(struct exchange *x)
     }
 }
 
-/** Whether the host may be asked for on this connection (RFC 9110 7.4). */
-static bool is_covered(const struct exchange *x)
+bool exchange_host_is_covered(const struct exchange *x)
 {
     const struct http_security *s = x->down->peer->security;
     return s == NULL || s->covers == NULL || s->covers(s, x->request.host);
@@ -143,11 +141,10 @@ static bool is_covered(const struct exchange *x)
 static int find_route(struct exchange *x)
 {
     struct http_head *r = &x->request;
-    x->original_target = r->target;
     if (r->method == HTTP_METHOD_CONNECT || r->method == HTTP_METHOD_TRACE) {
         return E_METHOD_REFUSED;
     }
-    if (!is_covered(x)) {
+    if (!exchange_host_is_covered(x)) {
         return E_MISDIRECTED;
     }
     x->site = snapshot_site(x->snapshot, r->host);
@@ -192,9 +189,11 @@ static void down_on_head(struct http_stream *s, struct http_head *head)
     struct exchange *x = exchange_of(s);
     ensure(head == &x->request && x->state == EXCHANGE_RECEIVING);
     x->state = EXCHANGE_ROUTING;
+    x->original_target = head->target;
     forwarded_client(x);
     note_security(x);
-    int e = find_route(x);
+    x->reserved = reserved_of(x);
+    int e = x->reserved != NULL ? 0 : find_route(x);
     if (e == 0) {
         s->ops->set_timeouts(s, &x->route->down_timeouts);
     }
@@ -203,11 +202,12 @@ static void down_on_head(struct http_stream *s, struct http_head *head)
     if (e == 0) {
         e = body_error;
     }
-    if (challenge_answer(x)) {
-        return;
-    }
     if (e < 0) {
         exchange_fail(x, e, HTTP_DOWN);
+        return;
+    }
+    if (x->reserved != NULL) {
+        reserved_answer(x);
         return;
     }
     if (canonical_redirect(x)) {

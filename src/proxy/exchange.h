@@ -72,10 +72,11 @@ struct exchange {
     const struct site *site;
     const struct route *route; // never NULL once the head has come
     struct http_stream *down;
-    struct upstream *upstream;      // that serves it: the route's, or one of several (a split)
-    struct hedge *hedge;            // a second attempt was made; proxy/forward.c
-    const struct attempt *answers;  // whose response it is; NULL: none yet, or an answer of ours
-    struct http_body *response_out; // what the down stream consumes: the last filter's output
+    const struct reserved *reserved; // who answers it before any route; NULL: it takes a route
+    struct upstream *upstream;       // that serves it: the route's, or one of several (a split)
+    struct hedge *hedge;             // a second attempt was made; proxy/forward.c
+    const struct attempt *answers;   // whose response it is; NULL: none yet, or an answer of ours
+    struct http_body *response_out;  // what the down stream consumes: the last filter's output
     struct http_body *filters[EXCHANGE_FILTERS_MAX];
     void *slots[MODULES_MAX];
     struct slice normal_path;                     // decoded, for matching (http_path_normalise)
@@ -112,6 +113,8 @@ static inline void *exchange_slot(const struct exchange *x, unsigned module)
 {
     return x->slots[module];
 }
+/** Whether the request's host may be asked for on this connection (RFC 9110 7.4). */
+bool exchange_host_is_covered(const struct exchange *x);
 /** Starts a response of ours: status and an empty field block in x->response. Fill its fields, call
  * exchange_answer(), return STAGE_ANSWER. */
 void exchange_begin_answer(struct exchange *x, unsigned status);
@@ -123,6 +126,11 @@ void exchange_answer_kept(struct exchange *x, struct slice content_type, struct 
 void exchange_fail(struct exchange *x, int error, enum http_side side);
 /** The same by status, for answers that are no failure (respond: 404). */
 void exchange_fail_status(struct exchange *x, unsigned status);
+/** Answers 101 and gives the client's connection away: x->response was begun with 101 and names the
+ * protocol in `upgrade`. No stage sees it. `heir` hears exactly once what becomes of the connection, also
+ * inside of this call, and must outlive the exchange. Only for a request whose body, if any, has ended.
+ * E_UNSUPPORTED: this connection cannot be given away (HTTP/2), nothing was sent, answer otherwise. */
+int exchange_hand_over(struct exchange *x, struct http_heir *heir) must_check;
 /** After STAGE_WAIT, on the exchange's core, never from inside the hook. */
 void exchange_resume(struct exchange *x);
 /** Puts a filter into the response body: *in is what it consumes, the result is what it must

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/num.h"
+#include "obs/trace.h"
 #include "proxy/error_page.h"
 #include "proxy/exchange_int.h"
 #include "proxy/forwarded.h"
@@ -90,6 +91,8 @@ void exchange_resume(struct exchange *x)
     }
     if (x->answering) {
         stages_response(x);
+    } else if (x->reserved != NULL) {
+        reserved_resume(x);
     } else {
         stages_request(x);
     }
@@ -177,6 +180,25 @@ void exchange_answer_kept(struct exchange *x, struct slice content_type, struct 
     }
     produce_answer(x, body);
     stages_response(x);
+}
+
+int exchange_hand_over(struct exchange *x, struct http_heir *heir)
+{
+    ensure_magic(x, EXCHANGE_MAGIC);
+    ensure(!x->answered && x->down != NULL && x->response.status == 101);
+    ensure(x->response.upgrade.len > 0);
+    ensure(x->request.body == HTTP_BODY_NONE || x->request_body.ended);
+    if (x->down->ops->hand_over == NULL) {
+        return E_UNSUPPORTED;
+    }
+    x->state = EXCHANGE_ANSWERING;
+    x->answered = true;
+    x->upgraded = true;
+    trace(TRACE_upgrade, (uintptr_t)x, x->down->peer->connection_id);
+    counter_add(x->core->counters, COUNTER_upgrades, 1);
+    counter_add(x->core->counters, COUNTER_responses_1xx, 1);
+    x->down->ops->hand_over(x->down, &x->response, heir);
+    return 0;
 }
 
 void exchange_fail_status(struct exchange *x, unsigned status)

@@ -673,6 +673,12 @@ void traffic_core_set_wanted(struct traffic_core *tc, struct tls_wanted *w)
     tls_core_set_wanted(tc->tls, w);
 }
 
+void traffic_core_reserve(struct traffic_core *tc, const struct reserved *r)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    reserved_add(&tc->core, r);
+}
+
 // Where clients in clear are sent to.
 static void find_tls_port(struct traffic_core *tc)
 {

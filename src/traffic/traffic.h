@@ -20,6 +20,7 @@ struct conf_doc;
 struct counters;
 struct log_ring;
 struct loop;
+struct reserved;
 struct server_rows;
 struct snapshot;
 struct text;
@@ -77,6 +78,9 @@ void traffic_core_free(struct traffic_core *tc);
 void traffic_core_swap(struct traffic_core *tc, struct snapshot *s);
 /** New handshakes use `s` from now on; the core takes its own reference. */
 void traffic_core_set_tls(struct traffic_core *tc, struct tls_store *s);
+/** Requests that are answered before any site sees them (proxy/reserved.h). Main thread, before the loop
+ * runs. */
+void traffic_core_reserve(struct traffic_core *tc, const struct reserved *r);
 /** Who is told of names that lack a certificate. Main thread, before the loop runs. */
 void traffic_core_set_wanted(struct traffic_core *tc, struct tls_wanted *w);
 

@@ -125,6 +125,13 @@ uint32_t edge_core_count(const struct edge *e)
     return e->cores;
 }
 
+void edge_reserve(struct edge *e, const struct reserved *r)
+{
+    for (uint32_t i = 0; i < e->cores; i++) {
+        traffic_core_reserve(e->core[i], r);
+    }
+}
+
 static uint64_t sum(const struct edge *e, enum counter id)
 {
     uint64_t n = 0;

@@ -11,6 +11,7 @@
 enum { EDGE_CORES_MAX = 4, EDGE_DOCUMENTS_MAX = 8 };
 
 struct edge;
+struct reserved;
 
 /** `chunks_max`: budget of each core's chunk pool; `connections_max`: of the process. */
 struct edge_limits {
@@ -24,6 +25,8 @@ struct edge *edge_open(struct sim_case *c, struct sim *s, const struct os_addr *
                        const char *config, const struct edge_limits *limits);
 struct loop **edge_loops(struct edge *e);
 uint32_t edge_core_count(const struct edge *e);
+/** Requests that a handler answers itself, on all cores; before anybody connects. */
+void edge_reserve(struct edge *e, const struct reserved *r);
 /** Exchanges and client connections alive on all cores. */
 uint32_t edge_exchanges(const struct edge *e);
 /** Client connections open now, as counted. */

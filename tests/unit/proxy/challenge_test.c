@@ -56,7 +56,10 @@ static void answers_what_it_was_told(void)
         f->core.tls = store;
         fake_target(f, rows[i].target);
         f->x.request.method = (uint8_t)rows[i].method;
-        CHECK(challenge_answer(&f->x) == rows[i].answered);
+        CHECK(challenge_reserved.is(&challenge_reserved, &f->x) == rows[i].answered);
+        if (rows[i].answered) {
+            CHECK(challenge_reserved.answer(&challenge_reserved, &f->x) == STAGE_ANSWER);
+        }
         CHECK_EQ_INT(answered.status, rows[i].answered ? 200 : 0);
         if (rows[i].answered) {
             CHECK_TEXT(answered.body.ptr, answered.body.len, "token-1.thumbprint");
@@ -71,7 +74,7 @@ static void without_a_store_nothing_is_answered(void)
     struct fake *f = fake_new();
     answered = (struct fake_answered){0};
     fake_target(f, "/.well-known/acme-challenge/abc");
-    CHECK(!challenge_answer(&f->x));
+    CHECK(!challenge_reserved.is(&challenge_reserved, &f->x));
     CHECK_EQ_INT(answered.status, 0);
     fake_free(f);
 }

@@ -49,6 +49,7 @@ struct world {
     struct http_body *down_body;
     struct http_body *request_body;
     int down_reset;
+    struct http_heir *heir; // whom the client's connection was left to
     const struct http_head *up_request;
     struct http_body *up_body;
     struct http_body *response_body;
@@ -135,6 +136,14 @@ static void down_reset(struct http_stream *s, int error)
     world_close_down();
 }
 
+static void down_hand_over(struct http_stream *s, const struct http_head *head,
+                           struct http_heir *heir)
+{
+    CHECK(s == &world->down);
+    world->down_status = head->status;
+    world->heir = heir;
+}
+
 static void any_timeouts(struct http_stream *s, const struct http_timeouts *t)
 {
     (void)s;
@@ -145,6 +154,7 @@ static const struct http_stream_ops down_ops = {.protocol = "1.1",
                                                 .send_head = down_send_head,
                                                 .receive_body = down_receive_body,
                                                 .tunnel = any_tunnel,
+                                                .hand_over = down_hand_over,
                                                 .reset = down_reset,
                                                 .set_timeouts = any_timeouts};
 
