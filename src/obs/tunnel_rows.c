@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rows by sequence locks (obs/tunnel_rows.h), as those of servers are (obs/server_rows.c): the number
+// of a row is odd while it is written, and a reader that saw the same even number before and after has
+// read one state. A row that was given back keeps its content and its number, so that who looks now
+// and then still sees which grants were in use; whether it is taken is a word of its own.
+
+#include "obs/tunnel_rows.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/text.h"
+
+enum {
+    TABLE_MAGIC = 0x61746e72,
+    TABLE_FORMAT = 1,
+    ROW_WORDS = sizeof(struct tunnel_row) / sizeof(uint64_t),
+    COUNT_WORDS = sizeof(struct tunnel_counts) / sizeof(uint64_t),
+    READ_TRIES = 64,
+    HTTP_PORT = 80,
+    HTTPS_PORT = 443,
+};
+
+static_assert(sizeof(struct tunnel_row) % sizeof(uint64_t) == 0, "rows are copied by words");
+static_assert(sizeof(struct tunnel_counts) % sizeof(uint64_t) == 0, "counts are copied by words");
+static_assert(offsetof(struct tunnel_row, counts) == 0, "they are the first words");
+
+struct slot {
+    _Alignas(64) atomic_uint taken;
+    _Atomic uint64_t number; // 0: never set
+    _Atomic uint64_t words[ROW_WORDS];
+};
+
+struct tunnel_rows {
+    _Alignas(64) uint32_t magic;
+    uint32_t format;
+    uint32_t row_bytes;
+    uint32_t row_count;
+    atomic_uint hint; // where to look for a free row
+    atomic_uint high; // rows from here on were never taken; to look at them would cost their pages
+    struct slot slots[TUNNEL_ROWS_MAX];
+};
+
+size_t tunnel_rows_bytes(void)
+{
+    return sizeof(struct tunnel_rows);
+}
+
+struct tunnel_rows *tunnel_rows_begin(void *block)
+{
+    struct tunnel_rows *rows = block;
+    ensure((uintptr_t)block % _Alignof(struct tunnel_rows) == 0);
+    ensure(rows->magic == 0); // fresh
+    rows->format = TABLE_FORMAT;
+    rows->row_bytes = sizeof(struct tunnel_row);
+    rows->row_count = TUNNEL_ROWS_MAX;
+    rows->magic = TABLE_MAGIC;
+    return rows;
+}
+
+static void raise_high(struct tunnel_rows *rows, unsigned to)
+{
+    unsigned is = atomic_load_explicit(&rows->high, memory_order_relaxed);
+    while (is < to && !atomic_compare_exchange_weak(&rows->high, &is, to)) {
+    }
+}
+
+uint32_t tunnel_rows_take(struct tunnel_rows *rows)
+{
+    uint32_t from = atomic_load_explicit(&rows->hint, memory_order_relaxed);
+    for (uint32_t i = 0; i < TUNNEL_ROWS_MAX; i++) {
+        uint32_t index = (from + i) % TUNNEL_ROWS_MAX;
+        unsigned is = 0;
+        if (atomic_compare_exchange_strong(&rows->slots[index].taken, &is, 1)) {
+            // What the row held is another tunnel's.
+            atomic_store(&rows->slots[index].number, 0);
+            atomic_store_explicit(&rows->hint, index + 1, memory_order_relaxed);
+            raise_high(rows, index + 1);
+            return index;
+        }
+    }
+    return TUNNEL_ROWS_NONE;
+}
+
+static void put_words(struct slot *s, const uint64_t *words, size_t count)
+{
+    uint64_t number = atomic_load_explicit(&s->number, memory_order_relaxed) | 1;
+    atomic_store_explicit(&s->number, number, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    for (size_t i = 0; i < count; i++) {
+        atomic_store_explicit(&s->words[i], words[i], memory_order_relaxed);
+    }
+    atomic_store_explicit(&s->number, number + 1, memory_order_release);
+}
+
+void tunnel_rows_set(struct tunnel_rows *rows, uint32_t index, const struct tunnel_row *row)
+{
+    uint64_t words[ROW_WORDS];
+    if (index < TUNNEL_ROWS_MAX) {
+        memcpy(words, row, sizeof *row);
+        put_words(&rows->slots[index], words, ROW_WORDS);
+    }
+}
+
+void tunnel_rows_count(struct tunnel_rows *rows, uint32_t index, const struct tunnel_counts *counts)
+{
+    uint64_t words[COUNT_WORDS];
+    if (index < TUNNEL_ROWS_MAX) {
+        memcpy(words, counts, sizeof *counts);
+        put_words(&rows->slots[index], words, COUNT_WORDS);
+    }
+}
+
+void tunnel_rows_give(struct tunnel_rows *rows, uint32_t index)
+{
+    if (index < TUNNEL_ROWS_MAX) {
+        atomic_store_explicit(&rows->hint, index, memory_order_relaxed);
+        atomic_store(&rows->slots[index].taken, 0);
+    }
+}
+
+// ---- reading ------------------------------------------------------------------------------------
+
+const struct tunnel_rows *tunnel_rows_open(const void *block, size_t len)
+{
+    const struct tunnel_rows *rows = block;
+    bool ours = len == sizeof *rows && rows->magic == TABLE_MAGIC && rows->format == TABLE_FORMAT &&
+                rows->row_bytes == sizeof(struct tunnel_row) && rows->row_count == TUNNEL_ROWS_MAX;
+    return ours ? rows : NULL;
+}
+
+#define END_TEXT(field) ((field)[sizeof(field) - 1] = '\0')
+
+bool tunnel_rows_last(const struct tunnel_rows *rows, uint32_t index, struct tunnel_row *out)
+{
+    ensure(index < TUNNEL_ROWS_MAX);
+    const struct slot *s = &rows->slots[index];
+    if (index >= atomic_load(&rows->high)) {
+        return false;
+    }
+    for (int i = 0; i < READ_TRIES; i++) {
+        uint64_t words[ROW_WORDS];
+        uint64_t before = atomic_load_explicit(&s->number, memory_order_acquire);
+        if (before == 0) {
+            return false;
+        }
+        for (size_t k = 0; k < ROW_WORDS; k++) {
+            words[k] = atomic_load_explicit(&s->words[k], memory_order_relaxed);
+        }
+        atomic_thread_fence(memory_order_acquire);
+        uint64_t after = atomic_load_explicit(&s->number, memory_order_relaxed);
+        if (before == after && before % 2 == 0) {
+            memcpy(out, words, sizeof *out);
+            END_TEXT(out->zone);
+            END_TEXT(out->name);
+            END_TEXT(out->at);
+            END_TEXT(out->owner);
+            END_TEXT(out->grant);
+            END_TEXT(out->address);
+            END_TEXT(out->agent);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool tunnel_rows_read(const struct tunnel_rows *rows, uint32_t index, struct tunnel_row *out)
+{
+    ensure(index < TUNNEL_ROWS_MAX);
+    return index < atomic_load(&rows->high) && atomic_load(&rows->slots[index].taken) == 1 &&
+           tunnel_rows_last(rows, index, out) && atomic_load(&rows->slots[index].taken) == 1;
+}
+
+void tunnel_rows_each(const struct tunnel_rows *rows,
+                      void (*each)(void *arg, const struct tunnel_row *row), void *arg)
+{
+    struct tunnel_row row;
+    for (uint32_t i = 0; i < TUNNEL_ROWS_MAX; i++) {
+        if (tunnel_rows_read(rows, i, &row)) {
+            each(arg, &row);
+        }
+    }
+}
+
+void tunnel_row_url(const struct tunnel_row *row, struct text *out)
+{
+    static const char *const schemes[] = {
+        [TUNNEL_ROW_HTTP] = "http", [TUNNEL_ROW_TCP] = "tcp", [TUNNEL_ROW_UDP] = "udp"};
+    bool secure = row->kind == TUNNEL_ROW_HTTP && (row->bits & TUNNEL_ROW_SECURE) != 0;
+    uint32_t usual = row->kind != TUNNEL_ROW_HTTP ? 0 : secure ? HTTPS_PORT : HTTP_PORT;
+    text_str(out, row->kind < array_len(schemes) ? schemes[row->kind] : "?");
+    text_printf(out, "%s://%s", secure ? "s" : "", row->at);
+    if (row->port != usual && row->port != 0) {
+        text_printf(out, ":%u", row->port);
+    }
+}
