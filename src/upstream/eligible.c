@@ -23,7 +23,7 @@ static unsigned bits_of(const struct walk *w, uint32_t i)
 /** Nobody has taken it out: whatever its health. */
 static bool is_candidate(const struct walk *w, uint32_t i, unsigned bits)
 {
-    const unsigned taken_out = VITALS_DRAIN | VITALS_MAINTENANCE | VITALS_GONE;
+    const unsigned taken_out = VITALS_DRAIN | VITALS_MAINTENANCE | VITALS_GONE | VITALS_AWAY;
     return (bits & taken_out) == 0 && w->servers[i].weight > 0;
 }
 

@@ -20,6 +20,11 @@ static const struct hash_key home_key = {{0x61646974, 0x67727570}};
 
 static void on_retire(struct mail *m, struct loop *to);
 
+uint32_t group_home(const struct upstream_registry *r, struct slice name)
+{
+    return (uint32_t)(hash_bytes(&home_key, name) % r->core_count);
+}
+
 static struct group *make(struct upstream_registry *r, struct slice name)
 {
     size_t bytes = sizeof(struct group) + r->core_count * sizeof(struct group_core);
@@ -29,7 +34,7 @@ static struct group *make(struct upstream_registry *r, struct slice name)
     }
     g->magic = GROUP_MAGIC;
     g->registry = r;
-    g->home = (uint32_t)(hash_bytes(&home_key, name) % r->core_count);
+    g->home = group_home(r, name);
     g->retire.fn = on_retire;
     atomic_init(&g->holders, 1);
     memcpy(g->name, name.ptr, name.len);
@@ -50,7 +55,7 @@ static struct group *find(struct upstream_registry *r, struct slice name)
     list_each(node, &r->groups)
     {
         struct group *g = list_entry(node, struct group, link);
-        if (!g->retired && slice_eq(slice_str(g->name), name)) {
+        if (!g->retired && !g->calls && slice_eq(slice_str(g->name), name)) {
             return g;
         }
     }
@@ -69,6 +74,19 @@ struct group *group_get(struct upstream_registry *r, struct slice name)
     }
     if (g != NULL) {
         g->pools++;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return g;
+}
+
+struct group *group_new(struct upstream_registry *r, struct slice name, struct group_crowd *crowd)
+{
+    pthread_mutex_lock(&r->lock);
+    struct group *g = make(r, slice_sub(name, 0, GROUP_NAME_MAX - 1));
+    if (g != NULL) {
+        g->calls = true;
+        g->crowd = crowd;
+        g->pools = 1;
     }
     pthread_mutex_unlock(&r->lock);
     return g;
@@ -137,13 +155,8 @@ static struct server *find_server(const struct roster *old, const struct draft_r
     return NULL;
 }
 
-/** The server of a row: the one there is, or a new one. NULL: out of memory. */
-static struct server *server_of(struct group *g, const struct draft_row *row)
+static struct server *new_server(struct group *g, const struct draft_row *row)
 {
-    struct server *s = find_server(g->newest, row);
-    if (s != NULL) {
-        return s;
-    }
     const struct server_order order = {
         .addr = row->addr,
         .host = row->host,
@@ -152,7 +165,7 @@ static struct server *server_of(struct group *g, const struct draft_row *row)
         .owner = &server_owner,
         .group = g,
     };
-    s = server_new(g->registry, &order);
+    struct server *s = server_new(g->registry, &order);
     if (s != NULL) {
         group_hold(g);
         care_server_init(g, s);
@@ -162,6 +175,13 @@ static struct server *server_of(struct group *g, const struct draft_row *row)
         }
     }
     return s;
+}
+
+/** The server of a row: the one there is, or a new one. NULL: out of memory. */
+static struct server *server_of(struct group *g, const struct draft_row *row)
+{
+    struct server *s = row->server != NULL ? row->server : find_server(g->newest, row);
+    return s != NULL ? s : new_server(g, row);
 }
 
 // ---- rosters ----------------------------------------------------------------------------------------
@@ -268,7 +288,7 @@ static void discard_roster(const struct group *g, struct roster *r)
 {
     for (uint32_t i = 0; i < r->count; i++) {
         struct server *s = r->entries[i].server;
-        if (s != NULL && !is_in(g->newest, s)) {
+        if (s != NULL && !g->calls && !is_in(g->newest, s)) {
             server_discard(s);
         }
     }
@@ -382,7 +402,9 @@ static void remake(struct group *g)
     }
     care_look(g);
     group_changed(g);
-    group_rows_begin(g);
+    if (!g->calls) { // lists of their own tell of those
+        group_rows_begin(g);
+    }
 }
 
 // ---- what snapshots say -----------------------------------------------------------------------------
@@ -408,6 +430,53 @@ void group_leave(struct group *g, struct loop *l, const struct group_spec *spec)
     g->spec = NULL; // what runs on runs with the list there is
     care_apply(g);
     list_follow(g, remake);
+}
+
+void group_end(struct group *g)
+{
+    ensure_magic(g, GROUP_MAGIC);
+    g->over = true;
+    g->caller_count = 0;
+    remake(g);
+}
+
+int group_join(struct group *g, const struct os_addr *addr, uint64_t id, struct server **out)
+{
+    ensure_magic(g, GROUP_MAGIC);
+    ensure(g->calls && !g->over && g->spec != NULL);
+    if (g->caller_count == GROUP_CALLERS_MAX) {
+        return E_TOO_LARGE;
+    }
+    const struct draft_row row = {
+        .addr = *addr,
+        .kind = {.protocol = SERVER_CALLED, .caller = id},
+        .limits = g->spec->limits,
+    };
+    struct server *s = new_server(g, &row);
+    if (s == NULL) {
+        return E_NO_MEMORY;
+    }
+    g->callers[g->caller_count++] = s;
+    remake(g);
+    if (!is_in(g->newest, s)) {
+        g->caller_count--;
+        server_discard(s);
+        return E_NO_MEMORY;
+    }
+    *out = s;
+    return 0;
+}
+
+void group_part(struct group *g, struct server *s)
+{
+    ensure_magic(g, GROUP_MAGIC);
+    uint32_t i = 0;
+    while (i < g->caller_count && g->callers[i] != s) {
+        i++;
+    }
+    ensure(i < g->caller_count);
+    g->callers[i] = g->callers[--g->caller_count];
+    remake(g);
 }
 
 void groups_set_book(struct upstream_registry *r, uint32_t core, const struct conf_doc *book)

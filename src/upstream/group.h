@@ -23,7 +23,7 @@
 #include "upstream/health.h"
 #include "upstream/roster.h"
 
-enum { GROUP_NAME_MAX = 300 };
+enum { GROUP_NAME_MAX = 300, GROUP_CALLERS_MAX = 16 };
 
 enum group_entry_type {
     GROUP_ADDRESS, // host is a literal
@@ -126,11 +126,20 @@ struct group_core {
     struct mail wake;
 };
 
+/** A bound on what waits in several groups together. */
+struct group_crowd {
+    atomic_uint waiting;
+    uint32_t max;
+};
+
 struct group {
     uint32_t magic;
-    atomic_uint holders; // pools together count as one, each server as one
-    uint32_t pools;      // under the registry's lock
-    bool retired;        // no pool is left, and none will come
+    bool over;                 // group_end()
+    bool calls;                // its servers call in (group_join()); it is found by nobody's name
+    struct group_crowd *crowd; // NULL: none
+    atomic_uint holders;       // pools together count as one, each server as one
+    uint32_t pools;            // under the registry's lock
+    bool retired;              // no pool is left, and none will come
     struct upstream_registry *registry;
     uint32_t home;
     struct list link;    // of the registry
@@ -143,6 +152,8 @@ struct group {
     const struct group_spec *spec; // NULL: no snapshot in force has it
     struct list names;
     struct group *next_at_home; // during groups_set_book()
+    uint32_t caller_count;
+    struct server *callers[GROUP_CALLERS_MAX];
     struct roster *newest;
     struct mail retire;
     struct wheel_timer tell; // how its servers are (group_rows.c)
@@ -151,13 +162,30 @@ struct group {
 
 /** Finds or makes; one more pool. `name` is cut to what fits. NULL: out of memory. Any thread. */
 struct group *group_get(struct upstream_registry *r, struct slice name) must_check;
-/** One pool fewer. Any thread. */
+/** One whose servers call in: a new one, whatever others are called. Its home core gives it a spec by
+ * group_enter(). NULL: out of memory. Any thread. */
+struct group *group_new(struct upstream_registry *r, struct slice name, struct group_crowd *crowd)
+    must_check;
+/** One pool fewer: of one that calls in, the last. No request waits in it. Any thread. */
 void group_put(struct group *g);
 
 /** A core begins to use the snapshot of `spec`. The group takes it over on its home core. */
 void group_enter(struct group *g, struct loop *l, const struct group_spec *spec);
 /** A core uses it no more; nothing when another one has taken its place. */
 void group_leave(struct group *g, struct loop *l, const struct group_spec *spec);
+
+/** A server that calls in joins the list: `addr` is where it calls from, for logs, `id` is unique in
+ * the process. It is the group's until group_part(). Home core; the group has a spec. 0, E_TOO_LARGE
+ * (GROUP_CALLERS_MAX), E_NO_MEMORY. */
+int group_join(struct group *g, const struct os_addr *addr, uint64_t id, struct server **out)
+    must_check;
+/** It leaves the list: its connections are closed when they carry nothing. Without servers requests
+ * wait for one to join. Home core; the group has a spec. */
+void group_part(struct group *g, struct server *s);
+/** No server will join any more: what waits fails. Home core; the group has a spec. */
+void group_end(struct group *g);
+/** The home core of a group of this name. */
+uint32_t group_home(const struct upstream_registry *r, struct slice name);
 
 /** As struct upstream_ops has it; `key` is what the request is placed by. */
 void group_acquire(struct group *g, struct upstream_request *rq, const struct group_spec *spec,

@@ -341,6 +341,19 @@ static void fill_one(struct group *g, const struct group_entry *e, void *arg)
     }
 }
 
+static void add_callers(const struct group *g, struct draft *d)
+{
+    d->pending = d->pending || (g->calls && g->caller_count == 0 && !g->over);
+    for (uint32_t i = 0; i < g->caller_count; i++) {
+        struct server *s = g->callers[i];
+        const struct group_entry e = {.kind = s->kind, .limits = g->spec->limits, .weight = 1};
+        struct draft_row *row = add_row(d, &e, &s->addr, server_host(s));
+        if (row != NULL) {
+            row->server = s;
+        }
+    }
+}
+
 static bool is_meant(const struct draft_row *row, const struct servers_override *o)
 {
     struct slice at = o->at;
@@ -379,6 +392,7 @@ void list_fill(struct group *g, struct draft *d)
     d->error = 0;
     d->count = 0;
     each_entry(g, fill_one, d);
+    add_callers(g, d);
     for (uint32_t i = 0; i < g->spec->entry_count; i++) {
         d->pending = d->pending || (g->spec->entries[i].type == GROUP_FILE &&
                                     g->registry->books[g->home] == NULL);

@@ -10,6 +10,7 @@
 #include "upstream/group.h"
 
 struct draft_row {
+    struct server *server; // that it is; NULL: whichever fits, or a new one
     struct os_addr addr;
     struct slice host;   // as it was written; of the spec, a name or the book: until the next fill
     struct slice origin; // the entry that it came from: "app.internal:80"

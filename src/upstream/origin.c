@@ -76,6 +76,7 @@ static struct slice alpn_of(uint32_t protocol)
     case SERVER_H2:
         return SLICE("h2");
     case SERVER_RAW:
+    case SERVER_CALLED:
         return SLICE("");
     }
     unreachable();

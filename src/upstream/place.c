@@ -162,7 +162,7 @@ static void set_cookie(struct upstream_request *rq, const struct roster *r, int 
 }
 
 /** Where those end that are chosen among together. */
-static uint32_t group_end(const struct roster *r, const struct roster_core *rc, uint32_t from)
+static uint32_t asked_together(const struct roster *r, const struct roster_core *rc, uint32_t from)
 {
     if (from < rc->list_first) {
         return rc->list_first;
@@ -184,7 +184,7 @@ static int choose(struct choosing *c, const struct roster_core *rc, struct loop 
         return c->sticky;
     }
     for (uint32_t from = 0, to = 0; from < rc->list_count; from = to) {
-        to = group_end(r, rc, from);
+        to = asked_together(r, rc, from);
         for (int failing = 0; failing < 2; failing++) {
             c->failing_too = failing != 0;
             int i = choose_of_list(c, rc, l, from, to);
@@ -214,6 +214,18 @@ static bool has_room(const struct group_core *gc)
     for (uint32_t i = 0; r != NULL && i < r->count; i++) {
         const struct roster_entry *e = &r->entries[i];
         if (vitals_active(&e->server->vitals) < places_of(e)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** One that calls in will be back, or not: the queue's time decides. */
+static bool awaits_caller(const struct roster *r)
+{
+    for (uint32_t i = 0; i < r->count; i++) {
+        unsigned bits = atomic_load_explicit(&r->servers[i].vitals->bits, memory_order_relaxed);
+        if ((bits & VITALS_AWAY) != 0) {
             return true;
         }
     }
@@ -330,7 +342,8 @@ static int place(struct group_core *gc, struct upstream_request *rq)
         }
     }
     // Another core may have freed the place since the choice: then it is told of, but not here.
-    return error == E_NO_SERVER && (met_full || is_full(r, rc)) ? E_AGAIN : error;
+    bool may_come = met_full || is_full(r, rc) || awaits_caller(r);
+    return error == E_NO_SERVER && may_come ? E_AGAIN : error;
 }
 
 // ---- waiting ----------------------------------------------------------------------------------------
@@ -363,13 +376,32 @@ static void note_first(struct group_core *gc)
     loop_timer_set(l, &gc->timer, waited_ms < most ? most - waited_ms : 0);
 }
 
+/** One fewer waits. */
+static void count_off(struct group *g)
+{
+    atomic_fetch_sub_explicit(&g->waiting, 1, memory_order_relaxed);
+    if (g->crowd != NULL) {
+        atomic_fetch_sub_explicit(&g->crowd->waiting, 1, memory_order_relaxed);
+    }
+}
+
 static void stop_waiting(struct group_core *gc, struct upstream_request *rq)
 {
     list_remove(&rq->link);
     ensure(gc->waiting_count > 0);
     gc->waiting_count--;
-    atomic_fetch_sub_explicit(&gc->group->waiting, 1, memory_order_relaxed);
+    count_off(gc->group);
     rq->queued_ns += loop_of(gc)->now_ns - rq->waiting_since_ns;
+}
+
+/** One more in a crowd; false: it is full. */
+static bool join_crowd(struct group_crowd *c)
+{
+    if (c != NULL && atomic_fetch_add(&c->waiting, 1) >= c->max) {
+        atomic_fetch_sub_explicit(&c->waiting, 1, memory_order_relaxed);
+        return false;
+    }
+    return true;
 }
 
 /** False: the queue is full. */
@@ -380,6 +412,10 @@ static bool wait(struct group_core *gc, struct upstream_request *rq, const struc
         return false;
     }
     if (atomic_fetch_add(&g->waiting, 1) >= spec->queue_max) {
+        atomic_fetch_sub_explicit(&g->waiting, 1, memory_order_relaxed);
+        return false;
+    }
+    if (!join_crowd(g->crowd)) {
         atomic_fetch_sub_explicit(&g->waiting, 1, memory_order_relaxed);
         return false;
     }
@@ -502,7 +538,7 @@ static uint32_t serve_queue(struct group_core *gc)
             continue;
         }
         gc->waiting_count--;
-        atomic_fetch_sub_explicit(&gc->group->waiting, 1, memory_order_relaxed);
+        count_off(gc->group);
         rq->queued_ns += loop_of(gc)->now_ns - rq->waiting_since_ns;
         if (e < 0) {
             care_settle(gc->group, rq, &(struct upstream_outcome){.error = e});

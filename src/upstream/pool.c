@@ -205,22 +205,32 @@ static void fill_care(struct group_spec *spec, struct conf_node n)
     concurrency_compile(&spec->concurrency, conf_get(n, "concurrency"));
 }
 
-static int fill(struct pool *p, const struct pool_factory *f, struct snapshot *snapshot,
-                struct conf_node n)
+int pool_settings_compile(const struct pool_factory *f, struct snapshot *snapshot,
+                          struct conf_node n, struct upstream *base, struct group_spec *spec)
 {
-    int error = policy_compile(n, &snapshot->arena, &p->base);
+    int error = policy_compile(n, &snapshot->arena, base);
     if (error < 0) {
         return error;
     }
-    set_host_mode(&p->base, n);
-    balance_compile(n, p->base.name, &p->spec.balance);
-    find_sticky_key(f->credentials, &p->spec.balance.sticky);
+    set_host_mode(base, n);
+    balance_compile(n, base->name, &spec->balance);
+    find_sticky_key(f->credentials, &spec->balance.sticky);
     struct conf_node queue = conf_get(n, "queue");
     bool queues = !conf_is_off(queue);
-    p->spec.queue_max = queues ? (uint32_t)conf_int(conf_get(queue, "length"), 1024) : 0;
-    p->spec.queue_ms = (uint32_t)conf_duration_ms(conf_get(queue, "timeout"), 10000);
-    p->spec.limits = limits_of(n, snapshot);
-    fill_care(&p->spec, n);
+    spec->queue_max = queues ? (uint32_t)conf_int(conf_get(queue, "length"), 1024) : 0;
+    spec->queue_ms = (uint32_t)conf_duration_ms(conf_get(queue, "timeout"), 10000);
+    spec->limits = limits_of(n, snapshot);
+    fill_care(spec, n);
+    return 0;
+}
+
+static int fill(struct pool *p, const struct pool_factory *f, struct snapshot *snapshot,
+                struct conf_node n)
+{
+    int error = pool_settings_compile(f, snapshot, n, &p->base, &p->spec);
+    if (error < 0) {
+        return error;
+    }
     conf_each(server, servers_node(n))
     {
         int e = add_entry(p, f, n, server);

@@ -21,3 +21,8 @@ struct pool_factory {
 void pool_factory_init(struct pool_factory *f, struct upstream_registry *r);
 /** What origins with TLS are made from in the next compile; both are borrowed until it is over. */
 void pool_factory_use(struct pool_factory *f, struct tls_store *tls, struct slice credentials);
+/** What the settings of an upstream say of all its servers: fills `base`, whose name is set, and `spec`
+ * but for its servers. Every value has a default, so a node without any will do. 0, E_NO_MEMORY. */
+int pool_settings_compile(const struct pool_factory *f, struct snapshot *snapshot,
+                          struct conf_node n, struct upstream *base, struct group_spec *spec)
+    must_check;

@@ -15,8 +15,10 @@
 #include "obs/log.h"
 #include "obs/server_rows.h"
 #include "tls/tls.h"
+#include "upstream/called.h"
 #include "upstream/group.h"
 #include "upstream/prologue.h"
+#include "upstream/server_int.h"
 
 enum { SERVER_MAGIC = 0x73727672 };
 
@@ -30,7 +32,8 @@ static void on_evict(struct mail *m, struct loop *to);
 bool server_kind_eq(const struct server_kind *a, const struct server_kind *b)
 {
     return a->protocol == b->protocol && a->tls_hash == b->tls_hash &&
-           a->proxy_header == b->proxy_header && a->source_count == b->source_count &&
+           a->proxy_header == b->proxy_header && a->caller == b->caller &&
+           a->source_count == b->source_count &&
            memcmp(a->sources, b->sources, a->source_count * sizeof(a->sources[0])) == 0;
 }
 
@@ -46,6 +49,7 @@ static void init_core(struct server *s, struct server_core *sc, const struct ser
     sc->server = s;
     sc->limits = *limits;
     sc->evict.fn = on_evict;
+    list_init(&sc->called);
     for (unsigned i = 0; i < LANE_COUNT; i++) {
         struct lane *lane = &sc->lanes[i];
         list_init(&lane->ready);
@@ -55,7 +59,8 @@ static void init_core(struct server *s, struct server_core *sc, const struct ser
         // What a server prefers over TLS shows with its first connection.
         bool open =
             s->kind.protocol == SERVER_AUTO && s->kind.tls != NULL && s->kind.proxy_header == 0;
-        bool h2 = s->kind.protocol == SERVER_H2 && i != LANE_RAW && s->kind.proxy_header == 0;
+        bool h2 = (s->kind.protocol == SERVER_H2 || s->kind.protocol == SERVER_CALLED) &&
+                  i != LANE_RAW && s->kind.proxy_header == 0;
         lane->per_session = i == LANE_ANY && open ? 0 : h2 ? limits->streams_max : 1;
     }
 }
@@ -101,13 +106,17 @@ struct server *server_new(struct upstream_registry *r, const struct server_order
     s->text_len = (uint32_t)text.len;
     s->is_literal = slice_eq(server_text(s), server_host(s));
     s->row = SERVER_ROWS_NONE;
-    s->id = hash_bytes(&id_key, server_text(s));
+    s->id = s->kind.caller != 0 ? s->kind.caller : hash_bytes(&id_key, server_text(s));
     atomic_init(&s->holders, r->core_count);
     for (uint32_t i = 0; i < r->core_count; i++) {
         init_core(s, &s->cores[i], o->limits);
     }
     hold_tls(s);
     list_init(&s->link);
+    list_init(&s->ports);
+    if (s->kind.protocol == SERVER_CALLED) {
+        atomic_init(&s->vitals.bits, VITALS_AWAY);
+    }
     pthread_mutex_lock(&r->lock);
     list_push_back(&r->servers, &s->link);
     pthread_mutex_unlock(&r->lock);
@@ -143,6 +152,18 @@ static void drop_holder(struct server *s)
     if (atomic_fetch_sub_explicit(&s->holders, 1, memory_order_acq_rel) == 1) {
         server_discard(s);
     }
+}
+
+void server_keep(struct server *s)
+{
+    ensure_magic(s, SERVER_MAGIC);
+    atomic_fetch_add_explicit(&s->holders, 1, memory_order_relaxed);
+}
+
+void server_drop(struct server *s)
+{
+    ensure_magic(s, SERVER_MAGIC);
+    drop_holder(s);
 }
 
 static void let_go(struct server_core *sc)
@@ -181,10 +202,7 @@ void server_leave(struct server *s, uint32_t core)
 
 // ---- lanes ------------------------------------------------------------------------------------------
 
-/** What the owner of a session notes in its owner_flags. */
-enum { SESSION_READY = 1, SESSION_IDLE = 2, SESSION_GONE = 4 };
-
-static struct upstream_core *core_of(const struct server_core *sc)
+struct upstream_core *server_core_what(const struct server_core *sc)
 {
     struct server *s = sc->server;
     return &s->registry->cores[sc - s->cores];
@@ -245,14 +263,13 @@ static uint32_t idle_count(const struct server_core *sc)
     return atomic_load_explicit(&sc->idle_count, memory_order_relaxed);
 }
 
-static bool has_room(const struct server_core *sc, const struct up_session *s)
+bool lane_has_room(const struct server_core *sc, const struct up_session *s)
 {
     return up_session_has_room(s) && (s->owner_flags & SESSION_GONE) == 0 &&
            s->streams < sc->limits.streams_max;
 }
 
-/** Puts a session where it belongs after its load or its will has changed. */
-static void place(struct lane *lane, struct up_session *s)
+void lane_place(struct lane *lane, struct up_session *s)
 {
     struct server_core *sc = lane->core;
     bool idle = s->streams == 0 && (s->owner_flags & SESSION_GONE) == 0;
@@ -264,7 +281,7 @@ static void place(struct lane *lane, struct up_session *s)
     list_remove(&s->link);
     s->owner_flags &= (uint8_t) ~(SESSION_READY | SESSION_IDLE);
     s->owner_flags |= idle ? SESSION_IDLE : 0;
-    if (has_room(sc, s)) {
+    if (lane_has_room(sc, s)) {
         s->owner_flags |= SESSION_READY;
         list_push_front(&lane->ready, &s->link);
     }
@@ -274,7 +291,7 @@ static void give(struct lane *lane, struct up_session *s, struct upstream_reques
 {
     bool reused = s->exchanges > 0;
     struct http_stream *stream = s->ops->take(s);
-    place(lane, s);
+    lane_place(lane, s);
     struct server *server = lane->core->server;
     if (stream == NULL) {
         server->owner->on_failed(server, rq, E_NO_MEMORY);
@@ -285,8 +302,7 @@ static void give(struct lane *lane, struct up_session *s, struct upstream_reques
     rq->on_ready(rq, stream);
 }
 
-/** One connection fewer. The server may be freed by this. */
-static void connection_ended(struct server_core *sc)
+void server_connection_ended(struct server_core *sc)
 {
     struct server *s = sc->server;
     uint32_t core = (uint32_t)(sc - s->cores);
@@ -301,10 +317,14 @@ static void connection_ended(struct server_core *sc)
 static void close_session(struct lane *lane, struct up_session *s)
 {
     ensure(s->streams == 0);
+    struct called *called = (s->owner_flags & SESSION_CALLED) != 0 ? s->owner_arg : NULL;
     s->owner_flags |= SESSION_GONE;
-    place(lane, s);
+    lane_place(lane, s);
     s->ops->close(s);
-    connection_ended(lane->core);
+    if (called != NULL) {
+        called_closed(called);
+    }
+    server_connection_ended(lane->core);
 }
 
 static bool can_serve(const struct lane *lane, const struct up_session *s,
@@ -343,16 +363,15 @@ static void refuse_upgrades(struct lane *lane)
     }
 }
 
-static void on_room(struct up_session *s, void *owner)
+void lane_on_room(struct lane *lane, struct up_session *s)
 {
-    struct lane *lane = owner;
     struct server_core *sc = lane->core;
-    place(lane, s);
+    lane_place(lane, s);
     lane->no_upgrade = !s->can_upgrade;
     if (lane->no_upgrade) {
         refuse_upgrades(lane);
     }
-    while (has_room(sc, s)) {
+    while (lane_has_room(sc, s)) {
         struct upstream_request *rq = next_for(lane, s);
         if (rq == NULL) {
             break;
@@ -368,19 +387,27 @@ static void on_room(struct up_session *s, void *owner)
     }
 }
 
+void lane_on_gone(struct lane *lane, struct up_session *s)
+{
+    s->owner_flags |= SESSION_GONE;
+    lane_place(lane, s);
+    server_connection_ended(lane->core);
+}
+
+static void on_room(struct up_session *s, void *owner)
+{
+    lane_on_room(owner, s);
+}
+
 static void on_closing(struct up_session *s, void *owner)
 {
-    place(owner, s);
+    lane_place(owner, s);
 }
 
 static void on_gone(struct up_session *s, void *owner, int error)
 {
-    struct lane *lane = owner;
-    struct server_core *sc = lane->core;
     (void)error;
-    s->owner_flags |= SESSION_GONE;
-    place(lane, s);
-    connection_ended(sc);
+    lane_on_gone(owner, s);
 }
 
 static const struct up_session_owner owner_ops = {
@@ -402,7 +429,7 @@ static const struct up_protocol *choose_protocol(const struct server_core *sc, s
     if (kind->protocol == SERVER_H2 && !slice_eq(name, SLICE("h2"))) {
         return NULL;
     }
-    const struct up_protocol *p = core_of(sc)->protocols;
+    const struct up_protocol *p = server_core_what(sc)->protocols;
     while (p->alpn != NULL && !slice_eq(slice_str(p->alpn), name)) {
         p++;
     }
@@ -411,7 +438,7 @@ static const struct up_protocol *choose_protocol(const struct server_core *sc, s
 
 static void tell_refusal(struct server_core *sc, int error, struct slice reason)
 {
-    uint64_t now = core_of(sc)->loop->now_ms;
+    uint64_t now = server_core_what(sc)->loop->now_ms;
     if (sc->told_ms != 0 && now - sc->told_ms < SERVER_TELL_MS) {
         return;
     }
@@ -423,7 +450,7 @@ static void tell_refusal(struct server_core *sc, int error, struct slice reason)
 
 static void avoid(struct server_core *sc)
 {
-    uint64_t until = core_of(sc)->loop->now_ms + SERVER_PENALTY_MS;
+    uint64_t until = server_core_what(sc)->loop->now_ms + SERVER_PENALTY_MS;
     atomic_store_explicit(&sc->server->vitals.avoid_until_ms, until, memory_order_relaxed);
 }
 
@@ -439,7 +466,7 @@ static void is_reachable(struct server_core *sc)
 static void dial_failed(struct lane *lane, const struct dial_result *r)
 {
     struct server_core *sc = lane->core;
-    struct upstream_core *core = core_of(sc);
+    struct upstream_core *core = server_core_what(sc);
     avoid(sc);
     counter_add(core->counters, COUNTER_upstream_connect_errors, 1);
     if (sc->server->kind.tls != NULL && r->error != E_CONNECT_TIMEOUT) {
@@ -456,7 +483,7 @@ static void dial_failed(struct lane *lane, const struct dial_result *r)
             break; // one dial of many: the others' requests wait on
         }
     }
-    connection_ended(sc);
+    server_connection_ended(sc);
 }
 
 /** Opens what the waiting requests need beyond the dials on their way. */
@@ -479,7 +506,7 @@ static void give_transport(struct lane *lane, const struct dial_result *r)
     struct upstream_request *rq = first_of(lane, r->client);
     if (rq == NULL) { // who asked has left
         transport_close(r->t, false);
-        connection_ended(lane->core);
+        server_connection_ended(lane->core);
         return;
     }
     stop_waiting(lane, rq);
@@ -491,7 +518,21 @@ static void give_transport(struct lane *lane, const struct dial_result *r)
 void server_raw_closed(struct server *s, uint32_t core)
 {
     ensure_magic(s, SERVER_MAGIC);
-    connection_ended(&s->cores[core]);
+    server_connection_ended(&s->cores[core]);
+}
+
+void lane_join(struct lane *lane, struct up_session *s)
+{
+    struct server_core *sc = lane->core;
+    lane->per_session = (uint32_t)num_min_u64(s->streams_max, sc->limits.streams_max);
+    lane->per_session += lane->per_session == 0;
+    if (sc->server->kind.proxy_header != 0) {
+        lane->per_session = 1; // a dial serves one that waits, its own
+    }
+    hold(sc); // closing one that is not needed may free the server
+    lane_on_room(lane, s);
+    dial_for_waiting(lane);
+    let_go(sc);
 }
 
 static void on_dialed(struct dial *d, const struct dial_result *r, void *arg)
@@ -527,16 +568,8 @@ static void on_dialed(struct dial *d, const struct dial_result *r, void *arg)
     s->connect_ns = r->took_ns;
     s->owner_flags = 0;
     s->client = r->client;
-    lane->per_session = (uint32_t)num_min_u64(s->streams_max, sc->limits.streams_max);
-    lane->per_session += lane->per_session == 0;
-    if (sc->server->kind.proxy_header != 0) {
-        lane->per_session = 1; // a dial serves one that waits, its own
-    }
     is_reachable(sc);
-    hold(sc); // closing one that is not needed may free the server
-    on_room(s, lane);
-    dial_for_waiting(lane);
-    let_go(sc);
+    lane_join(lane, s);
 }
 
 // ---- room -------------------------------------------------------------------------------------------
@@ -592,8 +625,7 @@ static void ask_for_room(struct server_core *sc)
     }
 }
 
-/** Takes a connection of those that all cores may open. */
-static bool reserve(struct server_core *sc)
+bool server_reserve(struct server_core *sc)
 {
     atomic_uint *open = &sc->server->vitals.open;
     uint32_t max = sc->limits.connections_max;
@@ -609,7 +641,7 @@ static bool reserve(struct server_core *sc)
 static void tell_sources(struct server_core *sc, int error)
 {
     struct server *s = sc->server;
-    uint64_t now = core_of(sc)->loop->now_ms;
+    uint64_t now = server_core_what(sc)->loop->now_ms;
     bool ours = error == E_NO_PORTS || error == E_IN_USE || error == E_SOURCE_UNKNOWN;
     if (!ours || (sc->told_ms != 0 && now - sc->told_ms < SERVER_TELL_MS)) {
         return;
@@ -655,7 +687,7 @@ static struct dial *begin_dial(struct lane *lane, const struct upstream_request 
         }
         order.prologue = text_slice(&prologue);
     }
-    struct dial *d = dial_begin(core_of(sc)->dialer, &order, on_dialed, lane, error);
+    struct dial *d = dial_begin(server_core_what(sc)->dialer, &order, on_dialed, lane, error);
     if (d == NULL) {
         tell_sources(sc, *error);
     }
@@ -666,9 +698,9 @@ static int dial(struct lane *lane, const struct upstream_request *rq)
 {
     struct server_core *sc = lane->core;
     struct server *s = sc->server;
-    struct upstream_core *core = core_of(sc);
-    if (!reserve(sc)) {
-        if (!evict_one(sc) || !reserve(sc)) {
+    struct upstream_core *core = server_core_what(sc);
+    if (!server_reserve(sc)) {
+        if (!evict_one(sc) || !server_reserve(sc)) {
             ask_for_room(sc);
             return E_UPSTREAM_FULL;
         }
@@ -716,7 +748,7 @@ static struct up_session *find_session(struct lane *lane, const struct upstream_
     list_each(node, &lane->ready)
     {
         struct up_session *s = list_entry(node, struct up_session, link);
-        if (has_room(lane->core, s) && can_serve(lane, s, rq)) {
+        if (lane_has_room(lane->core, s) && can_serve(lane, s, rq)) {
             return s;
         }
     }
@@ -729,12 +761,31 @@ static int give_address(struct server_core *sc, struct upstream_request *rq)
     if (sc->server->kind.tls_hash != 0) {
         return E_WRONG_PROTOCOL; // never in clear what was to be secret: a file or a command named it
     }
-    if (!reserve(sc)) {
+    if (!server_reserve(sc)) {
         return E_UPSTREAM_FULL;
     }
     hold(sc);
     rq->server_addr = &sc->server->addr;
     rq->on_transport(rq, NULL);
+    return 0;
+}
+
+/** One that calls in: a connection that another core holds. */
+static int reach(struct lane *lane, struct upstream_request *rq)
+{
+    struct server_core *sc = lane->core;
+    if (!server_reserve(sc)) {
+        return E_UPSTREAM_FULL;
+    }
+    hold(sc);
+    struct up_session *s = called_reach(lane, &owner_ops);
+    if (s == NULL) {
+        server_connection_ended(sc);
+        return E_UPSTREAM_FULL;
+    }
+    s->owner_flags = 0;
+    lane_place(lane, s);
+    give(lane, s, rq);
     return 0;
 }
 
@@ -757,6 +808,9 @@ int server_acquire(struct server *s, uint32_t core, struct upstream_request *rq)
     }
     if (rq->upgrade && lane->no_upgrade && sc->open_count > 0) {
         return E_HTTP_1_1_REQUIRED;
+    }
+    if (s->kind.protocol == SERVER_CALLED) {
+        return reach(lane, rq);
     }
     if (s->kind.proxy_header != 0 || lane->waiting_count + 1 > expected(lane)) {
         int e = dial(lane, rq);
@@ -804,7 +858,7 @@ static void close_lane(struct lane *lane)
     while ((node = list_first(&lane->opening)) != NULL) {
         lane->dialing--;
         dial_cancel(dial_of_link(node)); // takes it out of the list
-        connection_ended(lane->core);
+        server_connection_ended(lane->core);
     }
 }
 

@@ -17,6 +17,9 @@
 // Where each connection begins with a PROXY header, it speaks for one client's connection: requests of
 // others never get it, and none waits for a dial but its own. What a client leaves idle goes as all
 // idle ones do, by time, by number, or for want of room.
+//
+// A server may also be one that calls in (an agent's tunnel): nothing is dialled then, its connections
+// come from outside and are taken in (upstream/called.h).
 
 #pragma once
 
@@ -72,8 +75,9 @@ struct upstream_registry {
 enum server_protocol {
     SERVER_AUTO, // over TLS what it prefers, in clear HTTP/1.1
     SERVER_H1,
-    SERVER_H2,  // in clear by prior knowledge
-    SERVER_RAW, // TLS without a word of what is in it: layer 4
+    SERVER_H2,     // in clear by prior knowledge
+    SERVER_RAW,    // TLS without a word of what is in it: layer 4
+    SERVER_CALLED, // h2, on connections that come from outside
 };
 
 /** What makes it another server when it changes: connections of the one are no use to the other. */
@@ -84,6 +88,7 @@ struct server_kind {
     struct tls_origin *tls_h1; // the same, offering HTTP/1.1 alone; with SERVER_AUTO only
     uint8_t proxy_header;      // 1, 2: each connection begins with a PROXY header; 0: none does
     uint8_t source_count;      // 0: the kernel chooses
+    uint64_t caller;           // SERVER_CALLED: which one, of this process; 0: the others
     struct os_peer sources[SERVER_SOURCES_MAX]; // addresses to connect from, in turn
 };
 
@@ -116,6 +121,7 @@ struct lane {
 /** One core's share of a server. */
 struct server_core {
     struct lane lanes[LANE_COUNT];
+    struct list called; // struct called: connections from outside
     struct server_limits limits;
     uint32_t holds;         // of this core: its list of servers, its connections
     uint32_t open_count;    // sessions and dials
@@ -158,7 +164,8 @@ struct server {
     uint32_t text_len;
     char host[SERVER_TEXT_MAX]; // as it was written: "name:80"
     uint32_t host_len;
-    bool is_literal; // it was written as its address
+    bool is_literal;   // it was written as its address
+    struct list ports; // struct called, of all cores: under the registry's lock
     struct server_core cores[];
 };
 
@@ -190,6 +197,9 @@ void server_leave(struct server *s, uint32_t core);
 /** A request has a place at it, or has it no more. */
 void server_hold(struct server *s, uint32_t core);
 void server_let_go(struct server *s, uint32_t core);
+/** Keeps its memory, for who is to bring it something from another core. Any thread. */
+void server_keep(struct server *s);
+void server_drop(struct server *s);
 /** No list that is to come will have it: connections are closed when they carry nothing. */
 void server_retire(struct server *s, uint32_t core);
 

@@ -21,6 +21,7 @@ enum vitals_bits {
     VITALS_DRAIN = 4,       // by the configuration or a command: no new clients, sticky ones still
     VITALS_MAINTENANCE = 8, // by the configuration or a command: nobody
     VITALS_GONE = 16,       // no longer in the list
+    VITALS_AWAY = 32,       // it calls in, and has no connection just now: requests wait for it
 };
 
 struct vitals {

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Connections that come from outside (upstream/called.h).
+
+#include "upstream/called.h"
+
+#include "base/error.h"
+#include "upstream/group.h"
+#include "upstream/server_int.h"
+
+/** The first connection is there, or the last one has gone: every core is to look again. */
+static void set_away(struct server *s, bool away)
+{
+    if (away) {
+        atomic_fetch_or_explicit(&s->vitals.bits, VITALS_AWAY, memory_order_acq_rel);
+    } else {
+        atomic_fetch_and_explicit(&s->vitals.bits, ~(unsigned)VITALS_AWAY, memory_order_acq_rel);
+    }
+    group_changed(s->group);
+}
+
+static void add_port(struct called *c)
+{
+    struct server *s = c->server;
+    pthread_mutex_lock(&s->registry->lock);
+    bool first = list_empty(&s->ports);
+    list_push_back(&s->ports, &c->port_link);
+    pthread_mutex_unlock(&s->registry->lock);
+    if (first) {
+        set_away(s, false);
+    }
+}
+
+/** No core finds it any more. */
+static void remove_port(struct called *c)
+{
+    struct server *s = c->server;
+    pthread_mutex_lock(&s->registry->lock);
+    bool was_there = !list_empty(&c->port_link);
+    list_remove(&c->port_link);
+    bool last = was_there && list_empty(&s->ports);
+    pthread_mutex_unlock(&s->registry->lock);
+    if (last) {
+        set_away(s, true);
+    }
+}
+
+static void on_room(struct up_session *s, void *owner)
+{
+    struct called *c = owner;
+    lane_on_room(c->lane, s);
+}
+
+static void on_closing(struct up_session *s, void *owner)
+{
+    struct called *c = owner;
+    lane_place(c->lane, s);
+    remove_port(c);
+    if (c->on_closing != NULL) {
+        c->on_closing(c);
+    }
+}
+
+static void over(struct called *c)
+{
+    remove_port(c);
+    list_remove(&c->link);
+    c->session = NULL;
+}
+
+void called_closed(struct called *c)
+{
+    over(c);
+    c->on_gone(c, E_EOF);
+}
+
+static void on_gone(struct up_session *s, void *owner, int error)
+{
+    struct called *c = owner;
+    struct lane *lane = c->lane;
+    over(c);
+    c->on_gone(c, error);
+    lane_on_gone(lane, s);
+}
+
+static const struct up_session_owner owner_ops = {
+    .on_room = on_room, .on_closing = on_closing, .on_gone = on_gone};
+
+static struct up_session *open_session(struct called *c, struct transport *t,
+                                       const struct http_peer *peer, int *error)
+{
+    const struct up_protocol *p = server_core_what(c->lane->core)->protocols;
+    while (p->alpn != NULL && !slice_eq(slice_str(p->alpn), SLICE("h2"))) {
+        p++;
+    }
+    ensure(p->alpn != NULL);
+    const struct up_session_terms terms = {.peer = peer, .owner = &owner_ops, .owner_arg = c};
+    return p->open(p->core, t, &terms, error);
+}
+
+int called_open(struct called *c, struct server *s, uint32_t core, struct transport *t,
+                const struct http_peer *peer)
+{
+    ensure(s->kind.protocol == SERVER_CALLED);
+    struct server_core *sc = &s->cores[core];
+    if (!server_reserve(sc)) {
+        transport_close(t, true);
+        return E_UPSTREAM_FULL;
+    }
+    server_hold(s, core);
+    c->server = s;
+    c->core = core;
+    c->lane = &sc->lanes[LANE_ANY];
+    list_init(&c->link);
+    list_init(&c->port_link);
+    int error = 0;
+    c->session = open_session(c, t, peer, &error);
+    if (c->session == NULL) {
+        server_connection_ended(sc);
+        return error;
+    }
+    c->session->owner_flags = SESSION_CALLED;
+    list_push_back(&sc->called, &c->link);
+    add_port(c);
+    lane_join(c->lane, c->session);
+    return 0;
+}
+
+struct up_session *called_reach(struct lane *lane, const struct up_session_owner *owner)
+{
+    (void)lane;
+    (void)owner;
+    return NULL;
+}
+
+void called_leave(struct called *c, struct slice text)
+{
+    (void)c;
+    (void)text;
+}
