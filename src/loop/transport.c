@@ -185,3 +185,96 @@ void transport_close(struct transport *t, bool reset)
     list_push_back(&c->dead, &t->link);
     loop_defer(c->loop, &c->reap);
 }
+
+// ---- from core to core -----------------------------------------------------------------------------
+
+void transport_core_set_layer(struct transport_core *c, const struct transport_ops *ops, void *core)
+{
+    ensure_magic(c, CORE_MAGIC);
+    unsigned i = 0;
+    while (i < TRANSPORT_LAYERS_MAX && c->layers[i].ops != NULL && c->layers[i].ops != ops) {
+        i++;
+    }
+    ensure(i < TRANSPORT_LAYERS_MAX);
+    c->layers[i].ops = ops;
+    c->layers[i].core = core;
+}
+
+void *transport_core_layer(const struct transport_core *c, const struct transport_ops *ops)
+{
+    for (unsigned i = 0; i < TRANSPORT_LAYERS_MAX && c->layers[i].ops != NULL; i++) {
+        if (c->layers[i].ops == ops) {
+            return c->layers[i].core;
+        }
+    }
+    return NULL;
+}
+
+int transport_pack(struct transport *t, struct transport_parcel *p)
+{
+    ensure_magic(t, TRANSPORT_MAGIC);
+    ensure(!t->dead);
+    struct transport_core *c = t->core;
+    *p = (struct transport_parcel){.fd = -1};
+    if (t->ops != &clear_ops) {
+        if (t->ops->pack == NULL) {
+            return E_UNSUPPORTED;
+        }
+        int e = t->ops->pack(t, &p->packed);
+        if (e < 0) {
+            return e;
+        }
+        p->ops = t->ops;
+    }
+    // The next core hears of the descriptor's state when it begins to watch it.
+    loop_unwatch(c->loop, &t->io);
+    p->fd = t->io.fd;
+    p->hung_up = t->hung_up;
+    p->note = t->note;
+    t->io.fd = -1;
+    t->note = NULL;
+    t->dead = true;
+    list_push_back(&c->dead, &t->link);
+    loop_defer(c->loop, &c->reap);
+    return 0;
+}
+
+struct transport *transport_unpack(struct transport_core *c, struct transport_parcel *p, int *error)
+{
+    ensure(p->fd >= 0);
+    struct transport *t = transport_new(c, p->fd, error);
+    if (t == NULL) {
+        transport_parcel_drop(p, c->loop->sys);
+        return NULL;
+    }
+    t->readable = true;
+    t->hung_up = p->hung_up;
+    if (p->ops != NULL) {
+        *error = p->ops->unpack(t, p->packed);
+        if (*error < 0) {
+            loop_unwatch(c->loop, &t->io);
+            t->io.fd = -1;
+            transport_close(t, true);
+            transport_parcel_drop(p, c->loop->sys);
+            return NULL;
+        }
+    }
+    t->note = p->note;
+    *p = (struct transport_parcel){.fd = -1};
+    return t;
+}
+
+void transport_parcel_drop(struct transport_parcel *p, struct sys *sys)
+{
+    if (p->fd < 0) {
+        return;
+    }
+    if (p->ops != NULL) {
+        p->ops->drop(p->packed);
+    }
+    if (p->note != NULL) {
+        p->note->drop(p->note);
+    }
+    sys->ops->close(sys, p->fd, true);
+    *p = (struct transport_parcel){.fd = -1};
+}

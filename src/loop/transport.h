@@ -18,9 +18,10 @@
 #include "base/slab.h"
 #include "loop/loop.h"
 
+struct http_security;
 struct transport;
 
-/** What goes with a transport and ends with it, whoever its owner is then. */
+/** What goes with a transport and ends with it, whoever its owner is then, and on whichever core. */
 struct transport_note {
     void (*drop)(struct transport_note *n);
 };
@@ -37,7 +38,20 @@ struct transport_ops {
     /** Events of the descriptor; the flags below are set. Tells the owner what is left of them. NULL:
      * the owner is told as they are. */
     void (*on_io)(struct transport *t, unsigned events);
+    /** What it knows of the other end (http/stream.h). NULL: nothing. */
+    const struct http_security *(*security)(const struct transport *t);
+    // The next three are for a change of core; without them it cannot be changed.
+    /** Leaves its core: *packed is all there is of it, in memory of no core. On an error it stays as it
+     * is. */
+    int (*pack)(struct transport *t, void **packed);
+    /** Goes on with it on the core of `t`, which is in clear, and sets itself as its filter. On an error
+     * `packed` is as it was. */
+    int (*unpack)(struct transport *t, void *packed);
+    /** It will not be unpacked. Any thread. */
+    void (*drop)(void *packed);
 };
+
+enum { TRANSPORT_LAYERS_MAX = 4 };
 
 struct transport_core {
     uint32_t magic;
@@ -45,6 +59,10 @@ struct transport_core {
     struct slab slab;
     struct list dead; // closed in this turn
     struct task reap;
+    struct {
+        const struct transport_ops *ops;
+        void *core;
+    } layers[TRANSPORT_LAYERS_MAX];
 };
 
 struct transport {
@@ -63,6 +81,16 @@ struct transport {
     void *owner;
     struct transport_note *note; // NULL: none
     struct list link;            // the core's
+};
+
+/** A transport between two cores, nobody's and in no core's memory: it may travel in a mail. What had
+ * been read and decrypted by a filter, or not been taken by the socket, is in it. */
+struct transport_parcel {
+    int fd; // -1: it was unpacked or dropped
+    bool hung_up;
+    struct transport_note *note;
+    const struct transport_ops *ops; // NULL: in clear
+    void *packed;
 };
 
 enum { TRANSPORT_MAGIC = 0x74726e73 };
@@ -110,3 +138,18 @@ static inline int transport_shutdown_write(struct transport *t)
 {
     return t->ops->shutdown_write(t);
 }
+
+/** Takes it out of its core; its owner forgets it, and it is no more. E_UNSUPPORTED: its filter cannot
+ * change cores, or not now (a handshake); E_NO_MEMORY. On an error nothing has changed. */
+int transport_pack(struct transport *t, struct transport_parcel *p) must_check;
+/** A new transport on the core that `c` is of. As after transport_new() the owner is set at once, and it
+ * looks by itself: both flags are set, for nobody knows what came in between. NULL with *error: the
+ * connection is closed. */
+struct transport *transport_unpack(struct transport_core *c, struct transport_parcel *p, int *error)
+    must_check;
+/** Closes what will not be unpacked. `sys`: of the thread that calls. */
+void transport_parcel_drop(struct transport_parcel *p, struct sys *sys);
+/** What a filter has of its own on that core: set once, looked for when a connection moves there. */
+void transport_core_set_layer(struct transport_core *c, const struct transport_ops *ops,
+                              void *core);
+void *transport_core_layer(const struct transport_core *c, const struct transport_ops *ops);

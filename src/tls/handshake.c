@@ -255,7 +255,10 @@ static bool use_cert(struct tls *s, const struct store_credential *credential)
         ERR_clear_error();
         return false;
     }
-    s->cert = s->cert != NULL ? s->cert : cert;
+    if (s->cert == NULL) {
+        s->cert = cert;
+        s->credential = credential;
+    }
     return true;
 }
 

@@ -41,12 +41,15 @@ bool security_set_name(struct tls *s, struct slice name)
 
 // ---- which hosts -----------------------------------------------------------------------------------
 
-// The certificate that was shown; of a resumed session the one that would be.
+// The certificate that was shown; of a resumed session the one that would be. What a core makes of it is
+// its own: a connection that came from another one looks for it again.
 static struct store_cert *cert_of(struct tls *s)
 {
     if (s->cert == NULL) {
-        const struct store_credential *c =
-            store_host_cert(s->store, s->host, s->security.server_name, 0);
+        const struct store_credential *c = s->credential;
+        if (c == NULL) {
+            c = store_host_cert(s->store, s->host, s->security.server_name, 0);
+        }
         s->cert = c != NULL ? store_cert(s->store, s->core->loop->core, c) : NULL;
     }
     return s->cert;

@@ -114,7 +114,7 @@ static int bio_read(BIO *b, char *buffer, size_t len, size_t *got)
     return rc;
 }
 
-static bool queue(struct tls *s, const char *bytes, size_t len)
+bool stream_queue(struct tls *s, const char *bytes, size_t len)
 {
     if (s->out == NULL) {
         s->out = slab_take(&s->core->queues);
@@ -126,7 +126,7 @@ static bool queue(struct tls *s, const char *bytes, size_t len)
     return bufq_write(s->out, &s->core->loop->chunks, bytes, len) == 0;
 }
 
-static void drop_queue(struct tls *s)
+void stream_drop_queue(struct tls *s)
 {
     if (s->out != NULL) {
         bufq_clear(s->out);
@@ -148,7 +148,7 @@ static ptrdiff_t write_out(struct tls *s, const char *last, size_t len)
     struct io_result r = loop_write(s->core->loop, &s->t->io, iov, n, s->more);
     if (r.status == IO_ERROR || r.status == IO_EOF) {
         s->socket_error = r.status == IO_EOF ? (int16_t)E_RESET : r.error;
-        drop_queue(s);
+        stream_drop_queue(s);
         return -1;
     }
     size_t taken = r.status == IO_OK ? r.n : 0;
@@ -156,7 +156,7 @@ static ptrdiff_t write_out(struct tls *s, const char *last, size_t len)
         s->t->writable = false;
     }
     if (taken >= queued) {
-        drop_queue(s);
+        stream_drop_queue(s);
     } else if (taken > 0) {
         bufq_drop(s->out, taken);
     }
@@ -179,7 +179,7 @@ static int bio_write(BIO *b, const char *bytes, size_t len, size_t *written)
         }
         taken = (size_t)n;
     }
-    if (taken < len && !queue(s, bytes + taken, len - taken)) {
+    if (taken < len && !stream_queue(s, bytes + taken, len - taken)) {
         s->socket_error = E_NO_MEMORY;
         return 0;
     }
@@ -541,7 +541,7 @@ static void op_close(struct transport *t, bool reset)
             stream_linger(s);
         }
     }
-    drop_queue(s);
+    stream_drop_queue(s);
     tls_destroy(s);
     t->layer = NULL;
 }
@@ -575,4 +575,8 @@ const struct transport_ops tls_ops = {
     .shutdown_write = op_shutdown_write,
     .close = op_close,
     .on_io = op_on_io,
+    .security = tls_security,
+    .pack = move_pack,
+    .unpack = move_unpack,
+    .drop = move_drop,
 };

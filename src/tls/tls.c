@@ -85,6 +85,12 @@ void tls_core_set_wanted(struct tls_core *c, struct tls_wanted *w)
     c->wanted = w;
 }
 
+void tls_core_serve(struct tls_core *c, struct transport_core *transports)
+{
+    ensure_magic(c, TLS_CORE_MAGIC);
+    transport_core_set_layer(transports, &tls_ops, c);
+}
+
 bool tls_core_is_idle(const struct tls_core *c)
 {
     return list_empty(&c->lingering);

@@ -33,6 +33,9 @@ void tls_core_set_wanted(struct tls_core *c, struct tls_wanted *w);
 /** Nothing that was written before a close is still on its way out. */
 bool tls_core_is_idle(const struct tls_core *c);
 
+/** Connections that move to this core (transport_unpack()) find `c` by it. */
+void tls_core_serve(struct tls_core *c, struct transport_core *transports);
+
 /** What a handshake ended with. */
 struct tls_done {
     int error;         // 0, or why it failed (E_TLS_...); the transport is the caller's to close

@@ -82,13 +82,14 @@ struct tls {
     struct list link; // waiting
     void (*done)(struct transport *t, const struct tls_done *d, void *arg);
     void *done_arg;
-    struct tls_store *store;         // server: held
-    const struct store_host *host;   // that the client asked for
-    const struct tls_policy *policy; // of that host
-    struct store_cert *cert;         // shown; NULL: resumed
-    struct tls_origin *origin;       // client: held
-    char *name;                      // SNI when it is no host's own; of the slab
-    char *identity;                  // texts about the client's certificate
+    struct tls_store *store;                   // server: held
+    const struct store_host *host;             // that the client asked for
+    const struct tls_policy *policy;           // of that host
+    struct store_cert *cert;                   // shown; NULL: resumed, or come from another core
+    const struct store_credential *credential; // of `cert`
+    struct tls_origin *origin;                 // client: held
+    char *name;                                // SNI when it is no host's own; of the slab
+    char *identity;                            // texts about the client's certificate
     struct http_security security;
 };
 
@@ -116,6 +117,9 @@ void tls_destroy(struct tls *s);
 /** stream.c */
 extern const struct transport_ops tls_ops;
 BIO *stream_bio_new(struct tls_core *c) must_check;
+/** Ciphertext that is to go out later. False: out of memory. */
+bool stream_queue(struct tls *s, const char *bytes, size_t len) must_check;
+void stream_drop_queue(struct tls *s);
 /** Writes what waits; true when nothing waits any more. */
 bool stream_flush(struct tls *s);
 /** What the library says of a call that failed: 0 for "not now". Leaves its queue of errors empty. */
@@ -136,6 +140,11 @@ void handshake_given_up(struct tls *s);
 void handshake_run_waiting(struct task *task);
 /** An error code for what is first in the library's queue of errors; the queue is empty afterwards. */
 int handshake_error(const struct tls *s);
+
+/** move.c */
+int move_pack(struct transport *t, void **packed) must_check;
+int move_unpack(struct transport *t, void *packed) must_check;
+void move_drop(void *packed);
 
 /** security.c */
 void security_fill(struct tls *s);

@@ -25,10 +25,10 @@ struct newcomer {
     struct list link; // front.dead
 };
 
-/** What a header said, kept as long as the transport. */
+/** What a header said, kept as long as the transport, which may end on another core: so it is of no
+ * slab. */
 struct said {
     struct transport_note note;
-    struct front *front;
     struct http_proxied proxied;
     struct text text; // on the room below
     char room[SAID_TEXT_MAX];
@@ -107,7 +107,7 @@ static void go_on(struct newcomer *n)
 static void drop_said(struct transport_note *note)
 {
     struct said *s = container_of(note, struct said, note);
-    slab_give(&s->front->notes, s);
+    mem_free(s);
 }
 
 static struct slice keep(struct said *s, struct slice text)
@@ -123,12 +123,11 @@ static struct slice keep(struct said *s, struct slice text)
 /** False: out of memory. */
 static bool take_header(struct newcomer *n, const struct proxy_header *h)
 {
-    struct said *s = slab_take(&n->front->notes);
+    struct said *s = mem_alloc(sizeof(*s));
     if (s == NULL) {
         return false;
     }
     s->note.drop = drop_said;
-    s->front = n->front;
     s->text = text_on(s->room, sizeof(s->room));
     s->proxied = (struct http_proxied){
         .to = os_peer_of(&h->to), .secure = h->secure, .client_verified = h->client_verified};
@@ -204,7 +203,6 @@ void front_init(struct front *f, struct tls_core *tls, struct down_core *down,
 {
     *f = (struct front){.magic = FRONT_MAGIC, .tls = tls, .down = down, .session = session};
     slab_init(&f->slab, "newcomers", sizeof(struct newcomer), connections_max);
-    slab_init(&f->notes, "PROXY headers", sizeof(struct said), connections_max);
     list_init(&f->dead);
     task_init(&f->reap, reap);
 }
@@ -215,7 +213,6 @@ void front_fini(struct front *f)
     reap(&f->reap);
     loop_cancel(f->down->loop, &f->reap);
     slab_fini(&f->slab);
-    slab_fini(&f->notes);
     f->magic = 0;
 }
 

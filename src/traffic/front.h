@@ -39,8 +39,7 @@ struct front {
     struct down_core *down;
     struct front_session *session;
     struct slab slab;
-    struct slab notes; // what PROXY headers said
-    struct list dead;  // over in this turn
+    struct list dead; // over in this turn
     struct task reap;
 };
 

@@ -19,6 +19,7 @@
 #include "conf/diag.h"
 #include "h1/session.h"
 #include "h2/session.h"
+#include "http/move.h"
 #include "l4/l4.h"
 #include "loop/kernel_pipe.h"
 #include "loop/loop.h"
@@ -51,11 +52,10 @@ enum {
 /** What the other cores see of one, to hand it connections: loads and stores of theirs cross threads.
  * It outlives the core. */
 struct placement {
-    _Alignas(64) atomic_bool accepting; // connections may be handed to it
-    atomic_uint inbound;                // on their way to it
-    struct loop *loop;                  // this and the next live until every core has ended
-    struct counters *counters;
-    struct traffic_core *core; // for the core itself
+    _Alignas(64) atomic_bool accepting; // new connections may be handed to it
+    struct conn_door door;              // by which they come, and those that change their core
+    struct counters *counters;          // lives until every core has ended
+    struct traffic_core *core;          // for the core itself
 };
 
 struct traffic {
@@ -368,22 +368,20 @@ static void open_for_sites(struct l4_sites *sites, struct transport *t,
 
 /** A connection on its way to another core. */
 struct handoff {
-    struct mail mail;
+    struct gate_mail mail;
     struct placement *to;
     struct arrival arrival;
 };
 
-static void on_handoff(struct mail *m, struct loop *to)
+static void on_handoff(struct gate_mail *m)
 {
     struct handoff *h = container_of(m, struct handoff, mail);
     struct traffic_core *tc = h->to->core;
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
-    ensure(tc->loop == to);
     take(tc, &h->arrival);
     if (tc->down.draining) {
         down_core_drain(&tc->down, tc->down.patient); // it came too late to be left idle
     }
-    atomic_fetch_sub(&h->to->inbound, 1);
     mem_free(h);
 }
 
@@ -409,7 +407,7 @@ static uint32_t choose_core(struct traffic_core *tc)
     for (uint32_t i = 0; i < looks; i++) {
         uint32_t other = (own + 1 + (first + i) % (cores - 1)) % cores;
         struct placement *p = &t->places[other];
-        uint32_t inbound = atomic_load(&p->inbound);
+        uint32_t inbound = gate_inbound(&p->door.gate);
         if (!atomic_load(&p->accepting) || inbound >= PLACEMENT_INBOUND_MAX) {
             continue;
         }
@@ -431,16 +429,19 @@ static void place(struct traffic_core *tc, const struct arrival *a)
         take(tc, a);
         return;
     }
-    // Counted first, asked second: a core that stops accepting waits for what was counted before.
-    atomic_fetch_add(&p->inbound, 1);
-    struct handoff *h = atomic_load(&p->accepting) ? mem_alloc(sizeof(*h)) : NULL;
-    if (h == NULL) {
-        atomic_fetch_sub(&p->inbound, 1);
+    struct handoff *h = mem_alloc(sizeof(*h));
+    bool counted = h != NULL && gate_enter(&p->door.gate) == 0;
+    // Asked once more after it is counted: a core that drains is not idle before these have come.
+    if (!counted || !atomic_load(&p->accepting)) {
+        if (counted) {
+            gate_leave(&p->door.gate);
+        }
+        mem_free(h);
         take(tc, a);
         return;
     }
     *h = (struct handoff){.mail = {.fn = on_handoff}, .to = p, .arrival = *a};
-    loop_post(p->loop, &h->mail);
+    gate_post(&p->door.gate, &h->mail);
 }
 
 /** Whether a source may connect here: where PROXY headers are required, only those who send them. */
@@ -516,6 +517,7 @@ static int open_sessions(struct traffic_core *tc)
     if (e < 0) {
         return e;
     }
+    tls_core_serve(tc->tls, &tc->transports);
     tc->session.open = open_session;
     tc->session.open_stream = open_stream;
     front_init(&tc->front, tc->tls, &tc->down, &tc->session, tc->connections_max + LOOP_EVENTS_MAX);
@@ -598,7 +600,7 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
         .resolver = tc->resolver,
     };
     upstream_registry_attach(&t->registry, l->core, &what);
-    t->places[l->core].loop = l;
+    conn_door_init(&t->places[l->core].door, l, &tc->transports);
     t->places[l->core].counters = counters;
     t->places[l->core].core = tc;
     *out = tc;
@@ -611,9 +613,7 @@ void traffic_core_free(struct traffic_core *tc)
     struct placement *place = &tc->traffic->places[tc->loop->core];
     atomic_store(&place->accepting, false);
     set_listening(tc, false);
-    while (atomic_load(&place->inbound) > 0) {
-        loop_turn(tc->loop, 0); // another core is just handing one over
-    }
+    conn_door_close(&place->door);
     loop_timer_stop(tc->loop, &tc->pause);
     down_core_abort(&tc->down);
     mirrors_end(&tc->core);
@@ -771,5 +771,5 @@ bool traffic_core_idle(const struct traffic_core *tc)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
     return tc->down.count == 0 && l4_core_idle(tc->l4) && tls_core_is_idle(tc->tls) &&
-           atomic_load(&tc->traffic->places[tc->loop->core].inbound) == 0;
+           gate_inbound(&tc->traffic->places[tc->loop->core].door.gate) == 0;
 }

@@ -209,7 +209,173 @@ static void a_connect_ends_with_an_answer(void)
     teardown();
 }
 
+// ---- from core to core ------------------------------------------------------------------------------
+
+static int notes_dropped;
+
+static void drop_note(struct transport_note *n)
+{
+    (void)n;
+    notes_dropped++;
+}
+
+static void it_goes_on_on_another_core(void)
+{
+    setup_with(4);
+    open_pair();
+    static struct transport_note note = {drop_note};
+    notes_dropped = 0;
+    w.t->note = &note;
+    REQUIRE(write(w.peer, "ab", 2) == 2);
+    loop_turn(&w.loop, 1000);
+    int calls = w.calls;
+    struct transport_parcel p;
+    CHECK_EQ_INT(transport_pack(w.t, &p), 0);
+    w.t = NULL;
+    REQUIRE(write(w.peer, "cd", 2) == 2); // on nobody's watch
+    (void)close(w.peer);
+    w.peer = -1;
+    loop_turn(&w.loop, 0);
+    CHECK_EQ_INT(w.calls, calls);
+    CHECK_EQ_INT(w.core.slab.in_use, 0);
+
+    struct world first = w; // its loop is empty
+    setup_with(4);
+    int error = 0;
+    w.t = transport_unpack(&w.core, &p, &error);
+    if (!CHECK(w.t != NULL)) {
+        teardown();
+        w = first;
+        return;
+    }
+    CHECK_EQ_INT(p.fd, -1);
+    transport_set_owner(w.t, &w, on_ready);
+    CHECK(w.t->readable && w.t->writable && w.t->note == &note);
+    loop_turn(&w.loop, 1000); // the state of the descriptor is told anew
+    CHECK(w.t->hung_up);
+    CHECK_EQ_INT(read_some(10).n, 4);
+    CHECK_EQ_INT(read_some(10).status, IO_EOF);
+    teardown();
+    CHECK_EQ_INT(notes_dropped, 1);
+    w = first;
+    w.t = NULL;
+    w.peer = -1;
+}
+
+static int filter_steps; // packed 1, unpacked 10, dropped 100
+static int filter_error;
+
+static int filter_pack(struct transport *t, void **packed)
+{
+    CHECK(t->layer == &filter_closed);
+    if (filter_error == E_UNSUPPORTED) {
+        return E_UNSUPPORTED;
+    }
+    filter_steps += 1;
+    *packed = &filter_steps;
+    return 0;
+}
+
+static const struct transport_ops movable;
+
+static int filter_unpack(struct transport *t, void *packed)
+{
+    CHECK(packed == &filter_steps);
+    CHECK(transport_core_layer(t->core, &movable) == &filter_error);
+    CHECK(transport_core_layer(t->core, &filter) == NULL);
+    if (filter_error == E_NO_MEMORY) {
+        return E_NO_MEMORY;
+    }
+    filter_steps += 10;
+    transport_set_filter(t, &movable, &filter_closed);
+    return 0;
+}
+
+static void filter_drop(void *packed)
+{
+    CHECK(packed == &filter_steps);
+    filter_steps += 100;
+}
+
+static const struct transport_ops movable = {.name = "movable",
+                                             .read = shout,
+                                             .close = filter_close,
+                                             .pack = filter_pack,
+                                             .unpack = filter_unpack,
+                                             .drop = filter_drop};
+
+static void a_filter_moves_when_it_can(void)
+{
+    setup_with(4);
+    struct transport_parcel p;
+    transport_core_set_layer(&w.core, &movable, &filter_error);
+
+    open_pair();
+    transport_set_filter(w.t, &filter, &filter_closed);
+    CHECK_EQ_INT(transport_pack(w.t, &p), E_UNSUPPORTED);
+    filter_closed = 0;
+    transport_close(w.t, true);
+    CHECK_EQ_INT(filter_closed, 1);
+    (void)close(w.peer);
+
+    open_pair();
+    transport_set_filter(w.t, &movable, &filter_closed);
+    filter_steps = 0;
+    filter_error = E_UNSUPPORTED; // not now
+    CHECK_EQ_INT(transport_pack(w.t, &p), E_UNSUPPORTED);
+    filter_error = 0;
+    CHECK_EQ_INT(transport_pack(w.t, &p), 0);
+    int error = 0;
+    w.t = transport_unpack(&w.core, &p, &error);
+    CHECK_EQ_INT(filter_steps, 11);
+    if (CHECK(w.t != NULL)) {
+        CHECK(w.t->ops == &movable && w.t->layer == &filter_closed);
+        CHECK_EQ_INT(transport_pack(w.t, &p), 0);
+    }
+    filter_error = E_NO_MEMORY;
+    w.t = transport_unpack(&w.core, &p, &error);
+    CHECK(w.t == NULL);
+    CHECK_EQ_INT(error, E_NO_MEMORY);
+    CHECK_EQ_INT(filter_steps, 112);
+    char byte;
+    CHECK(read(w.peer, &byte, 1) <= 0); // it was closed
+    filter_error = 0;
+    teardown();
+}
+
+static void what_is_not_unpacked_is_closed(void)
+{
+    setup_with(1);
+    open_pair();
+    static struct transport_note note = {drop_note};
+    notes_dropped = 0;
+    w.t->note = &note;
+    struct transport_parcel p;
+    CHECK_EQ_INT(transport_pack(w.t, &p), 0);
+    w.t = NULL;
+    transport_parcel_drop(&p, w.sys);
+    transport_parcel_drop(&p, w.sys); // twice is once
+    CHECK_EQ_INT(notes_dropped, 1);
+    char byte;
+    CHECK(read(w.peer, &byte, 1) <= 0);
+    loop_turn(&w.loop, 0);
+
+    (void)close(w.peer);
+    open_pair();
+    CHECK_EQ_INT(transport_pack(w.t, &p), 0);
+    loop_turn(&w.loop, 0);
+    int moved = w.peer;
+    open_pair(); // the only place
+    int error = 0;
+    CHECK(transport_unpack(&w.core, &p, &error) == NULL);
+    CHECK_EQ_INT(error, E_NO_MEMORY);
+    CHECK(read(moved, &byte, 1) <= 0);
+    (void)close(moved);
+    teardown();
+}
+
 TAP_MAIN(a_short_read_has_emptied_it, after_a_hang_up_the_end_is_still_to_be_read,
          a_full_socket_is_not_writable_until_it_says_so,
          a_filter_stands_between_descriptor_and_owner,
-         beyond_its_limit_the_descriptor_stays_the_callers, a_connect_ends_with_an_answer)
+         beyond_its_limit_the_descriptor_stays_the_callers, a_connect_ends_with_an_answer,
+         it_goes_on_on_another_core, a_filter_moves_when_it_can, what_is_not_unpacked_is_closed)
