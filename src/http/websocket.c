@@ -5,6 +5,7 @@
 
 #include "http/websocket.h"
 
+#include "base/base64.h"
 #include "base/num.h"
 #include "base/sha1.h"
 
@@ -24,24 +25,16 @@ bool websocket_is_asked(const struct http_head *request)
     return false;
 }
 
-/** RFC 4648 4; `out` has room for four bytes per three. */
-static void base64(const uint8_t *p, size_t n, char *out)
+static void put(const uint8_t *bytes, size_t n, char *out, size_t room)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < n; i += 3, out += 4) {
-        uint32_t v = (uint32_t)p[i] << 16;
-        v |= i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0;
-        v |= i + 2 < n ? p[i + 2] : 0;
-        out[0] = digits[v >> 18];
-        out[1] = digits[v >> 12 & 63];
-        out[2] = i + 1 < n ? digits[v >> 6 & 63] : '=';
-        out[3] = i + 2 < n ? digits[v & 63] : '=';
-    }
+    struct text t = text_on(out, room);
+    base64_put(&t, slice_of((const char *)bytes, n), BASE64_PADDED);
+    ensure(!t.overflow && t.len == room);
 }
 
 void websocket_key(const uint8_t random[16], char out[WEBSOCKET_KEY_BYTES])
 {
-    base64(random, 16, out);
+    put(random, 16, out, WEBSOCKET_KEY_BYTES);
 }
 
 void websocket_accept(struct slice key, char out[WEBSOCKET_ACCEPT_BYTES])
@@ -54,5 +47,5 @@ void websocket_accept(struct slice key, char out[WEBSOCKET_ACCEPT_BYTES])
     memcpy(text + n, guid, sizeof(guid) - 1);
     uint8_t digest[SHA1_BYTES];
     sha1(slice_of(text, n + sizeof(guid) - 1), digest);
-    base64(digest, sizeof(digest), out);
+    put(digest, sizeof(digest), out, WEBSOCKET_ACCEPT_BYTES);
 }
