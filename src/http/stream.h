@@ -112,6 +112,7 @@ enum http_side { HTTP_DOWN, HTTP_UP };
 struct http_security {
     struct slice version;     // "TLSv1.3"; constant, as is the next
     struct slice cipher;      // as IANA names it: "TLS_AES_128_GCM_SHA256"
+    struct slice alpn;        // the protocol that the handshake agreed on; empty: none
     struct slice server_name; // SNI, lower case; empty: none was sent
     bool resumed;
     bool client_verified;        // it showed a certificate, and one of the wanted CAs stands for it

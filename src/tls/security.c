@@ -155,6 +155,10 @@ void security_fill(struct tls *s)
     const char *name = cipher != NULL ? SSL_CIPHER_standard_name(cipher) : NULL;
     to->version = slice_str(SSL_get_version(s->ssl));
     to->cipher = slice_str(name != NULL ? name : "");
+    const unsigned char *alpn = NULL;
+    unsigned alpn_len = 0;
+    SSL_get0_alpn_selected(s->ssl, &alpn, &alpn_len);
+    to->alpn = slice_of((const char *)alpn, alpn_len); // the library's, as long as the connection
     to->resumed = SSL_session_reused(s->ssl) == 1;
     to->covers = covers;
     // A resumed session has the certificate with it that was verified when it began.
@@ -162,6 +166,21 @@ void security_fill(struct tls *s)
     if (client != NULL && s->policy->client != TLS_CLIENT_OFF) {
         fill_client(s, client);
     }
+}
+
+int tls_export(const struct transport *t, struct slice label, uint8_t *out, size_t len)
+{
+    if (t->ops != &tls_ops) {
+        return E_UNSUPPORTED;
+    }
+    struct tls *s = tls_of(t);
+    if (s->state != TLS_OPEN ||
+        (SSL_version(s->ssl) < TLS1_3_VERSION && SSL_get_extms_support(s->ssl) != 1)) {
+        return E_UNSUPPORTED;
+    }
+    bool ok = SSL_export_keying_material(s->ssl, out, len, label.ptr, label.len, NULL, 0, 0) == 1;
+    ERR_clear_error();
+    return ok ? 0 : E_NO_MEMORY;
 }
 
 const struct http_security *tls_security(const struct transport *t)

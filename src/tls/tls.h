@@ -73,5 +73,9 @@ int tls_connect(struct tls_core *c, struct transport *t, struct tls_origin *o,
 
 /** After the handshake: what to put into http_peer.security. Lives as long as the transport. */
 const struct http_security *tls_security(const struct transport *t);
+/** Exports `len` bytes that only the two ends of this connection can know (RFC 8446 7.5, RFC 5705),
+ * without a context. E_UNSUPPORTED: it is not TLS, or TLS 1.2 without an extended master secret (RFC
+ * 7627), where somebody in the middle could know them as well. */
+int tls_export(const struct transport *t, struct slice label, uint8_t *out, size_t len) must_check;
 /** Of a failed verification, for the log: "certificate has expired", ...; empty: none. */
 struct slice tls_verify_reason(const struct transport *t);

@@ -150,5 +150,58 @@ static void resumed_connections_cover_as_well(void)
     world_end();
 }
 
+static void both_ends_export_the_same(void)
+{
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        uint8_t ours[32];
+        uint8_t other[32];
+        uint8_t theirs[32];
+        world_begin(1, NULL);
+        credentials();
+        (void)world_store(document);
+        SSL_CTX_set_max_proto_version(world.client, version);
+        struct peer *p = world_client(world.client, "a.test");
+        world_run(10);
+        const struct transport *t = world_side()->t;
+        REQUIRE(tls_export(t, SLICE("EXPORTER-test"), ours, sizeof(ours)) == 0);
+        REQUIRE(tls_export(t, SLICE("EXPORTER-other"), other, sizeof(other)) == 0);
+        CHECK(SSL_export_keying_material(p->ssl, theirs, sizeof(theirs), "EXPORTER-test", 13, NULL,
+                                         0, 0) == 1);
+        CHECK(memcmp(ours, theirs, sizeof(ours)) == 0);
+        CHECK(memcmp(ours, other, sizeof(ours)) != 0);
+        world_end();
+    }
+}
+
+static void nothing_is_exported_where_somebody_else_could_know_it(void)
+{
+    uint8_t bytes[32];
+    world_begin(1, NULL);
+    credentials();
+    (void)world_store(document);
+    SSL_CTX_set_max_proto_version(world.client, TLS1_2_VERSION);
+    SSL_CTX_set_options(world.client, SSL_OP_NO_EXTENDED_MASTER_SECRET);
+    connect_to("a.test");
+    CHECK_EQ_INT(tls_export(world_side()->t, SLICE("EXPORTER-test"), bytes, sizeof(bytes)),
+                 E_UNSUPPORTED);
+    world_end();
+}
+
+static void the_agreed_protocol_is_told(void)
+{
+    static const unsigned char http1[] = "\x08http/1.1";
+    world_begin(1, NULL);
+    credentials();
+    (void)world_store(document);
+    connect_to("a.test");
+    CHECK_EQ_INT(tls_security(world_side()->t)->alpn.len, 0);
+    REQUIRE(SSL_CTX_set_alpn_protos(world.client, http1, sizeof(http1) - 1) == 0);
+    connect_to("a.test");
+    struct slice alpn = tls_security(world_side()->t)->alpn;
+    CHECK_TEXT(alpn.ptr, alpn.len, "http/1.1");
+    world_end();
+}
+
 TAP_MAIN(setup, a_connection_is_described, hosts_are_covered_or_not, reloads_tighten_policies,
-         no_host_is_the_fallback, resumed_connections_cover_as_well)
+         no_host_is_the_fallback, resumed_connections_cover_as_well, both_ends_export_the_same,
+         nothing_is_exported_where_somebody_else_could_know_it, the_agreed_protocol_is_told)
