@@ -108,6 +108,11 @@ static bool texts_ok(const struct ipc_message *m)
         return TERMINATED(m->u.in_force.text);
     case IPC_servers_done:
         return TERMINATED(m->u.servers_done.text);
+    case IPC_grants_done:
+        return TERMINATED(m->u.grants_done.text);
+    case IPC_kick:
+        return TERMINATED(m->u.kick.zone) && TERMINATED(m->u.kick.name) &&
+               TERMINATED(m->u.kick.text);
     case IPC_want:
         return TERMINATED(m->u.want.name);
     case IPC_hook_request:

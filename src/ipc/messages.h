@@ -81,7 +81,13 @@ struct ipc_fds {
     X(drain_request, IPC_KEEPER, 0, 0)                                                             \
     X(leave, IPC_SUPERVISOR, 0, 0)                                                                 \
     X(old_worker, IPC_SUPERVISOR, 0, 1)                                                            \
-    X(death, IPC_WORKER, 0, 0)
+    X(death, IPC_WORKER, 0, 0)                                                                     \
+    X(grants, IPC_SUPERVISOR | IPC_KEEPER, 1, 1)                                                   \
+    X(grants_done, IPC_SUPERVISOR | IPC_WORKER, 0, 0)                                              \
+    X(tunnels_request, IPC_KEEPER, 0, 0)                                                           \
+    X(tunnels, IPC_SUPERVISOR, 0, 2)                                                               \
+    X(kick, IPC_SUPERVISOR | IPC_KEEPER, 0, 0)                                                     \
+    X(kicked, IPC_SUPERVISOR | IPC_WORKER, 0, 0)
 
 enum ipc_type {
     IPC_none,
@@ -342,6 +348,44 @@ struct ipc_death {
     char text[IPC_TEXT_MAX];
 };
 
+/** Who may have tunnels (tunnel/access.h), sealed: the newest counts, whatever configuration is in
+ * force. A keeper that takes over gets it back. */
+struct ipc_grants {
+    uint64_t number;
+};
+
+/** What became of it, as with ipc_servers_done. */
+struct ipc_grants_done {
+    uint64_t number;
+    int32_t error;
+    char text[IPC_TEXT_MAX];
+};
+
+struct ipc_tunnels_request {
+    uint32_t unused;
+};
+
+/** Rows of tunnels (obs/tunnel_rows.h). To a worker that begins, its second message: its own, and, if
+ * there was one, those of the worker before. To the keeper: those of the worker in force, if any. */
+struct ipc_tunnels {
+    uint32_t unused;
+};
+
+/** End a tunnel; its agent is told why. */
+struct ipc_kick {
+    uint64_t number;
+    char zone[IPC_NAME_MAX]; // name of its site; empty: whichever has it
+    char name[IPC_NAME_MAX];
+    char text[IPC_TEXT_MAX];
+};
+
+/** How it went. */
+struct ipc_kicked {
+    uint64_t number;
+    int32_t error;  // E_AGAIN: there is no worker just now
+    uint32_t count; // tunnels that were ended
+};
+
 struct ipc_message {
     uint32_t type; // enum ipc_type
     union {
@@ -376,6 +420,12 @@ struct ipc_message {
         struct ipc_drain_request drain_request;
         struct ipc_old_worker old_worker;
         struct ipc_death death;
+        struct ipc_grants grants;
+        struct ipc_grants_done grants_done;
+        struct ipc_tunnels_request tunnels_request;
+        struct ipc_tunnels tunnels;
+        struct ipc_kick kick;
+        struct ipc_kicked kicked;
     } u;
 };
 

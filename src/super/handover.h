@@ -54,6 +54,9 @@ struct handover_edge {
     int hosts;
     int servers; // what watched files and commands say of servers
     uint64_t servers_number;
+    int access; // who may have tunnels
+    uint64_t access_number;
+    int tunnels; // rows of the worker in force
     uint64_t started_wall_ms;
     uint64_t counters; // fingerprint of their table
     uint64_t upgrades; // before this one

@@ -163,6 +163,15 @@ void super_on_keeper(struct super *s, const struct ipc_message *m, struct ipc_fd
     case IPC_servers:
         news_on_servers(s, m->u.servers.number, fds);
         break;
+    case IPC_grants:
+        news_on_access(s, m->u.grants.number, fds);
+        break;
+    case IPC_tunnels_request:
+        tunnels_tell(s);
+        break;
+    case IPC_kick:
+        news_on_kick(s, m);
+        break;
     case IPC_hook_request:
         on_hook_request(s, &m->u.hook_request);
         break;

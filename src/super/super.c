@@ -377,6 +377,8 @@ struct super *super_begin(const struct super_options *options)
         .news = news_none,
         .renewal = {.fd = -1},
         .counters = -1,
+        .tunnels = -1,
+        .tunnels_before = -1,
         .control = -1,
         .state = -1,
         .upgrade = upgrade_none,
@@ -415,6 +417,7 @@ static void end(struct super *s)
     edition_close(&s->now);
     edition_close(&s->next);
     news_close(&s->news);
+    tunnels_close(s);
     if (s->control_path[0] != '\0') {
         (void)unlink(s->control_path);
     }

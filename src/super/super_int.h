@@ -85,16 +85,23 @@ static const struct upgrade upgrade_none = {
     .program = -1, .client = -1, .output = -1, .handed = -1};
 
 // What does not belong to an edition: the newest counts, whatever configuration is in force.
-struct news {
-    int names[2]; // texts of resolv.conf and hosts, -1: none came
-    int servers;  // servers document, -1: none came
+struct news_doc {
+    int fd; // -1: none came
     uint64_t number;
-    bool asked;           // the worker has not said what became of it
-    uint32_t looks;       // files the keeper may look at without a load
-    uint64_t looks_at_ms; // when they were counted anew
+    bool asked; // the worker has not said what became of it
 };
 
-static const struct news news_none = {.names = {-1, -1}, .servers = -1};
+struct news {
+    int names[2];            // texts of resolv.conf and hosts, -1: none came
+    struct news_doc servers; // what watched files and commands say of servers
+    struct news_doc access;  // who may have tunnels
+    uint64_t kick;           // number of the one that the worker has not answered, 0: none
+    uint32_t looks;          // files the keeper may look at without a load
+    uint64_t looks_at_ms;    // when they were counted anew
+};
+
+static const struct news news_none = {
+    .names = {-1, -1}, .servers = {.fd = -1}, .access = {.fd = -1}};
 
 struct super {
     const struct super_options *options;
@@ -126,6 +133,8 @@ struct super {
     struct os_identity worker_identity;
     uint32_t cores;
     int counters;
+    int tunnels;        // rows of the worker in force, -1: none
+    int tunnels_before; // of the last one that was ready; for the next one, should that not get so far
     int control;
     int state; // directory, -1: none
     char state_path[STATE_PATH_MAX];
@@ -165,6 +174,15 @@ void super_start_worker(struct super *s, const struct edition *e);
 void super_on_worker(struct super *s, const struct ipc_message *m);
 /** It is dead, or said that it is about to die: decides about the next one. */
 void super_on_worker_gone(struct super *s);
+
+// ---- tunnels.c ----------------------------------------------------------------------------------
+
+/** Makes rows for a worker that begins and sends it those of the one before. `was_ready`: that one had
+ * got so far. */
+void tunnels_begin(struct super *s, bool was_ready);
+/** The rows of the worker in force, to the keeper. */
+void tunnels_tell(struct super *s);
+void tunnels_close(struct super *s);
 
 // ---- editions.c ---------------------------------------------------------------------------------
 
@@ -260,12 +278,18 @@ _Noreturn void takeover_back(struct super *s, const char *why);
 /** The keeper has new ones; the descriptors are taken over. */
 void news_on_names(struct super *s, struct ipc_fds *fds);
 void news_on_servers(struct super *s, uint64_t number, struct ipc_fds *fds);
+void news_on_access(struct super *s, uint64_t number, struct ipc_fds *fds);
 /** What there is, to a worker that begins. */
 void news_send(struct super *s);
-/** The servers document, to a keeper that takes over. */
+/** The documents, to a keeper that takes over. */
 void news_send_keeper(struct super *s);
 /** The worker's word on a servers document. */
 void news_done(struct super *s, const struct ipc_servers_done *m);
+/** The same on who may have tunnels. */
+void news_access_done(struct super *s, const struct ipc_grants_done *m);
+/** The keeper wants a tunnel ended; the worker says how that went. */
+void news_on_kick(struct super *s, const struct ipc_message *m);
+void news_kicked(struct super *s, const struct ipc_message *m);
 /** The worker has died: whoever waits for its word has it from us. */
 void news_worker_gone(struct super *s);
 /** May the keeper look at one more file although it loads nothing? */

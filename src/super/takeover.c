@@ -196,6 +196,8 @@ static void close_news(const struct handover_edge *e)
     close_fd(e->resolv_conf);
     close_fd(e->hosts);
     close_fd(e->servers);
+    close_fd(e->access);
+    close_fd(e->tunnels);
 }
 
 // What we have no use for, once there is no way back.
@@ -235,18 +237,22 @@ static void unpack_old(const struct handover *h, const struct handover_worker *w
 }
 
 // Copies: newer ones may come while those that came are still needed for the way back.
-static void unpack_news(const struct handover_edge *e, struct news *to)
+static void unpack_news(const struct handover_edge *e, struct super *s)
 {
-    const int from[] = {e->resolv_conf, e->hosts, e->servers};
-    int copies[] = {-1, -1, -1};
+    const int from[] = {e->resolv_conf, e->hosts, e->servers, e->access, e->tunnels};
+    int copies[] = {-1, -1, -1, -1, -1};
+    struct news *to = &s->news;
     for (size_t i = 0; i < array_len(from); i++) {
         copies[i] = from[i] >= 0 ? fcntl(from[i], F_DUPFD_CLOEXEC, FIRST_HANDED) : -1;
     }
     bool names = copies[0] >= 0 && copies[1] >= 0;
     to->names[0] = names ? copies[0] : -1;
     to->names[1] = names ? copies[1] : -1;
-    to->servers = copies[2];
-    to->number = e->servers_number;
+    to->servers.fd = copies[2];
+    to->servers.number = e->servers_number;
+    to->access.fd = copies[3];
+    to->access.number = e->access_number;
+    s->tunnels_before = copies[4];
 }
 
 static void unpack_edge(const struct handover *h, struct super *s, struct super_options *options)
@@ -263,7 +269,7 @@ static void unpack_edge(const struct handover *h, struct super *s, struct super_
     ipc_set_text(s->control_path, sizeof s->control_path, slice_str(e->control_path));
     s->served = true;
     s->upgrade.client = e->client;
-    unpack_news(e, &s->news);
+    unpack_news(e, s);
     unpack_edition(&h->edition, h->listeners, &s->now);
     unpack_listeners(h, &s->listeners);
     log_set_level((enum log_level)s->now.plan.log_level);
@@ -423,6 +429,8 @@ static void go_back(struct super *s, int state, const char *number)
     s->worker.starts = (uint32_t)handed.edge.starts;
     s->cores = (uint32_t)first->cores;
     s->counters = first->counters;
+    s->tunnels = s->tunnels_before; // its worker is ours again
+    s->tunnels_before = -1;
     for (uint32_t i = 1; i < handed.workers; i++) {
         unpack_old(&handed, &handed.worker[i], &s->old[i - 1]);
     }

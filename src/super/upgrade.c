@@ -107,8 +107,11 @@ static void pack_edge(const struct super *s, struct handover_edge *e)
     e->client = s->upgrade.client;
     e->resolv_conf = s->news.names[0];
     e->hosts = s->news.names[1];
-    e->servers = s->news.servers;
-    e->servers_number = s->news.number;
+    e->servers = s->news.servers.fd;
+    e->servers_number = s->news.servers.number;
+    e->access = s->news.access.fd;
+    e->access_number = s->news.access.number;
+    e->tunnels = s->tunnels;
     e->started_wall_ms = s->started_wall_ms;
     e->counters = counters_fingerprint();
     e->upgrades = s->upgrades;

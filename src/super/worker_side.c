@@ -41,6 +41,7 @@ void super_send_listener(struct super *s, uint32_t index)
 
 void super_start_worker(struct super *s, const struct edition *e)
 {
+    bool was_ready = s->worker.ready;
     int error = child_start(&s->worker, s->exe, os_clock_ms());
     if (error != 0) {
         super_give_up(s, SUPER_EXIT_FAILURE, "cannot start the worker");
@@ -57,6 +58,7 @@ void super_start_worker(struct super *s, const struct edition *e)
     w->identity = super_identity(&s->worker_identity);
     int fds[2] = {s->counters, e->access};
     child_send(&s->worker, &m, fds, e->access >= 0 ? 2 : 1);
+    tunnels_begin(s, was_ready);
     for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
         const struct listener *l = &s->listeners.at[i];
         if (l->used && (e == &s->next ? l->wanted : !l->fresh)) {
@@ -181,6 +183,14 @@ void super_on_worker(struct super *s, const struct ipc_message *m)
     }
     if (m->type == IPC_servers_done) {
         news_done(s, &m->u.servers_done);
+        return;
+    }
+    if (m->type == IPC_grants_done) {
+        news_access_done(s, &m->u.grants_done);
+        return;
+    }
+    if (m->type == IPC_kicked) {
+        news_kicked(s, m);
         return;
     }
     if (m->type == IPC_want) {

@@ -30,6 +30,7 @@
 #include "proxy/regex.h"
 #include "tls/store.h"
 #include "tls/tls.h"
+#include "tunnel/access.h"
 #include "upstream/pool.h"
 
 #include "traffic/front.h"
@@ -100,6 +101,7 @@ struct traffic_core {
     struct up_protocol protocols[PROTOCOL_COUNT + 1];
     struct dialer dialer;
     struct resolver *resolver;
+    struct access *access; // NULL: nobody has said yet who may have tunnels
     bool paused;
     struct wheel_timer pause;
     struct listener listeners[LISTENERS_MAX];
@@ -216,6 +218,21 @@ void traffic_core_set_servers(struct traffic_core *tc, const struct conf_doc *bo
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
     groups_set_book(&tc->traffic->registry, tc->loop->core, book);
+}
+
+void traffic_core_set_access(struct traffic_core *tc, struct access *a)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    struct access *before = tc->access;
+    tc->access = access_ref(a);
+    access_unref(before);
+}
+
+unsigned traffic_core_kick(struct traffic_core *tc, const struct traffic_kick *kick)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    (void)kick;
+    return 0;
 }
 
 void traffic_core_set_names(struct traffic_core *tc, struct slice resolv_conf, struct slice hosts)
@@ -627,6 +644,7 @@ void traffic_core_free(struct traffic_core *tc)
     }
     kernel_pipe_core_fini(tc->loop);
     regex_thread_fini();
+    access_unref(tc->access);
     tc->magic = 0;
     mem_free(tc);
 }

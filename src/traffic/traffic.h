@@ -16,6 +16,7 @@
 #include "base/slice.h"
 #include "os/addr.h"
 
+struct access;
 struct conf_doc;
 struct counters;
 struct log_ring;
@@ -26,15 +27,18 @@ struct snapshot;
 struct text;
 struct tls_store;
 struct tls_wanted;
+struct tunnel_rows;
 
 struct traffic;
 struct traffic_core;
 
 struct traffic_limits {
     uint32_t cores;
-    uint32_t connections_max; // client connections, whole process
-    uint64_t memory_bytes;    // bodies and arenas, whole process
-    struct server_rows *rows; // how each server is; may be NULL
+    uint32_t connections_max;                 // client connections, whole process
+    uint64_t memory_bytes;                    // bodies and arenas, whole process
+    struct server_rows *rows;                 // how each server is; may be NULL
+    struct tunnel_rows *tunnels;              // which tunnels there are; may be NULL
+    const struct tunnel_rows *tunnels_before; // of the worker before; may be NULL
 };
 
 /** What all cores share. 0, E_NO_MEMORY. Main thread. */
@@ -61,6 +65,19 @@ int traffic_compile(struct traffic *t, const struct traffic_document *d, struct 
 /** A servers document (upstream/servers.h), which stays until the core is given another one. On the
  * core's thread. */
 void traffic_core_set_servers(struct traffic_core *tc, const struct conf_doc *book);
+/** Who may have tunnels (tunnel/access.h): those that may no longer be are ended. The core takes its own
+ * reference. Until it has been called nobody knows. On the core's thread. */
+void traffic_core_set_access(struct traffic_core *tc, struct access *a);
+
+/** Which tunnel is to be ended. */
+struct traffic_kick {
+    struct slice zone; // name of its site; empty: whichever has it
+    struct slice name;
+    struct slice text; // the agent is told
+};
+
+/** Ends those that are at home on this core, and says how many. On the core's thread. */
+unsigned traffic_core_kick(struct traffic_core *tc, const struct traffic_kick *kick) must_check;
 /** The texts of resolv.conf and hosts, read during the call. On the core's thread. */
 void traffic_core_set_names(struct traffic_core *tc, struct slice resolv_conf, struct slice hosts);
 

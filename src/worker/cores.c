@@ -211,6 +211,12 @@ static bool obey(struct worker_core *core, const struct core_order *order)
     case CORE_SERVERS:
         traffic_core_set_servers(core->traffic, order->book);
         return true;
+    case CORE_ACCESS:
+        traffic_core_set_access(core->traffic, order->access);
+        return true;
+    case CORE_KICK:
+        atomic_fetch_add(order->kicked, traffic_core_kick(core->traffic, &order->kick));
+        return true;
     case CORE_NOTHING:
         return true;
     case CORE_LISTEN:

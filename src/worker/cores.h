@@ -6,12 +6,14 @@
 
 #pragma once
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/ensure.h"
 #include "os/addr.h"
 #include "traffic/traffic.h"
 
+struct access;
 struct cores;
 struct log_ring;
 struct tls_wanted;
@@ -21,6 +23,8 @@ enum core_task {
     CORE_TLS,      // tls
     CORE_NAMES,    // resolv_conf, hosts
     CORE_SERVERS,  // book
+    CORE_ACCESS,   // access
+    CORE_KICK,     // kick, kicked
     CORE_NOTHING,  // what was posted before has been done
     CORE_LISTEN,   // fd, listener
     CORE_UNLISTEN, // index
@@ -40,6 +44,9 @@ struct core_order {
     const struct conf_doc *book;
     struct slice resolv_conf;
     struct slice hosts;
+    struct access *access; // stays the caller's
+    struct traffic_kick kick;
+    atomic_uint *kicked; // each core adds how many tunnels it ended
 };
 
 /** Makes everything that needs files or memory; no thread yet. `counters` is one row per core. */

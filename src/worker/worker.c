@@ -13,6 +13,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -29,6 +30,7 @@
 #include "obs/log.h"
 #include "obs/panic.h"
 #include "obs/server_rows.h"
+#include "obs/tunnel_rows.h"
 #include "os/clock.h"
 #include "os/memfd.h"
 #include "os/privileges.h"
@@ -37,6 +39,7 @@
 #include "tls/credentials.h"
 #include "tls/store.h"
 #include "traffic/traffic.h"
+#include "tunnel/access.h"
 #include "upstream/servers.h"
 #include "worker/cores.h"
 #include "worker/death.h"
@@ -60,9 +63,11 @@ struct worker {
     struct cores *cores;
     struct log_writer *log;
     int access_fd;
-    int doc_fd;           // of the document in force, -1: none
-    bool serving;         // the first document is in force
-    struct slice servers; // the mapped servers document
+    int doc_fd;                               // of the document in force, -1: none
+    bool serving;                             // the first document is in force
+    struct slice servers;                     // the mapped servers document
+    struct tunnel_rows *tunnels;              // NULL: there was no memory for them
+    const struct tunnel_rows *tunnels_before; // of the worker before, NULL: there was none
     bool draining;
     bool ending;
     uint64_t drain_end_ms;
@@ -116,6 +121,31 @@ static int take_start(struct worker *w)
     return error;
 }
 
+// The second message. Without rows there are tunnels all the same, only nobody sees them.
+static int take_tunnels(struct worker *w)
+{
+    struct ipc_message m;
+    struct ipc_fds fds;
+    void *at = NULL;
+    int error = ipc_recv(IPC_CHANNEL, IPC_SUPERVISOR, &m, &fds, -1);
+    if (error != 0) {
+        return error;
+    }
+    if (m.type != IPC_tunnels) {
+        ipc_drop(&fds);
+        return E_INVALID;
+    }
+    if (fds.count > 0 && os_shared_map(fds.fd[0], tunnel_rows_bytes(), true, &at) == 0) {
+        w->tunnels = tunnel_rows_begin(at);
+    }
+    // Those of a program that writes them otherwise are left alone.
+    if (fds.count > 1 && os_shared_map(fds.fd[1], tunnel_rows_bytes(), false, &at) == 0) {
+        w->tunnels_before = tunnel_rows_open(at, tunnel_rows_bytes());
+    }
+    ipc_drop(&fds);
+    return 0;
+}
+
 static int drop_privileges(const struct worker *w)
 {
     struct os_identity who = {
@@ -138,6 +168,8 @@ static int open_traffic(struct worker *w)
         .connections_max = w->start.connections,
         .memory_bytes = w->start.memory_bytes,
         .rows = server_rows_in(w->counters, w->start.cores),
+        .tunnels = w->tunnels,
+        .tunnels_before = w->tunnels_before,
     };
     int error = wanted_init(&w->wanted);
     if (error == 0) {
@@ -183,6 +215,9 @@ static int start_threads(struct worker *w)
 static int start(struct worker *w)
 {
     int error = take_start(w);
+    if (error == 0) {
+        error = take_tunnels(w);
+    }
     if (error == 0) {
         error = drop_privileges(w);
     }
@@ -523,6 +558,59 @@ static void on_names(struct worker *w, const struct ipc_fds *fds)
     os_memfd_unmap(order.hosts);
 }
 
+// ---- tunnels ------------------------------------------------------------------------------------
+
+static int take_access(struct worker *w, int fd)
+{
+    struct slice bytes = {0};
+    const struct conf_doc *doc = NULL;
+    struct core_order order = {.task = CORE_ACCESS};
+    int error = os_memfd_map(fd, ACCESS_DOC_BYTES_MAX, &bytes);
+    if (error == 0) {
+        error = conf_doc_open(bytes.ptr, bytes.len, &doc);
+    }
+    if (error == 0) {
+        error = access_load(doc, &order.access);
+    }
+    os_memfd_unmap(bytes);
+    if (error == 0) {
+        (void)cores_ask(w->cores, &order);
+        access_unref(order.access); // each core has its own reference
+    }
+    return error;
+}
+
+static void on_access(struct worker *w, uint64_t number, const struct ipc_fds *fds)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_grants_done);
+    m.u.grants_done.number = number;
+    m.u.grants_done.error = take_access(w, fds->fd[0]);
+    if (m.u.grants_done.error != 0) {
+        ipc_set_text(m.u.grants_done.text, IPC_TEXT_MAX,
+                     slice_str(error_text(m.u.grants_done.error)));
+    }
+    int ignored = ipc_send(IPC_CHANNEL, &m, NULL, 0); // a dead supervisor shows on the next receive
+    (void)ignored;
+}
+
+static void on_kick(struct worker *w, const struct ipc_kick *kick)
+{
+    struct ipc_message m;
+    atomic_uint count = 0;
+    struct core_order order = {
+        .task = CORE_KICK,
+        .kick = {slice_str(kick->zone), slice_str(kick->name), slice_str(kick->text)},
+        .kicked = &count,
+    };
+    (void)cores_ask(w->cores, &order);
+    ipc_init(&m, IPC_kicked);
+    m.u.kicked.number = kick->number;
+    m.u.kicked.count = atomic_load(&count);
+    int ignored = ipc_send(IPC_CHANNEL, &m, NULL, 0); // a dead supervisor shows on the next receive
+    (void)ignored;
+}
+
 // ---- messages -----------------------------------------------------------------------------------
 
 // An edge that stops while the worker of before an upgrade drains orders it again, with less time.
@@ -563,6 +651,12 @@ static bool on_message(struct worker *w, const struct ipc_message *m, struct ipc
         return true;
     case IPC_names:
         on_names(w, fds);
+        return true;
+    case IPC_grants:
+        on_access(w, m->u.grants.number, fds);
+        return true;
+    case IPC_kick:
+        on_kick(w, &m->u.kick);
         return true;
     case IPC_unlisten:
         if (m->u.unlisten.index >= IPC_LISTENERS_MAX || !w->listeners[m->u.unlisten.index].used) {

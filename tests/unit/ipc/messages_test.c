@@ -100,6 +100,28 @@ static void messages_about_certificates(void)
     CHECK(ipc_check(&m, sizeof m.u.in_force, 0, IPC_WORKER) == E_INVALID);
 }
 
+static void messages_about_tunnels(void)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_grants);
+    CHECK(ipc_check(&m, sizeof m.u.grants, 1, IPC_KEEPER) == 0);
+    CHECK(ipc_check(&m, sizeof m.u.grants, 0, IPC_KEEPER) == E_INVALID);
+    CHECK(ipc_check(&m, sizeof m.u.grants, 1, IPC_WORKER) == E_INVALID);
+    ipc_init(&m, IPC_grants_done);
+    memset(m.u.grants_done.text, 'a', sizeof m.u.grants_done.text);
+    CHECK(ipc_check(&m, sizeof m.u.grants_done, 0, IPC_WORKER) == E_INVALID);
+    ipc_init(&m, IPC_kick);
+    CHECK(ipc_check(&m, sizeof m.u.kick, 0, IPC_KEEPER) == 0);
+    CHECK(ipc_check(&m, sizeof m.u.kick, 0, IPC_WORKER) == E_INVALID);
+    memset(m.u.kick.zone, 'a', sizeof m.u.kick.zone);
+    CHECK(ipc_check(&m, sizeof m.u.kick, 0, IPC_KEEPER) == E_INVALID);
+    ipc_init(&m, IPC_kicked);
+    CHECK(ipc_check(&m, sizeof m.u.kicked, 0, IPC_WORKER) == 0);
+    ipc_init(&m, IPC_tunnels);
+    CHECK(ipc_check(&m, sizeof m.u.tunnels, 2, IPC_SUPERVISOR) == 0);
+    CHECK(ipc_check(&m, sizeof m.u.tunnels, 0, IPC_WORKER) == E_INVALID);
+}
+
 static void an_address_must_be_one(void)
 {
     struct ipc_message m;
@@ -171,6 +193,6 @@ static void texts_are_cut_to_their_field(void)
 
 TAP_MAIN(a_message_with_a_descriptor_arrives, only_its_sender_may_send_a_type,
          length_and_descriptors_must_fit_the_table, a_text_without_its_end_is_refused,
-         messages_about_certificates, an_address_must_be_one,
+         messages_about_certificates, messages_about_tunnels, an_address_must_be_one,
          sources_of_proxy_headers_must_be_networks, refused_packets_leave_no_descriptor,
          texts_are_cut_to_their_field)

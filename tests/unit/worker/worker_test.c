@@ -13,11 +13,13 @@
 #include "ipc/messages.h"
 #include "obs/counters.h"
 #include "obs/server_rows.h"
+#include "obs/tunnel_rows.h"
 #include "os/fdpass.h"
 #include "os/listen.h"
 #include "os/memfd.h"
 #include "os/privileges.h"
 #include "os/shared.h"
+#include "tunnel/access.h"
 
 #include "tap.h"
 
@@ -27,6 +29,7 @@ struct rig {
     pid_t pid;
     int channel;
     struct counters *counters;
+    void *tunnels;
     int listener;
     uint16_t port;
 };
@@ -66,6 +69,16 @@ static void send_start(struct rig *r)
     };
     REQUIRE(ipc_send(r->channel, &m, &fd, 1) == 0);
     (void)close(fd);
+    int tunnels[2];
+    for (int i = 0; i < 2; i++) { // its own, and those of a worker that never began its
+        tunnels[i] = os_shared_make("tunnels", tunnel_rows_bytes());
+        REQUIRE(tunnels[i] >= 0);
+    }
+    REQUIRE(os_shared_map(tunnels[0], tunnel_rows_bytes(), false, &r->tunnels) == 0);
+    ipc_init(&m, IPC_tunnels);
+    REQUIRE(ipc_send(r->channel, &m, tunnels, 2) == 0);
+    (void)close(tunnels[0]);
+    (void)close(tunnels[1]);
 }
 
 static void send_listener(struct rig *r)
@@ -198,6 +211,52 @@ static void what_is_no_document_is_refused(void)
     os_shared_unmap(r.counters, server_rows_block_bytes(CORES));
 }
 
+// What became of who may have tunnels.
+static int32_t send_grants(struct rig *r, const char *json, uint64_t number)
+{
+    struct conf_diags *d = conf_diags_new();
+    struct conf_doc *doc = NULL;
+    REQUIRE(d != NULL);
+    REQUIRE(conf_load_text("grants", json, access_doc_tables, d, &doc) == 0);
+    int fd = os_memfd_make("grants", conf_doc_bytes(doc));
+    conf_doc_free(doc);
+    conf_diags_free(d);
+    struct ipc_message m;
+    struct ipc_fds fds;
+    ipc_init(&m, IPC_grants);
+    m.u.grants.number = number;
+    REQUIRE(ipc_send(r->channel, &m, &fd, 1) == 0);
+    (void)close(fd);
+    REQUIRE(ipc_recv(r->channel, IPC_WORKER, &m, &fds, WAIT_MS) == 0);
+    CHECK_EQ_INT(m.type, IPC_grants_done);
+    CHECK_EQ_INT(m.u.grants_done.number, number);
+    return m.u.grants_done.error;
+}
+
+static void who_may_have_tunnels(void)
+{
+    struct rig r = {0};
+    start_child(&r);
+    send_start(&r);
+    CHECK_EQ_INT(send_grants(&r, "{names: [{name: shop, owner: alice}]}", 1), 0);
+    CHECK_EQ_INT(send_grants(&r, "{names: [{name: SHOP, owner: alice}]}", 2), E_INVALID);
+    CHECK(tunnel_rows_open(r.tunnels, tunnel_rows_bytes()) != NULL); // it has begun them
+    struct ipc_message m;
+    struct ipc_fds fds;
+    ipc_init(&m, IPC_kick);
+    m.u.kick.number = 7;
+    ipc_set_text(m.u.kick.name, sizeof m.u.kick.name, SLICE("nobody"));
+    REQUIRE(ipc_send(r.channel, &m, NULL, 0) == 0);
+    REQUIRE(ipc_recv(r.channel, IPC_WORKER, &m, &fds, WAIT_MS) == 0);
+    CHECK_EQ_INT(m.type, IPC_kicked);
+    CHECK_EQ_INT(m.u.kicked.number, 7);
+    CHECK_EQ_INT(m.u.kicked.count, 0);
+    send_simple(&r, IPC_drain);
+    CHECK_EQ_INT(exit_code(&r), 0);
+    (void)close(r.channel);
+    os_shared_unmap(r.counters, server_rows_block_bytes(CORES));
+}
+
 static void without_a_start_there_is_no_worker(void)
 {
     struct rig r = {0};
@@ -209,4 +268,4 @@ static void without_a_start_there_is_no_worker(void)
 }
 
 TAP_MAIN(a_worker_lives_and_drains, a_listener_can_be_left, what_is_no_document_is_refused,
-         without_a_start_there_is_no_worker)
+         who_may_have_tunnels, without_a_start_there_is_no_worker)
