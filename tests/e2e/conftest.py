@@ -10,10 +10,11 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from harness import Authority, Edge, H2Origin, Origin, program  # noqa: E402
+from harness import BOTH, Authority, Edge, H2Origin, Origin, program, run_adit  # noqa: E402
 from harness.dns import NameServer  # noqa: E402
 from harness.peers import Haproxy, Nginx, WebSocketServer  # noqa: E402
 from harness.ports import free_port  # noqa: E402
+from harness.tunnel import ZONE, Agent, Road, zone  # noqa: E402
 
 LIVE = []   # Edges that run now, those of module-wide fixtures included.
 
@@ -126,6 +127,57 @@ def module_edge():
     end_edges(edges)
 
 
+@pytest.fixture(scope="session")
+def tunnels():
+    """Skips as long as the program has not all that tunnels need."""
+    if "tunnels" not in run_adit("schema").stdout or run_adit("help", "login").returncode:
+        pytest.skip("this adit has no tunnels yet")
+
+
+@pytest.fixture
+def agent(pki, tunnels):    # pylint: disable=unused-argument
+    """agent(edge, target, *words) starts `adit TARGET WORDS` that calls that edge, and waits until it
+    is ready."""
+    agents = []
+
+    def start(*args, **options):
+        it = Agent.__new__(Agent)
+        LIVE.append(it)
+        agents.append(it)
+        Agent.__init__(it, *args, **{"trust": pki.ca, **options})
+        return it
+    yield start
+    end_edges(agents)
+
+
+ROADS = {   # over TLS, through a tunnel, workers
+    "proxy": (False, False, 1), "proxy-tls": (True, False, 1), "tunnel": (False, True, 1),
+    "tunnel-tls": (True, True, 1), "tunnel-tls-2": (True, True, 2)}
+
+
+@pytest.fixture(params=ROADS)
+def road(request, edge, pki):
+    """road(target, *words) is a way from visitors to what listens at `target`: by a plain proxy, and by
+    a tunnel, in clear and over TLS, on one worker and on two. What an app sees must be the same."""
+    tls, tunnel, workers = ROADS[request.param]
+    agents = request.getfixturevalue("agent") if tunnel else None
+    ca = pki.ca if tls else None
+
+    def build(target, *words, **site):
+        cert = pki.zone if tls else None
+        if tunnel:
+            way = edge(**zone(cert, workers))
+            it = agents(way, target, *words)
+            made = Road(way, it.name, ca)
+            made.agent = it
+            return made
+        at = f"127.0.0.1:{target}" if str(target).isdigit() else target
+        proxied = {"proxy": at, **({"tls": cert.files} if cert else {}), **site}
+        way = edge({"listen": BOTH if cert else ["127.0.0.1:0"], "sites": {f"app.{ZONE}": proxied}})
+        return Road(way, f"app.{ZONE}", ca)
+    return build
+
+
 def start_origins(origins):
     def start(handler=None, **options):
         origins.append(Origin(handler, **options))
@@ -187,6 +239,7 @@ class Pki:
         self.server = self.ca.issue(*self.NAMES)
         self.rsa = self.ca.issue(*self.NAMES, key="rsa")
         self.client = self.ca.issue(client=True, common="alice")
+        self.zone = self.ca.issue(ZONE, "*." + ZONE)
 
     def context(self, *alpn, **options):
         """A client's, that trusts .ca."""

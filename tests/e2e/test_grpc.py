@@ -8,6 +8,7 @@ import pytest
 
 from harness import BOTH, until
 from harness.rpc import GrpcServer, call, channel
+from harness.tunnel import zone
 
 LIMIT = 15
 CODE = grpc.StatusCode
@@ -59,10 +60,14 @@ class Methods:
         return b"said"
 
 
-@pytest.fixture(params=["tls to h2c", "tls to tls", "clear to h2c"])
+@pytest.fixture(params=["tls to h2c", "tls to tls", "clear to h2c", "tls by tunnel",
+                        "clear by tunnel", "tls by tunnel of two workers"])
 def line(request, edge, pki):
     """A channel through adit to a server; .methods says what it does, .way is the edge."""
     methods = Methods()
+    if "tunnel" in request.param:
+        yield from line_by_tunnel(request, edge, pki, methods)
+        return
     front, _, back = request.param.partition(" to ")
     server = GrpcServer(methods.table, tls=pki.server if back == "tls" else None)
     way = edge({"listen": BOTH,
@@ -71,6 +76,17 @@ def line(request, edge, pki):
                 "sites": {"default": {"proxy": "app",
                                       "tls": {**pki.server.files, "redirect": "off"}}}})
     with channel(way, pki.ca if front == "tls" else None) as opened:
+        opened.methods, opened.way, opened.server = methods, way, server
+        yield opened
+    server.stop()
+
+
+def line_by_tunnel(request, edge, pki, methods):
+    tls, agent = request.param.startswith("tls"), request.getfixturevalue("agent")
+    server = GrpcServer(methods.table)
+    way = edge(**zone(pki.zone if tls else None, 2 if "two" in request.param else 1))
+    it = agent(way, server.at)
+    with channel(way, pki.ca if tls else None, it.name) as opened:
         opened.methods, opened.way, opened.server = methods, way, server
         yield opened
     server.stop()

@@ -22,13 +22,15 @@ def chunked(*parts, trailers=()):
 
 
 class Client(Wire):
+    host = "example.com"    # whom requests name that do not say otherwise
+
     def __init__(self, at, **options):
         super().__init__(connect(at, **options))
         self.methods = []
 
     def ask(self, method, target="/", fields=(), body=None, **options):
         """Sends a request and does not wait for the answer."""
-        self.send(request(method, target, fields, body, **options))
+        self.send(request(method, target, fields, body, **{"host": self.host, **options}))
         self.methods.append(method)
         return self
 

@@ -48,9 +48,10 @@ class GrpcServer:
         self.server.stop(0).wait(WAIT)
 
 
-def channel(way, authority=None):
+def channel(way, authority=None, name="example.com"):
     """Over TLS with an Authority to trust, in clear without."""
-    options = [("grpc.ssl_target_name_override", "example.com"), ("grpc.enable_http_proxy", 0),
+    options = [("grpc.ssl_target_name_override", name), ("grpc.default_authority", name),
+               ("grpc.enable_http_proxy", 0),
                ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0),
                ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     if authority:

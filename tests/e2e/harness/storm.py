@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Visitors who do not stop while everything around tunnels breaks, and the apps that they visit.
+
+    apps = Apps(["one", "two"], prefix=house.inside)    # apps.ports["one"] and so on, in its own process
+    storm = Storm(at, {"one": "one.tunnel.test", ...}, sessions=20, trust=pki.ca)
+    with storm.event("agent killed"): ...               # when what happened, until all was well again
+    report = storm.end()
+    assert not report.unexcused
+
+Every answer names its app and is a function of the app's name and of what was asked, so that a visitor
+knows each byte that must come. A visitor's exchanges are
+
+- get: a GET of some kilobytes; whoever is asked may repeat it as long as no answer has begun
+- slow: a GET whose answer takes half a second, so that some are always under way
+- post: a POST; an app must never see one twice
+
+and each is on a kept connection, until it is said to end or fails. What fails must be excused by an
+event that it was under way in, and by what that event may do to it (EXCUSES).
+"""
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import random
+import ssl
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+PATIENCE = 45       # seconds for an exchange: more than an edge lets one wait for an agent
+SLOW_PARTS, SLOW_PAUSE = 5, 0.1
+TOLD = 400          # failures that are told in full
+GRACE = 0.25        # seconds between what a test did and when both sides have seen it
+
+
+def content(app, word, size):
+    """What an app answers."""
+    return hashlib.shake_128(f"{app}/{word}".encode()).digest(size)
+
+
+# ---- what may fail ---------------------------------------------------------------------------------
+
+def agent_lost(failure):
+    """What had begun to be answered is cut; what may not be repeated fails."""
+    return failure["head"] or failure["kind"] == "post"
+
+
+def edge_lost(failure):
+    """Its visitors' connections end. What comes later finds another worker, and waits there."""
+    return failure["what"] == "cut"
+
+
+def edge_gone(failure):
+    """Nobody listens; and the next edge knows of no tunnel until the agents are back."""
+    return failure["what"] in ("cut", "refused", "status 404", "status 503")
+
+
+EXCUSES = {
+    "agent killed": agent_lost, "connections broken": agent_lost, "house moved": agent_lost,
+    "cable pulled": agent_lost,
+    "worker killed": lambda failure: edge_lost(failure) or agent_lost(failure),
+    "edge killed": lambda failure: edge_gone(failure) or agent_lost(failure),
+    "edge upgraded": lambda failure: False,
+}
+
+
+@dataclass
+class Report:
+    answered: dict
+    failed: int
+    longest: float
+    failures: list
+    events: list
+    unexcused: list = field(default_factory=list)
+
+    @property
+    def row(self):
+        return {**{kind: self.answered.get(kind, 0) for kind in ("get", "slow", "post")},
+                "failed": self.failed, "not excused": len(self.unexcused),
+                "longest, ms": round(self.longest * 1000), "events": len(self.events)}
+
+
+def judge(report):
+    for failure in report.failures:
+        around = [kind for kind, start, end in report.events
+                  if failure["start"] < end + GRACE and failure["end"] > start - GRACE]
+        if failure["what"] == "wrong" or not any(EXCUSES[kind](failure) for kind in around):
+            report.unexcused.append({**failure, "events": around})
+    return report
+
+
+# ---- for tests -------------------------------------------------------------------------------------
+
+
+class Program:
+    def __init__(self, *args, prefix=()):
+        folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        self.process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", "harness.storm", *map(str, args)], cwd=folder,
+            env={**os.environ, "PYTHONPATH": folder}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, start_new_session=True)
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        assert line, f"the storm's program ended: {self.process.wait()}"
+        return json.loads(line)
+
+    def order(self, text):
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+class Apps(Program):
+    def __init__(self, names, prefix=()):
+        super().__init__("serve", *names, prefix=prefix)
+        self.ports = self.answer()
+
+    def end(self):
+        """The words that were posted more than once."""
+        self.order("end")
+        twice = self.answer()
+        self.stop()
+        return twice
+
+
+class Storm(Program):
+    """Returns when every session has been answered once."""
+
+    def __init__(self, at, hosts, sessions, trust=None):
+        self.events = []
+        super().__init__("visit", at[0], at[1], trust.file if trust else "-", sessions,
+                         *(f"{app}={host}" for app, host in hosts.items()))
+        self.answer()
+
+    @contextlib.contextmanager
+    def event(self, kind):
+        """What is done inside, until all is well again."""
+        assert kind in EXCUSES
+        start = time.monotonic()
+        yield
+        self.events.append((kind, start, time.monotonic()))
+
+    def end(self):
+        self.order("end")
+        found = judge(Report(events=self.events, **self.answer()))
+        self.stop()
+        return found
+
+
+def tell(what):
+    print(json.dumps(what), flush=True)
+
+
+async def order():
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+
+
+# ---- the apps --------------------------------------------------------------------------------------
+
+
+class App:
+    def __init__(self, name):
+        self.name = name
+        self.posted = {}
+
+    async def serve(self, reader, writer):
+        try:
+            while head := (await reader.readuntil(b"\r\n\r\n")).decode("latin-1"):
+                line, *fields = head.split("\r\n")
+                method, target, _ = line.split(" ")
+                length = next((int(f.split(":")[1]) for f in fields
+                               if f.lower().startswith("content-length:")), 0)
+                await self.answer(writer, method, target, await reader.readexactly(length))
+        except (EOFError, OSError):
+            pass
+        finally:
+            writer.close()
+
+    async def answer(self, writer, method, target, body):
+        _, kind, size, word = target.split("/")
+        if method == "POST":
+            self.posted[word] = self.posted.get(word, 0) + 1
+            word += hashlib.sha256(body).hexdigest()
+        data = content(self.name, word, int(size))
+        writer.write(f"HTTP/1.1 200 OK\r\nX-Tunnel: {self.name}\r\n"
+                     f"Content-Length: {len(data)}\r\n\r\n".encode())
+        step = -(-len(data) // (SLOW_PARTS if kind == "slow" else 1)) or 1
+        for start in range(0, len(data), step):
+            writer.write(data[start:start + step])
+            await writer.drain()
+            if kind == "slow":
+                await asyncio.sleep(SLOW_PAUSE)
+
+
+async def serve(*names):
+    apps = [App(name) for name in names]
+    servers = [await asyncio.start_server(app.serve, "0.0.0.0", 0) for app in apps]
+    tell({app.name: server.sockets[0].getsockname()[1] for app, server in zip(apps, servers)})
+    await order()
+    tell({f"{app.name}/{word}": count for app in apps for word, count in app.posted.items()
+          if count > 1})
+
+
+# ---- the visitors ----------------------------------------------------------------------------------
+
+
+class Failed(Exception):
+    def __init__(self, what, text=""):
+        super().__init__(f"{what} {text}")
+        self.what, self.text = what, text
+
+
+class Visitor:
+    """One session: an app after the other is asked."""
+
+    def __init__(self, crowd, number):
+        self.crowd, self.number = crowd, number
+        self.random = random.Random(number)
+        self.line = None        # reader and writer
+        self.head = False       # whether the answer under way has begun
+
+    async def run(self):
+        turn = 0
+        while not self.crowd.over.is_set():
+            app, host = self.random.choice(self.crowd.hosts)
+            kind = self.random.choices(("get", "slow", "post"), (6, 2, 2))[0]
+            start = time.monotonic()
+            self.head = False
+            try:
+                await asyncio.wait_for(self.exchange(kind, app, host, f"{self.number}.{turn}"),
+                                       PATIENCE)
+                self.crowd.note(self.number, kind, start)
+            except (Failed, asyncio.TimeoutError, EOFError, OSError) as failure:
+                self.crowd.fail(self, kind, app, start, failure)
+                self.close()
+                await asyncio.sleep(0.05)
+            turn += 1
+        self.close()
+
+    async def exchange(self, kind, app, host, word):
+        if self.line is None:
+            await self.open(host)
+        reader, writer = self.line
+        size = self.random.choice((10, 1000, 20000, 100000))
+        body = os.urandom(200) if kind == "post" else b""
+        length = f"Content-Length: {len(body)}\r\n" if kind == "post" else ""
+        method = "POST" if kind == "post" else "GET"
+        writer.write(f"{method} /{kind}/{size}/{word} HTTP/1.1\r\nHost: {host}\r\n{length}\r\n"
+                     .encode() + body)
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        self.head = True
+        fields = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
+        status = lines[0].split(" ")[1]
+        got = await self.body(reader, fields)
+        if fields.get("connection") == "close":
+            self.close()
+        if status != "200":
+            self.head = False
+            raise Failed(f"status {status}", got[:200].decode("latin-1"))
+        if kind == "post":
+            word += hashlib.sha256(body).hexdigest()
+        if fields.get("x-tunnel") != app or got != content(app, word, size):
+            raise Failed("wrong", f"{app}: an answer of {fields.get('x-tunnel')}, {len(got)} bytes")
+
+    @staticmethod
+    async def body(reader, fields):
+        if "content-length" not in fields:
+            raise Failed("wrong", f"no length: {fields}")
+        return await reader.readexactly(int(fields["content-length"]))
+
+    async def open(self, host):
+        try:
+            self.line = await asyncio.open_connection(*self.crowd.at, ssl=self.crowd.tls,
+                                                      server_hostname=host if self.crowd.tls else None)
+        except ConnectionRefusedError as refused:
+            raise Failed("refused") from refused
+
+    def close(self):
+        if self.line:
+            self.line[1].close()
+            self.line = None
+
+
+class Crowd:
+    def __init__(self, host, port, trust, sessions, *hosts):
+        self.at, self.sessions = (host, int(port)), int(sessions)
+        self.hosts = [tuple(text.split("=")) for text in hosts]
+        self.tls = None if trust == "-" else ssl.create_default_context(cafile=trust)
+        self.over = asyncio.Event()
+        self.first = set()
+        self.answered, self.failures, self.longest, self.failed = {}, [], 0.0, 0
+
+    def note(self, number, kind, start):
+        self.first.add(number)
+        self.answered[kind] = self.answered.get(kind, 0) + 1
+        self.longest = max(self.longest, time.monotonic() - start)
+
+    def fail(self, visitor, kind, app, start, failure):
+        what = failure.what if isinstance(failure, Failed) else \
+            "timeout" if isinstance(failure, asyncio.TimeoutError) else "cut"
+        self.failed += 1
+        if len(self.failures) < TOLD:
+            self.failures.append({"kind": kind, "app": app, "start": start, "end": time.monotonic(),
+                                  "what": what, "head": visitor.head, "text": str(failure)[:300]})
+
+    async def run(self):
+        tasks = [asyncio.create_task(Visitor(self, i).run()) for i in range(self.sessions)]
+        while len(self.first) < self.sessions and not any(task.done() for task in tasks):
+            await asyncio.sleep(0.01)
+        tell({"begun": len(self.first)})
+        await order()
+        self.over.set()
+        await asyncio.gather(*tasks)
+        tell({"answered": self.answered, "failed": self.failed, "longest": self.longest,
+              "failures": self.failures})
+
+
+async def visit(*args):
+    await Crowd(*args).run()
+
+
+def main():
+    role, *args = sys.argv[1:]
+    asyncio.run({"serve": serve, "visit": visit}[role](*args))
+
+
+if __name__ == "__main__":
+    main()
