@@ -45,7 +45,8 @@ static struct h2_limits limits_of(const struct h2_conn *c)
     const struct http_settings *settings = &c->core->down->settings;
     return (struct h2_limits){.head_bytes = settings->head_bytes,
                               .target_bytes = settings->target_bytes,
-                              .fields = settings->fields};
+                              .fields = settings->fields,
+                              .switches = c->peer.stream != 0};
 }
 
 static const struct http_stream_ops down_ops;
@@ -140,6 +141,13 @@ static void on_block(struct h2_conn *c, uint32_t id, bool end_stream)
         }
         return;
     }
+    if (s->switching) {
+        h2_stream_reset(s, H2_PROTOCOL_ERROR, E_PROTOCOL); // RFC 9113 8.5
+        if (!c->dead) {
+            h2_glitch(c, H2_GLITCH_MADE_US, 4);
+        }
+        return;
+    }
     begin_trailers(s, end_stream);
 }
 
@@ -148,7 +156,8 @@ static void on_request(struct h2_conn *c, struct h2_stream *s, bool ended)
     struct http_head *h = s->stream.receive_head;
     int e = h2_in_request(&c->in, ended);
     s->head_only = h->method == HTTP_METHOD_HEAD;
-    s->switching = e == 0 && h->upgrade.len > 0;
+    bool connects = h->method == HTTP_METHOD_CONNECT && c->peer.stream != 0;
+    s->switching = e == 0 && (h->upgrade.len > 0 || connects);
     s->incremental = !c->in.priority || c->in.incremental;
     s->urgency = c->in.urgency;
     if (h->scheme.len == 0) {
@@ -298,7 +307,7 @@ static void send_head(struct http_stream *stream, const struct http_head *head,
 static void reset(struct http_stream *stream, int error)
 {
     struct h2_stream *s = h2_of_stream(stream);
-    enum h2_code code = h2_code_of(error);
+    enum h2_code code = s->tunnel && error == E_RESET ? H2_CONNECT_ERROR : h2_code_of(error);
     h2_stream_reset(s, code == H2_NO_ERROR ? H2_INTERNAL_ERROR : code, 0);
 }
 

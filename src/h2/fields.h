@@ -19,6 +19,7 @@ struct h2_limits {
     uint32_t head_bytes; // names, values, and 32 for each field (RFC 9113 6.5.2)
     uint32_t target_bytes;
     uint16_t fields; // cookie crumbs counted one by one
+    bool switches;   // CONNECT with any protocol is taken, not WebSocket alone
 };
 
 enum h2_section {
@@ -76,8 +77,8 @@ int h2_in_response(struct h2_in *in, bool ended, bool head_only, bool switching)
 /** The same of trailers. */
 int h2_in_trailers(const struct h2_in *in) must_check;
 
-/** Puts a request for an origin into a block; head->upgrade "websocket" makes it an extended CONNECT
- * (RFC 8441 4). `secure`: the connection's scheme. */
+/** Puts a request for an origin into a block; a GET whose upgrade has "websocket" becomes an extended
+ * CONNECT (RFC 8441 4), and so does a CONNECT with any upgrade; one without is plain (RFC 9113 8.5). `secure`: the connection's scheme. */
 void h2_out_request(struct h2_block *b, const struct http_head *head, bool secure);
 /** Puts a response into a block. A 101 is written as 200. `date` is added when the head has none;
  * empty: none is. `bodiless`: neither length nor body follows (interim). */

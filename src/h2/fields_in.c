@@ -387,7 +387,7 @@ static int take_connect(struct h2_in *in)
     return e == 0 && !port ? E_BAD_TARGET : e;
 }
 
-/** Extended CONNECT becomes a GET that asks for a switch (RFC 8441 5). */
+/** Extended CONNECT for WebSocket becomes a GET that asks for a switch (RFC 8441 5). */
 static int take_protocol(struct h2_in *in)
 {
     struct http_head *h = in->head;
@@ -395,7 +395,8 @@ static int take_protocol(struct h2_in *in)
         return E_BAD_PSEUDO;
     }
     if (!slice_eq_nocase(in->protocol, SLICE("websocket"))) {
-        return E_METHOD_UNKNOWN;
+        h->upgrade = in->protocol; // it stays a CONNECT: nothing in HTTP/1.1 looks the same
+        return in->limits.switches && in->protocol.len > 0 ? 0 : E_METHOD_UNKNOWN;
     }
     h->method = HTTP_METHOD_GET;
     h->method_text = http_method_text(HTTP_METHOD_GET);

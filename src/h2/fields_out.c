@@ -144,17 +144,23 @@ static void put_length(struct h2_block *b, const struct http_head *head)
 
 void h2_out_request(struct h2_block *b, const struct http_head *head, bool secure)
 {
-    bool switching = websocket_is_asked(head);
+    bool websocket = websocket_is_asked(head);
+    bool connects = websocket || head->method == HTTP_METHOD_CONNECT;
+    bool plain = connects && !websocket && head->upgrade.len == 0;
     ensure(head->method_text.len > 0 && head->target.len > 0);
-    h2_block_add(b, SLICE(":method"), switching ? SLICE("CONNECT") : head->method_text, false);
-    if (switching) {
-        h2_block_add(b, SLICE(":protocol"), SLICE("websocket"), false);
+    h2_block_add(b, SLICE(":method"), connects ? SLICE("CONNECT") : head->method_text, false);
+    if (connects && !plain) {
+        h2_block_add(b, SLICE(":protocol"), websocket ? SLICE("websocket") : head->upgrade, false);
     }
-    h2_block_add(b, SLICE(":scheme"), secure ? SLICE("https") : SLICE("http"), false);
+    if (!plain) { // RFC 9113 8.5
+        h2_block_add(b, SLICE(":scheme"), secure ? SLICE("https") : SLICE("http"), false);
+    }
     h2_block_add(b, SLICE(":authority"), head->authority, false);
-    h2_block_add(b, SLICE(":path"), head->target, false);
-    put_fields(b, &head->fields, switching);
-    if (head->has_length && !switching) {
+    if (!plain) {
+        h2_block_add(b, SLICE(":path"), head->target, false);
+    }
+    put_fields(b, &head->fields, websocket);
+    if (head->has_length && !connects) {
         put_length(b, head);
     }
     if (head->te_trailers) {

@@ -161,6 +161,10 @@ static void on_block(struct h2_conn *c, uint32_t id, bool end_stream)
         h2_stream_reset(s, H2_STREAM_CLOSED, E_PROTOCOL);
         return;
     }
+    if (s->switching && s->got_head) {
+        h2_stream_reset(s, H2_PROTOCOL_ERROR, E_PROTOCOL); // RFC 9113 8.5
+        return;
+    }
     if (s->got_head) {
         begin_trailers(s, end_stream);
         return;
@@ -238,12 +242,19 @@ const struct h2_role h2_up_role = {
 
 // ---- requests --------------------------------------------------------------------------------------
 
+/** An extended CONNECT. Of what clients of HTTP/1.1 may switch to only WebSocket has one. */
+static bool is_extended(const struct http_head *head)
+{
+    return websocket_is_asked(head) ||
+           (head->method == HTTP_METHOD_CONNECT && head->upgrade.len > 0);
+}
+
 /** The head goes out, under the next number. */
 static void send_request(struct h2_stream *s, struct http_body *body)
 {
     struct h2_conn *c = s->conn;
     const struct http_head *head = s->request;
-    if (s->switching && !c->connect_allowed) {
+    if (is_extended(head) && !c->connect_allowed) {
         h2_stream_finish(s, E_HTTP_1_1_REQUIRED);
         return;
     }
@@ -287,9 +298,8 @@ static void send_head(struct http_stream *stream, const struct http_head *head,
     s->attached = true;
     s->request = head;
     s->head_only = head->method == HTTP_METHOD_HEAD;
-    s->switching =
-        websocket_is_asked(head); // other protocols are not asked for: none has a mapping
-    if (s->switching && !s->conn->first_settings) {
+    s->switching = head->method == HTTP_METHOD_CONNECT || websocket_is_asked(head);
+    if (is_extended(head) && !s->conn->first_settings) {
         s->waits = true; // whether it is allowed, the SETTINGS will say (RFC 8441 3)
         h2_stream_deadline(s, s->timeouts.head_ms, E_RESPONSE_TIMEOUT);
         return;
@@ -328,9 +338,8 @@ void h2_up_settings(struct h2_conn *c)
 static void reset(struct http_stream *stream, int error)
 {
     struct h2_stream *s = h2_of_stream(stream);
-    (void)error;
     s->attached = true; // also of one that has sent nothing yet
-    h2_stream_reset(s, H2_CANCEL, 0);
+    h2_stream_reset(s, s->tunnel && error == E_RESET ? H2_CONNECT_ERROR : H2_CANCEL, 0);
 }
 
 static const struct http_stream_ops up_ops = {

@@ -17,7 +17,10 @@
 // A switch to another protocol always looks like that of HTTP/1.1, whatever the versions: a GET with
 // head.upgrade, answered by 101 and tunnel(). Sessions of newer versions map it (RFC 8441: CONNECT with
 // :protocol, answered by 200), and an h1 session makes or checks the Sec-WebSocket fields that only its
-// side knows (RFC 6455 4).
+// side knows (RFC 6455 4). What HTTP/1.1 has no like of stays a CONNECT, with the protocol in
+// head.upgrade where it is an extended one, and is answered by 101 and tunnel() as well: bytes of one
+// connection (RFC 9113 8.5) or capsules (RFC 9298). Only http/stream_transport.h asks for these, and
+// only connections with peer->stream take them.
 //
 // Life of an up stream: an upstream hands it over idle; the exchange calls send_head() with the
 // request; the session calls on_head() for each interim and the final response; on_closed() ends it.
@@ -149,7 +152,9 @@ struct http_peer {
     const struct http_proxied *proxied; // NULL: there was no PROXY header
     struct transport *transport;        // down: the connection itself; NULL: not known
     uint32_t listener;                  // down: index of the listener
-    uint64_t connection_id;             // unique in this process, for logs
+    uint64_t
+        stream; // down, of an agent: the stream (l4/plan.h) for which CONNECT is taken; 0: none
+    uint64_t connection_id; // unique in this process, for logs
 };
 
 /** Sets addr and its text. */

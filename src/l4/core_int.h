@@ -11,6 +11,7 @@
 #include "l4/relay.h"
 
 struct l4_udp;
+struct l4_flows;
 
 struct l4_core {
     uint32_t magic;
@@ -23,6 +24,7 @@ struct l4_core {
     struct list more; // sessions that used up their share of a turn
     struct wheel_timer go_on;
     struct l4_udp *udp;
+    struct l4_flows *flows;
 };
 
 /** How a session ended, for its line in the access log. */

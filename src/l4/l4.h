@@ -56,6 +56,13 @@ void l4_core_drain(struct l4_core *c);
 /** No UDP session is left. TCP sessions count as client connections. */
 bool l4_core_idle(const struct l4_core *c);
 
-/** An accepted connection of the stream with that key. It is closed on an error. */
+/** An accepted connection of the stream with that key, or one that came as a stream of another session:
+ * that is answered when a server was reached (http/stream_transport.h). It is closed on an error. */
 int l4_open(struct l4_core *c, struct transport *t, const struct http_peer *peer, uint64_t key)
     must_check;
+/** Whether the stream with that key is one of datagrams; false as well when there is none. */
+bool l4_is_datagram(const struct l4_core *c, uint64_t key);
+/** A flow of datagrams that came as a stream of another session (RFC 9298), of the stream with that key.
+ * It is closed on an error. */
+int l4_open_datagrams(struct l4_core *c, struct transport *t, const struct http_peer *peer,
+                      uint64_t key) must_check;

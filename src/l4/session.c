@@ -13,9 +13,11 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "http/stream_transport.h"
 #include "proxy/access_log.h"
 
 #include "l4/core_int.h"
+#include "l4/flow.h"
 #include "l4/udp.h"
 
 enum {
@@ -241,6 +243,7 @@ static void on_transport(struct upstream_request *rq, struct transport *t)
     relay_init(&s->relay, l, s->down, s->up);
     transport_set_owner(s->down, s, on_relay_event);
     transport_set_owner(s->up, s, on_relay_event);
+    stream_transport_agree(s->down);
     set_timer(s);
     pump(s);
 }
@@ -514,7 +517,7 @@ int l4_open(struct l4_core *c, struct transport *t, const struct http_peer *peer
     down_session_open(c->with.down, &s->session, &session_ops);
     counter_add(c->with.counters, COUNTER_tcp_sessions, 1);
     counter_add(c->with.counters, COUNTER_tcp_sessions_open, 1);
-    if (stream->peeks) {
+    if (stream->peeks && t->io.fd >= 0) {
         transport_set_owner(t, s, on_peek_event);
         set_timer(s);
         if (t->readable) { // what came before it did with something else, a PROXY header
@@ -524,6 +527,20 @@ int l4_open(struct l4_core *c, struct transport *t, const struct http_peer *peer
     }
     take_route(s, NULL);
     return 0;
+}
+
+bool l4_is_datagram(const struct l4_core *c, uint64_t key)
+{
+    const struct l4_stream *s = l4_streams_find(c->snapshot, key);
+    return s != NULL && s->datagram;
+}
+
+int l4_open_datagrams(struct l4_core *c, struct transport *t, const struct http_peer *peer,
+                      uint64_t key)
+{
+    ensure_magic(c, CORE_MAGIC);
+    const struct l4_stream *stream = l4_streams_find(c->snapshot, key);
+    return stream == NULL ? refuse(c, t, E_NO_ROUTE) : l4_flow_open(c->flows, t, peer, stream);
 }
 
 void l4_core_swap(struct l4_core *c, struct snapshot *s)
@@ -559,7 +576,11 @@ struct l4_core *l4_core_new(const struct l4_surroundings *what)
     task_init(&c->reap, reap);
     wheel_timer_init(&c->go_on, on_go_on);
     c->udp = l4_udp_new(c);
-    if (c->udp == NULL) {
+    c->flows = c->udp != NULL ? l4_flows_new(c) : NULL;
+    if (c->flows == NULL) {
+        if (c->udp != NULL) {
+            l4_udp_free(c->udp);
+        }
         slab_fini(&c->slab);
         mem_free(c);
         return NULL;
@@ -603,6 +624,7 @@ void l4_core_free(struct l4_core *c)
     ensure_magic(c, CORE_MAGIC);
     ensure(list_empty(&c->live));
     l4_udp_free(c->udp);
+    l4_flows_free(c->flows);
     reap(&c->reap);
     loop_cancel(c->with.loop, &c->reap);
     loop_timer_stop(c->with.loop, &c->go_on);

@@ -130,6 +130,25 @@ struct transport *transport_new(struct transport_core *c, int fd, int *error)
     return t;
 }
 
+struct transport *transport_over(struct transport_core *c, const struct transport_ops *ops,
+                                 void *layer)
+{
+    ensure_magic(c, CORE_MAGIC);
+    struct transport *t = slab_take(&c->slab);
+    if (t == NULL) {
+        return NULL;
+    }
+    *t = (struct transport){
+        .magic = TRANSPORT_MAGIC,
+        .core = c,
+        .ops = ops,
+        .layer = layer,
+    };
+    io_init(&t->io, -1, on_io);
+    list_init(&t->link);
+    return t;
+}
+
 struct transport *transport_connect(struct transport_core *c, const struct sys_connect *to,
                                     int *error)
 {

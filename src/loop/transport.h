@@ -2,7 +2,8 @@
 //
 // A transport: the byte stream under a session. In clear it is the descriptor itself; a filter (TLS)
 // may be put on it, also in the middle of its life, and the session above does not notice: it reads,
-// writes and closes through the same five calls.
+// writes and closes through the same five calls. One may also have no descriptor at all: its bytes
+// then come from something else, a stream of another session (http/stream_transport.h).
 //
 // Readiness is remembered here. Events come on edges; `readable` stays true until a read has shown
 // that nothing is left, so that a session reads for as long as it is true, and no longer. In clear a
@@ -33,7 +34,8 @@ struct transport_ops {
     struct io_result (*read)(struct transport *t, const struct iovec *iov, int n);
     struct io_result (*write)(struct transport *t, const struct iovec *iov, int n, bool more);
     int (*shutdown_write)(struct transport *t);
-    /** The filter's part of closing: its last words, its memory. The descriptor is closed after it. */
+    /** The filter's part of closing: its last words, its memory. The descriptor, if there is one, is
+     * closed after it. */
     void (*close)(struct transport *t, bool reset);
     /** Events of the descriptor; the flags below are set. Tells the owner what is left of them. NULL:
      * the owner is told as they are. */
@@ -72,7 +74,7 @@ struct transport {
     bool hung_up;  // the peer closed its direction: input ends with EOF
     bool clear;    // no filter: the descriptor may be spliced from and to
     bool dead;
-    struct io io;
+    struct io io; // fd is -1 in one without a descriptor
     struct transport_core *core;
     const struct transport_ops *ops;
     void *layer; // the filter's
@@ -103,6 +105,10 @@ void transport_core_fini(struct transport_core *c);
 /** Around a connected (or connecting) descriptor, watched; the owner is set by the caller at once:
  * no event is reported before the next turn. NULL with *error: the descriptor stays the caller's. */
 struct transport *transport_new(struct transport_core *c, int fd, int *error) must_check;
+/** One without a descriptor: all of it is `layer`'s, which sets the flags and calls on_ready by itself,
+ * never before the next turn or the end of this one. NULL: out of memory. */
+struct transport *transport_over(struct transport_core *c, const struct transport_ops *ops,
+                                 void *layer) must_check;
 /** Begins to connect: on_ready with SYS_WRITE, SYS_ERROR or SYS_HANGUP says when to ask
  * transport_connected(). NULL with *error. */
 struct transport *transport_connect(struct transport_core *c, const struct sys_connect *to,

@@ -17,6 +17,14 @@
 
 struct tls_store;
 
+/** Who takes streams that are no HTTP any more: CONNECT, where the connection takes it (peer->stream),
+ * which is of an agent only. */
+struct core_switches {
+    /** Takes the stream with its events; 0. Else why not, and it is refused. `h` lives during the call. */
+    int (*take)(struct core_switches *w, struct http_stream *s, const struct http_head *h,
+                const struct os_addr *client);
+};
+
 struct core {
     uint32_t magic;
     uint32_t index;
@@ -32,8 +40,9 @@ struct core {
     struct task reap;
     struct mirrors mirrors;
     struct counters *counters;
-    struct log_ring *log;        // access lines; NULL: none
-    const struct tls_store *tls; // of new handshakes, for answers to HTTP-01; NULL: none
+    struct log_ring *log;           // access lines; NULL: none
+    struct core_switches *switches; // NULL: every CONNECT is refused
+    const struct tls_store *tls;    // of new handshakes, for answers to HTTP-01; NULL: none
     uint32_t reserved_count;
     const struct reserved *reserved[RESERVED_MAX];
 };

@@ -66,7 +66,9 @@ static void finish(struct exchange *x)
     x->state = EXCHANGE_DONE;
     ensure(x->first.ticket.place == NULL);
     trace(TRACE_done, (uintptr_t)x, (uint64_t)-x->error);
-    access_log_write(x, x->times.sent != 0 ? x->times.sent : loop_clock_ns(x->loop));
+    if (!x->given_away) {
+        access_log_write(x, x->times.sent != 0 ? x->times.sent : loop_clock_ns(x->loop));
+    }
     for (unsigned i = 0; modules[i] != NULL; i++) {
         if (x->route->conf[i] != NULL && modules[i]->on_done != NULL) {
             modules[i]->on_done(x, x->route->conf[i]);
@@ -184,6 +186,21 @@ static int open_request_body(struct exchange *x)
     return 0;
 }
 
+/** The stream goes on without the exchange, whose line in the log it does not become. */
+static void give_stream_away(struct exchange *x)
+{
+    struct core_switches *w = x->core->switches;
+    const struct os_addr client = x->client;
+    int e = w->take(w, x->down, &x->request, &client);
+    if (e < 0) {
+        exchange_fail(x, e, HTTP_DOWN);
+        return;
+    }
+    x->down = NULL;
+    x->given_away = true;
+    finish(x);
+}
+
 static void down_on_head(struct http_stream *s, struct http_head *head)
 {
     struct exchange *x = exchange_of(s);
@@ -191,6 +208,10 @@ static void down_on_head(struct http_stream *s, struct http_head *head)
     x->state = EXCHANGE_ROUTING;
     x->original_target = head->target;
     forwarded_client(x);
+    if (head->method == HTTP_METHOD_CONNECT && s->peer->stream != 0 && x->core->switches != NULL) {
+        give_stream_away(x);
+        return;
+    }
     note_security(x);
     x->reserved = reserved_of(x);
     int e = x->reserved != NULL ? 0 : find_route(x);

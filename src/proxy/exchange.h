@@ -57,6 +57,7 @@ struct exchange {
     uint8_t state;      // enum exchange_state
     bool answered;      // a final head went to the client
     bool upgraded;      // became a pipe
+    bool given_away;    // its stream goes on without it
     bool throwing_away; // the response's status asks for another attempt: its body is read away
     bool waiting;       // a stage said STAGE_WAIT
     bool answering;     // stages of the response run, not the request's

@@ -34,6 +34,7 @@
 #include "upstream/pool.h"
 
 #include "traffic/front.h"
+#include "traffic/switches.h"
 
 enum {
     TRAFFIC_MAGIC = 0x74726166,
@@ -95,6 +96,8 @@ struct traffic_core {
     struct h2_core *h2;
     struct tls_core *tls;
     struct front front;
+    struct stream_transports streams;
+    struct switches switches;
     struct l4_core *l4;
     struct l4_sites sites;        // where streams send what is for the sites
     struct front_session session; // where a client goes after its handshake
@@ -524,6 +527,7 @@ static int open_sessions(struct traffic_core *tc)
     uint32_t connections = 2 * tc->connections_max + LOOP_EVENTS_MAX;
     down_core_init(&tc->down, tc->loop, tc->counters, &tc->core.handler);
     transport_core_init(&tc->transports, tc->loop, connections);
+    stream_transports_init(&tc->streams, &tc->transports, connections);
     h1_core_init(&tc->h1, tc->loop, tc->counters, &tc->down, connections);
     tc->h1.on_preface = on_preface;
     tc->h1.preface_arg = tc;
@@ -566,7 +570,12 @@ static int open_streams(struct traffic_core *tc, struct log_ring *log)
         .datagram_sessions_max = DATAGRAM_SESSIONS_MAX,
     };
     tc->l4 = l4_core_new(&what);
-    return tc->l4 == NULL ? E_NO_MEMORY : 0;
+    if (tc->l4 == NULL) {
+        return E_NO_MEMORY;
+    }
+    switches_init(&tc->switches, &tc->streams, &tc->down, tc->l4);
+    tc->core.switches = &tc->switches.taker;
+    return 0;
 }
 
 static void close_sessions(struct traffic_core *tc)
@@ -576,6 +585,7 @@ static void close_sessions(struct traffic_core *tc)
     h2_core_free(tc->h2);
     h1_core_fini(&tc->h1);
     tls_core_free(tc->tls);
+    stream_transports_fini(&tc->streams);
     transport_core_fini(&tc->transports);
 }
 
