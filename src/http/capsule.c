@@ -90,8 +90,8 @@ static int gather(struct capsule_reader *r, struct slice part)
 {
     if (r->held == NULL) {
         uint64_t whole = r->left;
-        r->held = whole > CHUNK_BYTES ? chunk_new_large(r->pool, (uint32_t)whole)
-                                      : chunk_new(r->pool);
+        r->held =
+            whole > CHUNK_BYTES ? chunk_new_large(r->pool, (uint32_t)whole) : chunk_new(r->pool);
         if (r->held == NULL) {
             return E_NO_MEMORY;
         }

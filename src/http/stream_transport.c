@@ -33,11 +33,11 @@ enum state {
 
 struct stream_transport {
     uint32_t magic;
-    uint8_t state;  // enum state
-    bool busy;      // a call of the owner's is on the stack
-    bool capsules;  // down: what follows the answer is capsules (RFC 9297)
-    int error;       // the stream has failed
-    unsigned events; // for the owner, at the end of the turn
+    uint8_t state;      // enum state
+    bool busy;          // a call of the owner's is on the stack
+    bool capsules;      // down: what follows the answer is capsules (RFC 9297)
+    int error;          // the stream has failed
+    unsigned events;    // for the owner, at the end of the turn
     uint64_t closed_at; // bytes received when the owner closed it
     struct stream_transports *core;
     struct http_stream *stream; // NULL: over
@@ -609,8 +609,7 @@ void stream_transport_agree(struct transport *t)
     }
     struct http_stream *s = st->stream;
     st->response.status = 101;
-    if (st->capsules &&
-        fields_add(&st->response.fields, CAPSULE_PROTOCOL, SLICE("?1")) < 0) {
+    if (st->capsules && fields_add(&st->response.fields, CAPSULE_PROTOCOL, SLICE("?1")) < 0) {
         s->ops->reset(s, E_NO_MEMORY);
         return;
     }

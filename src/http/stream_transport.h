@@ -18,8 +18,9 @@
 #include <stdint.h>
 
 #include "base/slab.h"
-#include "http/stream.h"
 #include "loop/transport.h"
+
+#include "http/stream.h"
 
 struct stream_transport;
 

@@ -11,7 +11,7 @@
 
 struct capsule_pipe {
     struct transport *t;
-    struct chunk *in; // input that was not looked at yet
+    struct chunk *in;   // input that was not looked at yet
     struct chunk *rest; // of the datagram that was half written
     uint32_t in_at;
     uint32_t rest_at;
