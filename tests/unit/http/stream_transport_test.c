@@ -481,7 +481,7 @@ static void is_refused_where_it_is_not_wanted(void)
         struct stream_transport *st = ask(protocols[i]);
         CHECK(st != NULL);
         turns(6);
-        CHECK_EQ_INT(w.answer, i == 0 ? E_WRONG_PROTOCOL : E_RESET);
+        CHECK_EQ_INT(w.answer, i == 0 ? E_WRONG_PROTOCOL : E_STREAM_RESET);
         CHECK(w.agent.t == NULL && w.up.t == NULL);
         finish();
     }
