@@ -18,6 +18,11 @@ from harness.tunnel import ZONE, Agent, Road, create_token, server_url, zone
 
 CTRL_C = "\x03"
 
+
+def server(way, pki):
+    return ["--server", server_url(way), "--ca", pki.ca.file]
+
+
 pytestmark = pytest.mark.usefixtures("tunnels")
 
 
@@ -69,8 +74,7 @@ def test_over_tls_with_a_token_and_a_name(edge, origin, pki, screen):
     way = edge(**zone(pki.zone, tunnels={"anonymous": "off"}))
     token = create_token(way)
     app = origin(lambda request: reply(200, b"from the laptop"))
-    at = screen(app.port, "as", "myapp", "--server", server_url(way), ADIT_TOKEN=token,
-                SSL_CERT_FILE=pki.ca.file)
+    at = screen(app.port, "as", "myapp", *server(way, pki), ADIT_TOKEN=token)
     at.wait_for(rf"https://myapp\.{re.escape(ZONE)}:{way.tls_port}")
     assert Road(way, f"myapp.{ZONE}", pki.ca).get("/").body == b"from the laptop"
     assert token not in at.raw
@@ -88,8 +92,8 @@ def test_a_terminal_of_any_width(edge, origin, pki, screen, columns):
     """URLs stay whole, for they are copied; a QR code is there where it fits; requests take a line each."""
     way = edge(**zone(pki.zone))
     app = origin(lambda request: reply(200, b"x"))
-    at = screen(app.port, "as", "myapp", "--server", server_url(way), columns=columns,
-                SSL_CERT_FILE=pki.ca.file)
+    at = screen(app.port, "as", "myapp", *server(way, pki), columns=columns,
+                ADIT_TOKEN=create_token(way))
     at.wait_for(rf"https://myapp\.{re.escape(ZONE)}:{way.tls_port}")
     at.wait_for(str(app.port))
     assert Road(way, f"myapp.{ZONE}", pki.ca).get("/" + "long/" * 60).status == 200
@@ -105,8 +109,8 @@ def test_without_a_terminal(edge, origin, pki, tmp_path):
     """Plain lines: no colours, no QR code; the URL stands on a line that a program can find."""
     way = edge(**zone(pki.zone))
     app = origin(lambda request: reply(200, b"x"))
-    with subprocess.Popen([program(), str(app.port), "as", "myapp", "--server", server_url(way)],
-                          env=home(tmp_path, SSL_CERT_FILE=pki.ca.file), stdin=subprocess.DEVNULL,
+    with subprocess.Popen([program(), str(app.port), "as", "myapp", *server(way, pki)],
+                          env=home(tmp_path, ADIT_TOKEN=create_token(way)), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         lines = [process.stdout.readline().decode() for _ in range(2)]
         assert any(f"https://myapp.{ZONE}:{way.tls_port}" in line for line in lines), lines
@@ -122,8 +126,8 @@ def test_without_a_terminal(edge, origin, pki, tmp_path):
 def test_quiet(edge, origin, pki, tmp_path):
     way = edge(**zone(pki.zone))
     app = origin(lambda request: reply(200, b"x"))
-    with subprocess.Popen([program(), str(app.port), "as", "myapp", "--server", server_url(way)],
-                          env=home(tmp_path, SSL_CERT_FILE=pki.ca.file, ADIT_QUIET="1"),
+    with subprocess.Popen([program(), str(app.port), "as", "myapp", *server(way, pki)],
+                          env=home(tmp_path, ADIT_TOKEN=create_token(way), ADIT_QUIET="1"),
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE) as process:
         road = Road(way, f"myapp.{ZONE}", pki.ca)
@@ -166,19 +170,19 @@ def test_a_wrong_token(edge, pki, tmp_path):
     """401 in words, once, and the end: a refused agent does not come again."""
     way = edge(**zone(pki.zone, tunnels={"anonymous": "off"}))
     for token in ("adit_AAAAAAAA_" + "B" * 32, "nonsense"):
-        done = agent_run(tmp_path, "3000", "--server", server_url(way), SSL_CERT_FILE=pki.ca.file,
+        done = agent_run(tmp_path, "3000", *server(way, pki),
                          ADIT_TOKEN=token)
         assert done.returncode == 1, done
         assert "token" in done.stderr and token not in done.stderr, done.stderr
-    done = agent_run(tmp_path, "3000", "--server", server_url(way), SSL_CERT_FILE=pki.ca.file)
+    done = agent_run(tmp_path, "3000", *server(way, pki))
     assert done.returncode == 1 and "token" in done.stderr and "adit login" in done.stderr, done
 
 
 def test_a_taken_name_and_a_suggestion(edge, agent, pki, tmp_path):
     way = edge(**zone(pki.zone))
     agent(way, 3000, "as", "myapp", token=create_token(way, "--owner", "alice"))
-    done = agent_run(tmp_path, "3000", "as", "myapp", "--server", server_url(way),
-                     SSL_CERT_FILE=pki.ca.file, ADIT_TOKEN=create_token(way, "--owner", "bob"))
+    done = agent_run(tmp_path, "3000", "as", "myapp", *server(way, pki),
+                     ADIT_TOKEN=create_token(way, "--owner", "bob"))
     assert done.returncode == 1
     suggestion = re.search(r"adit 3000 as (\S+)|(myapp-?\w+)", done.stderr)
     assert "taken" in done.stderr and suggestion, done.stderr
@@ -250,8 +254,8 @@ def test_ctrl_c_lets_what_is_under_way_end(edge, origin, pki, screen):
         assert go_on.wait(WAIT)
         return reply(200, b"whole")
     way = edge(**zone(pki.zone))
-    at = screen(origin(handler).port, "as", "myapp", "--server", server_url(way),
-                SSL_CERT_FILE=pki.ca.file)
+    at = screen(origin(handler).port, "as", "myapp", *server(way, pki),
+                ADIT_TOKEN=create_token(way))
     at.wait_for("https://myapp")
     road = Road(way, f"myapp.{ZONE}", pki.ca)
     with road.client() as client:
@@ -273,8 +277,8 @@ def test_ctrl_c_twice_waits_for_nobody(edge, origin, pki, screen):
         never.wait(WAIT)
         return reply(200, b"late")
     way = edge(**zone(pki.zone))
-    at = screen(origin(handler).port, "as", "myapp", "--server", server_url(way),
-                SSL_CERT_FILE=pki.ca.file)
+    at = screen(origin(handler).port, "as", "myapp", *server(way, pki),
+                ADIT_TOKEN=create_token(way))
     at.wait_for("https://myapp")
     road = Road(way, f"myapp.{ZONE}", pki.ca)
     with road.client() as client:
@@ -291,7 +295,8 @@ def test_ctrl_c_twice_waits_for_nobody(edge, origin, pki, screen):
 def test_the_terminal_goes_away(edge, origin, pki, screen):
     """As when a laptop's window is closed: the agent ends, the name is let go."""
     way = edge(**zone(pki.zone))
-    at = screen(origin().port, "as", "myapp", "--server", server_url(way), SSL_CERT_FILE=pki.ca.file)
+    at = screen(origin().port, "as", "myapp", *server(way, pki),
+                ADIT_TOKEN=create_token(way))
     at.wait_for("https://myapp")
     os.close(at.master)
     at.master = os.open("/dev/null", os.O_RDONLY)

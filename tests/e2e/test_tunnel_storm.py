@@ -25,14 +25,14 @@ TURNS, SESSIONS, PAUSE = (60, 40, 2) if SOAK else (5, 12, 1)
 class Scene:
     """An edge, a house with three apps and their agents, and visitors: .storm."""
 
-    def __init__(self, house, edge, agent, pki, workers, tunnels=True):
+    def __init__(self, house, edge, agent, pki, workers):
         self.house, self.workers, self.ca = house, workers, pki.ca
         cert = pki.ca.issue(NAME, "*." + NAME)
         top = zone(cert, workers, name=NAME, drain="60s",
                    listen=[{"at": f"{house.edge}:{free_port()}", "tls": "on"}])
         self.apps = Apps(APPS, prefix=house.inside)
         self.agents = []
-        if tunnels:
+        if agent:
             self.way = edge(**top, expect_exit=None)
             self.call(agent)
         else:
@@ -121,12 +121,14 @@ class Scene:
 
 
 @pytest.fixture
-def scene(edge, agent, pki):
+def scene(request, edge, pki):
     """scene(play, workers) plays with a Scene, in a network of its own."""
     def run(play, workers=1, tunnels=True):
+        agent = request.getfixturevalue("agent") if tunnels else None
+
         def story():
             with House(NAME) as house:
-                place = Scene(house, edge, agent, pki, workers, tunnels)
+                place = Scene(house, edge, agent, pki, workers)
                 try:
                     play(place)
                 finally:

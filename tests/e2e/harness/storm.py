@@ -14,10 +14,11 @@ knows each byte that must come. A visitor's exchanges are
 - slow: a GET whose answer takes half a second, so that some are always under way
 - post: a POST; an app must never see one twice
 
-and each is on a kept connection, until it is said to end or fails. What fails must be excused by an
+and each is on a kept connection (a third of them HTTP/2), until it is said to end or fails. What fails must be excused by an
 event that it was under way in, and by what that event may do to it (EXCUSES).
 """
 import asyncio
+import concurrent.futures
 import contextlib
 import hashlib
 import json
@@ -29,6 +30,11 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+from h2.exceptions import H2Error
+
+from .h2 import H2Client, Reset
+
+REFUSED = 7
 PATIENCE = 45       # seconds for an exchange: more than an edge lets one wait for an agent
 SLOW_PARTS, SLOW_PAUSE = 5, 0.1
 TOLD = 400          # failures that are told in full
@@ -99,7 +105,7 @@ class Program:
         folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "harness.storm", *map(str, args)], cwd=folder,
-            env={**os.environ, "PYTHONPATH": folder}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": folder, "ADIT_E2E_WAIT": str(PATIENCE)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True, start_new_session=True)
 
     def answer(self):
@@ -218,43 +224,120 @@ class Failed(Exception):
         self.what, self.text = what, text
 
 
-class Visitor:
-    """One session: an app after the other is asked."""
+@dataclass
+class Question:
+    kind: str
+    app: str
+    host: str
+    word: str
+    size: int
+    body: bytes
+
+    @property
+    def method(self):
+        return "POST" if self.kind == "post" else "GET"
+
+    @property
+    def path(self):
+        return f"/{self.kind}/{self.size}/{self.word}"
+
+    def check(self, status, app, got):
+        """Raises Failed unless this is its answer."""
+        if status != "200":
+            raise Failed(f"status {status}", got[:200].decode("latin-1"))
+        word = self.word + (hashlib.sha256(self.body).hexdigest() if self.body else "")
+        if app != self.app or got != content(self.app, word, self.size):
+            raise Failed("wrong", f"{self.app}: an answer of {app}, {len(got)} bytes")
+
+
+class Session:
+    """Asks one thing after the other."""
 
     def __init__(self, crowd, number):
         self.crowd, self.number = crowd, number
         self.random = random.Random(number)
-        self.line = None        # reader and writer
+        self.line = None        # what it asks on
         self.head = False       # whether the answer under way has begun
+
+    def question(self, turn):
+        app, host = self.random.choice(self.crowd.hosts)
+        kind = self.random.choices(("get", "slow", "post"), (6, 2, 2))[0]
+        return Question(kind, app, host, f"{self.number}.{turn}",
+                        self.random.choice((10, 1000, 20000, 100000)),
+                        os.urandom(200) if kind == "post" else b"")
 
     async def run(self):
         turn = 0
         while not self.crowd.over.is_set():
-            app, host = self.random.choice(self.crowd.hosts)
-            kind = self.random.choices(("get", "slow", "post"), (6, 2, 2))[0]
-            start = time.monotonic()
+            question, start = self.question(turn), time.monotonic()
             self.head = False
             try:
-                await asyncio.wait_for(self.exchange(kind, app, host, f"{self.number}.{turn}"),
-                                       PATIENCE)
-                self.crowd.note(self.number, kind, start)
+                await asyncio.wait_for(self.exchange(question), PATIENCE)
+                self.crowd.note(self.number, question.kind, start)
             except (Failed, asyncio.TimeoutError, EOFError, OSError) as failure:
-                self.crowd.fail(self, kind, app, start, failure)
+                self.crowd.fail(self, question, start, failure)
                 self.close()
                 await asyncio.sleep(0.05)
             turn += 1
         self.close()
 
-    async def exchange(self, kind, app, host, word):
+
+class H2Session(Session):
+    """HTTP/2, in a thread."""
+
+    async def exchange(self, question):
+        await asyncio.get_running_loop().run_in_executor(self.crowd.threads, self.ask, question)
+
+    def ask(self, question):
+        again = True
+        while again:
+            try:
+                again = not self.ask_once(question)
+            except (Reset, H2Error) as failure:
+                raise Failed("cut", repr(failure)) from failure
+            except AssertionError as failure:
+                raise Failed("timeout", str(failure)) from failure
+
+    def ask_once(self, question):
+        """False: it was not taken up (RFC 9113 6.8, 8.7), and is asked again."""
+        if self.line is None or self.line.gone or self.line.goaway:
+            self.close()
+            try:
+                self.line = H2Client(self.crowd.at, self.crowd.h2, question.host)
+            except ConnectionRefusedError as refused:
+                raise Failed("refused") from refused
+        try:
+            stream = self.line.begin(question.method, question.path, body=question.body,
+                                     authority=question.host)
+        except (AssertionError, Reset, H2Error):
+            if self.line.gone or self.line.goaway:
+                return False        # Nothing of it was sent, or it says that it takes no more.
+            raise
+        try:
+            stream.wait_end()
+        except Reset as reset:
+            self.head = stream.head is not None
+            went = self.line.goaway
+            if reset.code == REFUSED or (went and stream.id > went[1]):
+                return False
+            raise
+        question.check(str(stream.status), stream.get("x-tunnel"), stream.body)
+        return True
+
+    def close(self):
+        if self.line:
+            self.line.close()
+            self.line = None
+
+
+class H1Session(Session):
+    async def exchange(self, question):
         if self.line is None:
-            await self.open(host)
+            await self.open(question.host)
         reader, writer = self.line
-        size = self.random.choice((10, 1000, 20000, 100000))
-        body = os.urandom(200) if kind == "post" else b""
-        length = f"Content-Length: {len(body)}\r\n" if kind == "post" else ""
-        method = "POST" if kind == "post" else "GET"
-        writer.write(f"{method} /{kind}/{size}/{word} HTTP/1.1\r\nHost: {host}\r\n{length}\r\n"
-                     .encode() + body)
+        length = f"Content-Length: {len(question.body)}\r\n" if question.body else ""
+        writer.write(f"{question.method} {question.path} HTTP/1.1\r\nHost: {question.host}\r\n"
+                     f"{length}\r\n".encode() + question.body)
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         self.head = True
         fields = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
@@ -262,13 +345,8 @@ class Visitor:
         got = await self.body(reader, fields)
         if fields.get("connection") == "close":
             self.close()
-        if status != "200":
-            self.head = False
-            raise Failed(f"status {status}", got[:200].decode("latin-1"))
-        if kind == "post":
-            word += hashlib.sha256(body).hexdigest()
-        if fields.get("x-tunnel") != app or got != content(app, word, size):
-            raise Failed("wrong", f"{app}: an answer of {fields.get('x-tunnel')}, {len(got)} bytes")
+        self.head = self.head and status == "200"
+        question.check(status, fields.get("x-tunnel"), got)
 
     @staticmethod
     async def body(reader, fields):
@@ -293,7 +371,11 @@ class Crowd:
     def __init__(self, host, port, trust, sessions, *hosts):
         self.at, self.sessions = (host, int(port)), int(sessions)
         self.hosts = [tuple(text.split("=")) for text in hosts]
-        self.tls = None if trust == "-" else ssl.create_default_context(cafile=trust)
+        self.tls = self.h2 = None
+        if trust != "-":
+            self.tls, self.h2 = (ssl.create_default_context(cafile=trust) for _ in range(2))
+            self.h2.set_alpn_protocols(["h2"])
+        self.threads = concurrent.futures.ThreadPoolExecutor(self.sessions)
         self.over = asyncio.Event()
         self.first = set()
         self.answered, self.failures, self.longest, self.failed = {}, [], 0.0, 0
@@ -303,16 +385,19 @@ class Crowd:
         self.answered[kind] = self.answered.get(kind, 0) + 1
         self.longest = max(self.longest, time.monotonic() - start)
 
-    def fail(self, visitor, kind, app, start, failure):
+    def fail(self, session, question, start, failure):
         what = failure.what if isinstance(failure, Failed) else \
             "timeout" if isinstance(failure, asyncio.TimeoutError) else "cut"
         self.failed += 1
         if len(self.failures) < TOLD:
-            self.failures.append({"kind": kind, "app": app, "start": start, "end": time.monotonic(),
-                                  "what": what, "head": visitor.head, "text": str(failure)[:300]})
+            self.failures.append({
+                "kind": question.kind, "app": question.app, "start": start, "end": time.monotonic(),
+                "what": what, "head": session.head, "by": type(session).__name__,
+                "text": str(failure)[:300]})
 
     async def run(self):
-        tasks = [asyncio.create_task(Visitor(self, i).run()) for i in range(self.sessions)]
+        tasks = [asyncio.create_task((H2Session if i % 3 == 2 else H1Session)(self, i).run())
+                 for i in range(self.sessions)]
         while len(self.first) < self.sessions and not any(task.done() for task in tasks):
             await asyncio.sleep(0.01)
         tell({"begun": len(self.first)})

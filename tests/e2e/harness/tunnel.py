@@ -20,7 +20,7 @@ import urllib.parse
 
 from . import proc
 from .client import Client
-from .edge import BOTH, TROUBLE, Failure, environment, program, run_adit
+from .edge import BOTH, TROUBLE, Failure, environment, program
 from .h2 import H2Client
 from .tls import TlsClient
 from .wait import WAIT, until
@@ -56,12 +56,12 @@ class Agent:
     replaces what starts the program (a prefix of the command, and options of Popen)."""
 
     def __init__(self, way, target, *words, server=None, token=None, trust=None, env=None,
-                 expect_exit=0, wait=True, prefix=(), program_path=None, **popen):
+                 expect_exit=0, wait=True, prefix=(), **popen):
         self.dir = tempfile.mkdtemp(prefix="adit-agent-")
         self.expect_exit = expect_exit
         self.keep = False
-        self.command = [*prefix, program_path or program(), *str(target).split(), *map(str, words), "--server",
-                        server or server_url(way), "--json"]
+        self.command = [*prefix, program(), *str(target).split(), *map(str, words), "--server",
+                        server or server_url(way), *(["--ca", trust.file] if trust else []), "--json"]
         self.env = {**environment(), "HOME": self.dir, "XDG_CONFIG_HOME": self.dir,
                     "XDG_STATE_HOME": self.dir, **(env or {})}
         for name in ("ADIT_SERVER", "ADIT_TOKEN", "HTTPS_PROXY", "https_proxy"):
@@ -69,8 +69,6 @@ class Agent:
                 self.env.pop(name, None)
         if token:
             self.env["ADIT_TOKEN"] = token
-        if trust:
-            self.env["SSL_CERT_FILE"] = trust.file
         self.popen = popen
         self.events, self.lines = [], []
         self.start(wait)
@@ -251,8 +249,3 @@ class Road:
 
     def describe(self):
         return self.agent.describe() if self.agent else ""
-
-
-def run_agent(*args, **options):
-    """An agent that is expected to end by itself."""
-    return run_adit(*args, **options)
