@@ -107,6 +107,10 @@ enum error_class {
     X(LOOP, 508, PEER, "the request came through here too often (RFC 9110 7.6.3)")                 \
     X(NO_SITE, 421, LOCAL, "no site for this host")                                                \
     X(NO_ROUTE, 404, LOCAL, "no route matches")                                                    \
+    X(NO_TUNNEL, 404, LOCAL, "no tunnel has this name")                                            \
+    X(TUNNEL_TAKEN, 409, LOCAL, "another agent has this name")                                     \
+    X(TUNNEL_SEQUENCE, 409, LOCAL, "a newer connection of this agent is here already")             \
+    X(TUNNEL_LIMIT, 429, LIMIT, "as many tunnels as there may be")                                 \
     X(NO_SERVER, 503, LIMIT, "no server is available")                                             \
     X(UPSTREAM_FULL, 503, LIMIT, "every connection to the upstream is in use")                     \
     X(QUEUE_TIMEOUT, 503, LIMIT, "no server had room in time")                                     \

@@ -249,10 +249,9 @@ static const struct {
     unsigned context;
     const char *title;
 } sections[] = {
-    {CONF_IN_TOP, "top level"},
-    {CONF_IN_SITE, "in a site"},
-    {CONF_IN_ROUTE, "in a route"},
-    {CONF_IN_UPSTREAM, "in an upstream"},
+    {CONF_IN_TOP, "top level"},        {CONF_IN_SITE, "in a site"},
+    {CONF_IN_ROUTE, "in a route"},     {CONF_IN_UPSTREAM, "in an upstream"},
+    {CONF_IN_TUNNELS, "in `tunnels`"},
 };
 
 // The first sentence.

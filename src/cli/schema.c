@@ -144,6 +144,8 @@ static const char *context_name(unsigned context)
         return "route";
     case CONF_IN_UPSTREAM:
         return "upstream";
+    case CONF_IN_TUNNELS:
+        return "tunnels";
     default:
         return "snippet";
     }
@@ -275,6 +277,7 @@ static json_t *build(void)
         CONF_IN_SITE,
         CONF_IN_ROUTE,
         CONF_IN_UPSTREAM,
+        CONF_IN_TUNNELS,
         CONF_IN_SITE | CONF_IN_ROUTE | CONF_IN_UPSTREAM,
     };
     struct schema s = {.definitions = json_object()};

@@ -124,11 +124,9 @@ const char *conf_contexts_text(unsigned contexts, char *buffer, size_t size)
         unsigned bit;
         const char *name;
     } names[] = {
-        {CONF_IN_TOP, "the top level"},
-        {CONF_IN_SITE, "a site"},
-        {CONF_IN_ROUTE, "a route"},
-        {CONF_IN_UPSTREAM, "an upstream"},
-        {CONF_IN_OBJECT, "another directive"},
+        {CONF_IN_TOP, "the top level"}, {CONF_IN_SITE, "a site"},
+        {CONF_IN_ROUTE, "a route"},     {CONF_IN_UPSTREAM, "an upstream"},
+        {CONF_IN_TUNNELS, "`tunnels`"}, {CONF_IN_OBJECT, "another directive"},
     };
     struct text t = text_on(buffer, size - 1);
     unsigned left = 0;

@@ -64,6 +64,7 @@ enum conf_context {
     CONF_IN_ROUTE = 4,
     CONF_IN_UPSTREAM = 8,
     CONF_IN_OBJECT = 16, // rows of an object
+    CONF_IN_TUNNELS = 32,
     CONF_IN_ROUTING = CONF_IN_SITE | CONF_IN_ROUTE,
     CONF_IN_ALL = CONF_IN_TOP | CONF_IN_SITE | CONF_IN_ROUTE,
 };

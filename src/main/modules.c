@@ -12,6 +12,7 @@
 #include "proxy/directives.h"
 #include "proxy/module.h"
 #include "super/directives.h"
+#include "tunnel/directives.h"
 #include "upstream/directives.h"
 
 const struct module *const modules[] = {
@@ -21,23 +22,18 @@ const struct module *const modules[] = {
 };
 
 const struct conf_directive *const conf_tables[] = {
-    super_directives,
-    proxy_directives,
-    proxy_matches,
-    https_directives,
-    upstream_directives,
-    redirect_directives,
-    respond_directives,
-    rewrite_directives,
-    headers_directives,
-    compress_directives,
-    l4_directives,
-    conf_language,
-    NULL,
+    super_directives,    proxy_directives,
+    proxy_matches,       https_directives,
+    upstream_directives, tunnel_directives,
+    redirect_directives, respond_directives,
+    rewrite_directives,  headers_directives,
+    compress_directives, l4_directives,
+    conf_language,       NULL,
 };
 
 conf_check_fn *const conf_checks[] = {
     https_check,
     l4_check,
+    tunnel_check,
     NULL,
 };

@@ -573,9 +573,10 @@ void forward_request(struct exchange *x)
     };
     rq->loop = x->loop;
     rq->subject = &x->subject;
+    int none_error = u->none_error != 0 ? u->none_error : E_NO_SERVER;
     u = u->ops->choose == NULL ? u : u->ops->choose(u, rq);
     if (u == NULL) {
-        exchange_fail(x, E_NO_SERVER, HTTP_UP);
+        exchange_fail(x, none_error, HTTP_UP);
         return;
     }
     x->upstream = u;

@@ -318,13 +318,49 @@ static int compile_mirror(const struct finding *f, const struct conf_scope *scop
     return find_upstream((void *)(uintptr_t)f, conf_get(n, "to"), &m->to);
 }
 
+/** One upstream for each site and such action: a route that has it says no more than that. */
+static int compile_action(struct compile *c, struct route *r, const struct conf_scope *scope,
+                          struct upstream_factory *f)
+{
+    bool in_route = conf_exists(scope->level[2]);
+    struct conf_node site = scope->level[in_route ? 1 : 0];
+    struct conf_node own = conf_get(scope->level[0], f->action);
+    struct conf_node settings = conf_get(site, f->action);
+    if (!conf_exists(own) || conf_is_off(own)) {
+        return 0;
+    }
+    struct slice name = conf_key(site);
+    for (struct upstream *u = c->s->all_upstreams; u != NULL; u = u->next) {
+        if (u->factory == f && slice_eq(u->name, name)) {
+            r->upstream = u;
+            return 0;
+        }
+    }
+    int rc =
+        snapshot_add_upstream(c->s, f, conf_exists(settings) ? settings : own, name, &r->upstream);
+    if (rc == 0) {
+        r->upstream->factory = f;
+    }
+    return rc;
+}
+
+static int compile_actions(struct compile *c, struct route *r, const struct conf_scope *scope)
+{
+    int rc = 0;
+    for (struct upstream_factory *f = c->factory->next; rc == 0 && f != NULL; f = f->next) {
+        rc = compile_action(c, r, scope, f);
+    }
+    return rc;
+}
+
 static int compile_proxy(struct compile *c, struct route *r, const struct conf_scope *scope)
 {
     struct finding f = {c, r, scope->level[0]};
     struct conf_node proxy = conf_get(f.own, "proxy");
     int rc = 0;
     if (!conf_exists(proxy)) {
-        return 0;
+        rc = compile_actions(c, r, scope);
+        return rc != 0 ? rc : compile_mirror(&f, scope, r);
     }
     if (conf_kind_of(proxy) == CONF_MAP && conf_exists(conf_get(proxy, "split"))) {
         const struct split_sources from = {&c->s->arena, c->diags, &f, find_upstream};

@@ -100,9 +100,12 @@ struct snapshot {
     } core_refs[SNAPSHOT_CORES_MAX];
 };
 
-/** Makes an upstream out of a checked node: a named one of `upstreams:`, or the value of `proxy:`.
- * Implemented by src/upstream, given to the compile by main. */
+/** Makes an upstream out of a checked node. The first one makes those of `upstreams:` and of `proxy:`
+ * (src/upstream); those after it make one for each site whose action they are called by (src/tunnel),
+ * named by the site. Given to the compile by who joins them. */
 struct upstream_factory {
+    const char *action;            // "tunnels"; NULL: the first one
+    struct upstream_factory *next; // NULL: no other
     int (*make)(struct upstream_factory *f, struct snapshot *s, struct conf_node node,
                 struct slice name, struct upstream **out);
 };

@@ -18,6 +18,7 @@ struct arena;
 struct loop;
 struct transport;
 struct upstream;
+struct upstream_factory;
 struct upstream_request;
 
 /** How an attempt that had a place at a server went. */
@@ -62,8 +63,10 @@ enum upstream_host { UPSTREAM_HOST_PASS, UPSTREAM_HOST_SERVER, UPSTREAM_HOST_TEX
 
 struct upstream {
     const struct upstream_ops *ops;
-    struct upstream *next; // of the snapshot's
+    const struct upstream_factory *factory; // of an action's own; NULL: the first
+    struct upstream *next;                  // of the snapshot's
     struct slice name;
+    int none_error;        // why, when choose() finds none; 0: E_NO_SERVER
     uint32_t attempts;     // beyond the first
     uint32_t backoff_ms;   // before an attempt when every server has failed; tripled each time
     uint32_t replay_bytes; // request body kept for a repeat, at most

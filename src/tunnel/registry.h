@@ -21,6 +21,7 @@
 #include "tunnel/zone.h"
 
 struct access;
+struct conn_door;
 struct transport;
 struct tunnel;
 struct tunnel_connection;
@@ -52,7 +53,7 @@ int tunnel_registry_new(const struct tunnel_registry_order *o, struct tunnel_reg
 /** Every core must have been closed. */
 void tunnel_registry_free(struct tunnel_registry *r);
 /** What a core brings. Main thread, before its loop runs. */
-void tunnel_registry_attach(struct tunnel_registry *r, struct loop *l);
+void tunnel_registry_attach(struct tunnel_registry *r, struct loop *l, struct conn_door *door);
 /** The core ends, its exchanges have ended. On the core. */
 void tunnel_registry_close(struct tunnel_registry *r, uint32_t core);
 
@@ -75,6 +76,7 @@ struct tunnel_claim {
     bool ticket;                  // a ticket of this owner and instance says the name
     bool join;
     bool wildcard;
+    bool secure; // visitors will come with TLS
     bool proven; // the secret of this owner's instance was right
     uint8_t slot;
     uint64_t sequence;

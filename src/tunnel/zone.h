@@ -33,8 +33,8 @@ struct zone_settings {
     uint32_t park_ms;
     uint16_t port_first; // public ports of TCP and UDP; 0: none
     uint16_t port_last;
-    uint32_t per_owner;   // tunnels at once
-    uint32_t per_address; // connections of agents from one address
+    uint32_t per_owner;      // tunnels at once
+    uint32_t per_address;    // connections of agents from one address
     struct conf_node banned; // list of patterns; may not exist
 };
 

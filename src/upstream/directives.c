@@ -265,7 +265,7 @@ const struct conf_directive upstream_directives[] = {
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
     {.name = "balance",
-     .contexts = CONF_IN_UPSTREAM,
+     .contexts = CONF_IN_UPSTREAM | CONF_IN_TUNNELS,
      .type = CONF_TYPE_OBJECT,
      .rows = balance_rows,
      .shorthand = "method",
@@ -281,7 +281,7 @@ const struct conf_directive upstream_directives[] = {
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
     {.name = "slow_start",
-     .contexts = CONF_IN_UPSTREAM,
+     .contexts = CONF_IN_UPSTREAM | CONF_IN_TUNNELS,
      .type = CONF_TYPE_DURATION,
      .off_ok = true,
      .min = 1000,
@@ -308,7 +308,7 @@ const struct conf_directive upstream_directives[] = {
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
     {.name = "requests",
-     .contexts = CONF_IN_UPSTREAM,
+     .contexts = CONF_IN_UPSTREAM | CONF_IN_TUNNELS,
      .type = CONF_TYPE_INT,
      .min = 1,
      .max = 1000000,
@@ -322,7 +322,7 @@ const struct conf_directive upstream_directives[] = {
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
     {.name = "queue",
-     .contexts = CONF_IN_UPSTREAM,
+     .contexts = CONF_IN_UPSTREAM | CONF_IN_TUNNELS,
      .type = CONF_TYPE_OBJECT,
      .rows = queue_rows,
      .off_ok = true,
@@ -348,7 +348,7 @@ const struct conf_directive upstream_directives[] = {
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
     {.name = "retry",
-     .contexts = CONF_IN_UPSTREAM,
+     .contexts = CONF_IN_UPSTREAM | CONF_IN_TUNNELS,
      .type = CONF_TYPE_OBJECT,
      .rows = retry_rows,
      .check = check_retry,
@@ -363,7 +363,7 @@ const struct conf_directive upstream_directives[] = {
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
     {.name = "hedge",
-     .contexts = CONF_IN_UPSTREAM,
+     .contexts = CONF_IN_UPSTREAM | CONF_IN_TUNNELS,
      .type = CONF_TYPE_OBJECT,
      .rows = hedge_rows,
      .off_ok = true,
@@ -378,7 +378,7 @@ const struct conf_directive upstream_directives[] = {
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
     {.name = "host",
-     .contexts = CONF_IN_UPSTREAM,
+     .contexts = CONF_IN_UPSTREAM | CONF_IN_TUNNELS,
      .type = CONF_TYPE_STRING,
      .words = host_words,
      .min = 1,
@@ -482,7 +482,7 @@ const struct conf_directive upstream_directives[] = {
          "sites:\n"
          "  example.com: {proxy: app}\n"},
     {.name = "eject",
-     .contexts = CONF_IN_UPSTREAM,
+     .contexts = CONF_IN_UPSTREAM | CONF_IN_TUNNELS,
      .type = CONF_TYPE_OBJECT,
      .rows = eject_rows,
      .off_ok = true,
@@ -496,7 +496,7 @@ const struct conf_directive upstream_directives[] = {
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
     {.name = "panic",
-     .contexts = CONF_IN_UPSTREAM,
+     .contexts = CONF_IN_UPSTREAM | CONF_IN_TUNNELS,
      .type = CONF_TYPE_PERCENT,
      .min = 1,
      .max = 100,
@@ -512,7 +512,7 @@ const struct conf_directive upstream_directives[] = {
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
     {.name = "breaker",
-     .contexts = CONF_IN_UPSTREAM,
+     .contexts = CONF_IN_UPSTREAM | CONF_IN_TUNNELS,
      .type = CONF_TYPE_OBJECT,
      .rows = breaker_rows,
      .off_ok = true,
@@ -528,7 +528,7 @@ const struct conf_directive upstream_directives[] = {
                 "sites:\n"
                 "  example.com: {proxy: app}\n"},
     {.name = "concurrency",
-     .contexts = CONF_IN_UPSTREAM,
+     .contexts = CONF_IN_UPSTREAM | CONF_IN_TUNNELS,
      .type = CONF_TYPE_OBJECT,
      .rows = concurrency_rows,
      .off_ok = true,

@@ -1,0 +1,592 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What happens on a tunnel's home core: claims are judged, instances and connections come and go, a
+// tunnel without any is parked, and at last it ends.
+//
+// A tunnel that has ended is out of the table at once; its memory stays until the last exchange and the
+// last connection have let it go.
+
+#include "base/error.h"
+#include "base/slab.h"
+#include "base/text.h"
+#include "obs/log.h"
+#include "obs/tunnel_rows.h"
+#include "tunnel/access.h"
+#include "tunnel/tunnel_int.h"
+
+static struct registry_core *home_of(const struct tunnel *t)
+{
+    return &t->registry->cores[t->home];
+}
+
+static const struct zone_settings *settings_of(const struct tunnel *t)
+{
+    return &t->zone->at[t->home]->settings;
+}
+
+// ---- what is told of it -----------------------------------------------------------------------------
+
+static uint32_t open_connections(const struct tunnel *t)
+{
+    uint32_t n = 0;
+    list_each(node, &t->connections)
+    {
+        const struct tunnel_connection *c = list_entry(node, struct tunnel_connection, link);
+        n += c->is_open && c->instance != NULL;
+    }
+    return n;
+}
+
+static void put(char *field, size_t size, struct slice text)
+{
+    struct text t = text_on(field, size - 1);
+    text_put(&t, slice_sub(text, 0, text.len < size ? text.len : size - 1));
+}
+
+static void count(const struct tunnel *t, struct tunnel_counts *counts)
+{
+    counts->connections = open_connections(t);
+    counts->state = t->parked_wall_ms != 0 ? TUNNEL_ROW_PARKED : TUNNEL_ROW_LIVE;
+    list_each(node, &t->instances)
+    {
+        const struct tunnel_instance *i = list_entry(node, struct tunnel_instance, link);
+        const struct vitals *v = &i->server->vitals;
+        counts->instances++;
+        counts->active += vitals_active(v);
+        counts->requests += atomic_load_explicit(&v->requests, memory_order_relaxed);
+    }
+}
+
+static void fill_host(const struct tunnel *t, struct tunnel_row *row)
+{
+    const struct zone *z = t->zone->at[t->home];
+    struct text host = text_on(row->at, sizeof(row->at) - 1);
+    if (z != NULL && t->kind != TUNNEL_HTTP) {
+        text_put(&host, z->settings.at);
+        return;
+    }
+    text_put(&host, tunnel_name(t));
+    if (z != NULL) {
+        text_put(&host, z->settings.suffix);
+    }
+}
+
+/** Writes the whole row. */
+static void tell(struct tunnel *t)
+{
+    struct tunnel_registry *r = t->registry;
+    if (r->rows == NULL) {
+        return;
+    }
+    if (t->row == TUNNEL_ROWS_NONE) {
+        t->row = tunnel_rows_take(r->rows);
+    }
+    struct tunnel_row row = {
+        .since_wall_ms = t->since_wall_ms,
+        .state_wall_ms = t->parked_wall_ms != 0 ? t->parked_wall_ms : t->since_wall_ms,
+        .kind = (uint32_t)t->kind,
+        .bits = (t->wildcard ? TUNNEL_ROW_WILDCARD : 0) | (t->shared ? TUNNEL_ROW_JOIN : 0) |
+                (t->random ? TUNNEL_ROW_RANDOM : 0) | (t->secure ? TUNNEL_ROW_SECURE : 0),
+        .port = t->port,
+    };
+    count(t, &row.counts);
+    put(row.zone, sizeof(row.zone), slice_of(t->zone->site, t->zone->site_len));
+    put(row.name, sizeof(row.name), tunnel_name(t));
+    put(row.owner, sizeof(row.owner), slice_str(t->owner));
+    fill_host(t, &row);
+    struct list *first = list_first(&t->instances);
+    if (first != NULL) {
+        const struct tunnel_instance *i = list_entry(first, struct tunnel_instance, link);
+        struct text address = text_on(row.address, sizeof(row.address) - 1);
+        os_addr_text(&i->address, &address);
+        put(row.grant, sizeof(row.grant), slice_str(i->grant));
+        put(row.agent, sizeof(row.agent), slice_str(i->agent));
+        memcpy(row.instance, i->id, sizeof(row.instance));
+    }
+    tunnel_rows_set(r->rows, t->row, &row);
+}
+
+// ---- life of a tunnel -------------------------------------------------------------------------------
+
+static void on_park_over(struct wheel_timer *timer);
+static void on_freed(struct mail *m, struct loop *to);
+
+static struct tunnel *make(struct tunnel_zone *z, uint32_t core, struct slice name)
+{
+    struct tunnel_registry *r = z->registry;
+    struct tunnel *t = mem_zalloc(sizeof(*t));
+    struct group *g = t == NULL ? NULL : tunnel_group_new(z, name);
+    if (g == NULL) {
+        mem_free(t);
+        return NULL;
+    }
+    ensure(g->home == core && name.len < sizeof(t->name));
+    t->magic = TUNNEL_MAGIC;
+    atomic_init(&t->holders, 1); // the table
+    t->registry = r;
+    t->zone = z;
+    t->group = g;
+    t->home = core;
+    t->row = TUNNEL_ROWS_NONE;
+    t->hash = tunnel_hash(r, z, name);
+    t->freed.fn = on_freed;
+    memcpy(t->name, name.ptr, name.len);
+    t->name_len = (uint32_t)name.len;
+    t->since_wall_ms = r->cores[core].loop->wall_ms;
+    list_init(&t->bucket);
+    list_init(&t->instances);
+    list_init(&t->connections);
+    wheel_timer_init(&t->park, on_park_over);
+    list_push_back(&r->cores[core].tunnels, &t->link);
+    group_enter(g, r->cores[core].loop, &z->at[core]->spec);
+    atomic_fetch_add_explicit(&r->tunnels, 1, memory_order_relaxed);
+    return t;
+}
+
+static void free_instances(struct tunnel *t)
+{
+    struct list *node;
+    while ((node = list_first(&t->instances)) != NULL) {
+        list_remove(node);
+        mem_free(list_entry(node, struct tunnel_instance, link));
+    }
+}
+
+/** Nobody holds it any more. */
+static void on_freed(struct mail *m, struct loop *to)
+{
+    struct tunnel *t = container_of(m, struct tunnel, freed);
+    ensure_magic(t, TUNNEL_MAGIC);
+    ensure(to->core == t->home && t->over && list_empty(&t->connections));
+    list_remove(&t->link);
+    group_put(t->group);
+    atomic_fetch_sub_explicit(&t->registry->tunnels, 1, memory_order_relaxed);
+    t->magic = 0;
+    mem_free(t);
+}
+
+void tunnel_free(struct tunnel *t)
+{
+    ensure_magic(t, TUNNEL_MAGIC);
+    free_instances(t);
+    struct list *node;
+    while ((node = list_first(&t->connections)) != NULL) {
+        list_remove(node);
+        struct tunnel_connection *c = list_entry(node, struct tunnel_connection, link);
+        server_drop(c->server);
+        c->magic = 0;
+        mem_free(c);
+    }
+    t->magic = 0;
+    mem_free(t); // its group goes with the registry of upstreams
+}
+
+static void forget_instance(struct tunnel *t, struct tunnel_instance *i)
+{
+    list_each(node, &t->connections)
+    {
+        struct tunnel_connection *c = list_entry(node, struct tunnel_connection, link);
+        if (c->instance == i) {
+            c->instance = NULL;
+        }
+    }
+    list_remove(&i->link);
+    mem_free(i);
+}
+
+static void remove_instance(struct tunnel *t, struct tunnel_instance *i)
+{
+    if (!t->over) {
+        group_part(t->group, i->server);
+    }
+    forget_instance(t, i);
+}
+
+/** Out of the table: nobody finds it any more. */
+static void leave_table(struct tunnel *t)
+{
+    loop_timer_stop(home_of(t)->loop, &t->park);
+    tunnel_unlist(t);
+    t->over = true;
+    owner_count_down(t->registry, t->owner);
+    if (t->row != TUNNEL_ROWS_NONE) {
+        tunnel_rows_give(t->registry->rows, t->row);
+        t->row = TUNNEL_ROWS_NONE;
+    }
+    tunnel_let_go(t);
+}
+
+void tunnel_end(struct tunnel *t, struct slice why)
+{
+    ensure(!t->over);
+    log_line(LOG_INFO, "tunnel %.*s of %s ends: %.*s", SLICE_ARG(tunnel_name(t)), t->zone->site,
+             SLICE_ARG(why));
+    char room[TUNNEL_REASON_MAX];
+    struct text text = text_on(room, sizeof(room));
+    text_str(&text, TUNNEL_END);
+    text_put(&text, slice_sub(why, 0, why.len < 100 ? why.len : 100));
+    list_each(node, &t->connections)
+    {
+        struct tunnel_connection *c = list_entry(node, struct tunnel_connection, link);
+        connection_end(c, text_slice(&text));
+    }
+    group_end(t->group);
+    struct list *node;
+    while ((node = list_first(&t->instances)) != NULL) {
+        forget_instance(t, list_entry(node, struct tunnel_instance, link));
+    }
+    leave_table(t);
+}
+
+// ---- parking ----------------------------------------------------------------------------------------
+
+static void on_park_over(struct wheel_timer *timer)
+{
+    struct tunnel *t = container_of(timer, struct tunnel, park);
+    ensure_magic(t, TUNNEL_MAGIC);
+    tunnel_end(t, SLICE("its agent was not back in time"));
+}
+
+static void park(struct tunnel *t)
+{
+    struct loop *l = home_of(t)->loop;
+    t->parked_wall_ms = l->wall_ms;
+    loop_timer_set(l, &t->park, settings_of(t)->park_ms);
+    tell(t);
+}
+
+static void unpark(struct tunnel *t)
+{
+    loop_timer_stop(home_of(t)->loop, &t->park);
+    t->parked_wall_ms = 0;
+    tell(t);
+}
+
+static bool has_connections(const struct tunnel_instance *i)
+{
+    for (unsigned slot = 0; slot < TUNNEL_SLOTS; slot++) {
+        if (i->slots[slot] != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** An instance has lost its last connection. The last one of all is waited for, unless it said that it
+ * goes; one of several is not: the others are there. */
+static void instance_lost(struct tunnel *t, struct tunnel_instance *i)
+{
+    bool last = list_first(&t->instances) == &i->link && i->link.next == &t->instances;
+    if (!last) {
+        remove_instance(t, i);
+        tell(t);
+    } else if (i->leaves) {
+        tunnel_end(t, SLICE("its agent has left"));
+    } else {
+        park(t);
+    }
+}
+
+// ---- connections ------------------------------------------------------------------------------------
+
+void tunnel_connection_arrived(struct tunnel_connection *c)
+{
+    struct tunnel *t = c->tunnel;
+    c->is_open = true;
+    if (c->instance == NULL) {
+        return;
+    }
+    // What had its slot before is of no use any more: the agent has given it up.
+    list_each(node, &t->connections)
+    {
+        struct tunnel_connection *other = list_entry(node, struct tunnel_connection, link);
+        if (other != c && other->instance == c->instance && other->slot == c->slot) {
+            other->instance = NULL;
+            connection_end(other, SLICE(TUNNEL_END "another connection has taken its place"));
+        }
+    }
+    if (t->parked_wall_ms != 0) {
+        unpark(t);
+    } else {
+        tell(t);
+    }
+}
+
+void tunnel_connection_leaving(struct tunnel_connection *c)
+{
+    if (c->instance != NULL) {
+        c->instance->leaves = true;
+    }
+}
+
+void tunnel_connection_gone(struct tunnel_connection *c)
+{
+    ensure_magic(c, CONNECTION_MAGIC);
+    struct tunnel *t = c->tunnel;
+    struct tunnel_instance *i = c->instance;
+    bool was_open = c->is_open;
+    list_remove(&c->link);
+    if (i != NULL && i->slots[c->slot] == c) { // not of one that has taken its place
+        i->slots[c->slot] = NULL;
+        if (!has_connections(i)) {
+            instance_lost(t, i);
+        } else if (was_open) {
+            tell(t);
+        }
+    }
+    connection_let_go(c);
+}
+
+// ---- claims -----------------------------------------------------------------------------------------
+
+static struct tunnel_instance *find_instance(struct tunnel *t, const uint8_t *id)
+{
+    list_each(node, &t->instances)
+    {
+        struct tunnel_instance *i = list_entry(node, struct tunnel_instance, link);
+        if (memcmp(i->id, id, TUNNEL_INSTANCE_BYTES) == 0) {
+            return i;
+        }
+    }
+    return NULL;
+}
+
+static bool is_owner(const struct tunnel *t, const struct tunnel_claim *c)
+{
+    return strcmp(t->owner, c->owner) == 0;
+}
+
+/** Whether an instance that is not there yet may have the tunnel. */
+static int judge_newcomer(const struct tunnel *t, const struct tunnel_claim *c)
+{
+    if (!is_owner(t, c)) {
+        return E_TUNNEL_TAKEN;
+    }
+    bool parked = t->parked_wall_ms != 0;
+    if (t->owner[0] == '\0') { // all who are anonymous have one name: the ticket says who it is
+        return parked && c->ticket && list_empty(&t->instances) ? 0 : E_TUNNEL_TAKEN;
+    }
+    return parked || (c->join && t->shared) ? 0 : E_TUNNEL_TAKEN;
+}
+
+static int add_instance(struct tunnel *t, const struct tunnel_claim *c,
+                        struct tunnel_instance **out)
+{
+    struct tunnel_instance *i = mem_zalloc(sizeof(*i));
+    if (i == NULL) {
+        return E_NO_MEMORY;
+    }
+    uint64_t id = 0;
+    memcpy(&id, c->instance, sizeof(id));
+    int e = group_join(t->group, &c->address, id | 1, &i->server);
+    if (e < 0) {
+        mem_free(i);
+        return e == E_TOO_LARGE ? E_TUNNEL_LIMIT : e;
+    }
+    memcpy(i->id, c->instance, sizeof(i->id));
+    memcpy(i->grant, c->grant, sizeof(i->grant));
+    memcpy(i->agent, c->agent, sizeof(i->agent));
+    i->address = c->address;
+    list_push_back(&t->instances, &i->link);
+    *out = i;
+    return 0;
+}
+
+/** Instances that are waited for give way to one of the same owner that is here. */
+static void replace_parked(struct tunnel *t, const struct tunnel_instance *by)
+{
+    list_each_safe(node, next, &t->instances)
+    {
+        struct tunnel_instance *i = list_entry(node, struct tunnel_instance, link);
+        if (i != by && !has_connections(i)) {
+            remove_instance(t, i);
+        }
+    }
+}
+
+/** The instance of a claim on a tunnel that is there. */
+static int find_or_add(struct tunnel *t, const struct tunnel_claim *c,
+                       struct tunnel_instance **out)
+{
+    if (t->kind != c->kind || t->over) {
+        return E_TUNNEL_TAKEN;
+    }
+    struct tunnel_instance *i = find_instance(t, c->instance);
+    if (i != NULL) {
+        if (!is_owner(t, c) || !c->proven) {
+            return E_TUNNEL_TAKEN;
+        }
+        *out = i;
+        return c->sequence > i->sequence ? 0 : E_TUNNEL_SEQUENCE;
+    }
+    int e = judge_newcomer(t, c);
+    if (e == 0) {
+        e = add_instance(t, c, out);
+    }
+    if (e == 0 && t->parked_wall_ms != 0) {
+        replace_parked(t, *out);
+    }
+    return e;
+}
+
+static int add_tunnel(const struct tunnel_claim *c, uint32_t core, struct tunnel **out)
+{
+    struct tunnel_zone *z = c->zone;
+    const struct zone_settings *s = &z->at[core]->settings;
+    uint32_t most = c->tunnels_max != 0 && c->tunnels_max < s->per_owner ? c->tunnels_max
+                                                                          : s->per_owner;
+    if (!owner_count_up(z->registry, c->owner, most)) {
+        return E_TUNNEL_LIMIT;
+    }
+    struct tunnel *t = make(z, core, slice_of(c->name, c->name_len));
+    if (t == NULL) {
+        owner_count_down(z->registry, c->owner);
+        return E_NO_MEMORY;
+    }
+    memcpy(t->owner, c->owner, sizeof(t->owner));
+    t->kind = c->kind;
+    t->port = c->port;
+    t->wildcard = c->wildcard;
+    t->shared = c->join;
+    t->random = c->random;
+    t->secure = c->secure;
+    tunnel_list(t);
+    *out = t;
+    return 0;
+}
+
+static int expect_connection(struct tunnel *t, struct tunnel_instance *i, struct tunnel_claim *c)
+{
+    struct tunnel_connection *n = connection_new(t, i);
+    if (n == NULL) {
+        return E_NO_MEMORY;
+    }
+    n->slot = c->slot;
+    n->core = (t->home + c->slot) % t->registry->core_count;
+    i->slots[c->slot] = n;
+    i->sequence = c->sequence;
+    i->leaves = false;
+    c->connection = n;
+    c->connection_id = n->id;
+    return 0;
+}
+
+void tunnel_judge(struct tunnel_claim *c, uint32_t core)
+{
+    struct tunnel_zone *z = c->zone;
+    struct tunnel *t = NULL;
+    struct tunnel_instance *i = NULL;
+    if (z->at[core] == NULL || z->registry->cores[core].draining) {
+        c->error = z->at[core] == NULL ? E_NO_TUNNEL : E_DRAINING;
+        return;
+    }
+    t = tunnel_find_exact(z, slice_of(c->name, c->name_len));
+    if (t != NULL) {
+        c->error = find_or_add(t, c, &i);
+    } else {
+        c->error = add_tunnel(c, core, &t);
+        if (c->error < 0) {
+            return;
+        }
+        tunnel_hold(t); // as one that was found
+        c->error = add_instance(t, c, &i);
+    }
+    if (c->error == 0) {
+        c->error = expect_connection(t, i, c);
+    }
+    if (list_empty(&t->connections) && t->parked_wall_ms == 0 && !t->over) {
+        tunnel_end(t, SLICE("out of memory")); // it was made for this claim
+    }
+    tunnel_let_go(t);
+}
+
+// ---- what changes for all ---------------------------------------------------------------------------
+
+/** Why a tunnel may not go on; empty: it may. */
+static struct slice objection(const struct access *a, const struct tunnel *t, uint64_t now_ms)
+{
+    list_each(node, &t->instances)
+    {
+        const struct tunnel_instance *i = list_entry(node, struct tunnel_instance, link);
+        const struct access_grant *g =
+            i->grant[0] == '\0' ? NULL : access_grant_by_id(a, slice_str(i->grant));
+        if (i->grant[0] != '\0' && g == NULL) {
+            return SLICE("its token was revoked");
+        }
+        if (g != NULL && access_expired(g, now_ms)) {
+            return SLICE("its token has expired");
+        }
+        bool port = t->kind != TUNNEL_HTTP;
+        if (g != NULL && port && !access_may_port(g, t->port)) {
+            return SLICE("its token does not allow this port any more");
+        }
+        if (!port && !t->random && !access_allows(a, g, tunnel_name(t))) {
+            return SLICE("its owner may not have this name any more");
+        }
+    }
+    return SLICE("");
+}
+
+void tunnels_look(struct registry_core *rc)
+{
+    list_each_safe(node, next, &rc->tunnels)
+    {
+        struct tunnel *t = list_entry(node, struct tunnel, link);
+        if (t->over) {
+            continue;
+        }
+        struct slice why = rc->access == NULL ? SLICE("")
+                                              : objection(rc->access, t, rc->loop->wall_ms);
+        if (why.len > 0) {
+            tunnel_end(t, why);
+        } else {
+            tell(t);
+        }
+    }
+}
+
+// ---- the worker before ------------------------------------------------------------------------------
+
+struct reviving {
+    struct tunnel_zone *zone;
+    uint32_t core;
+};
+
+static void revive(void *arg, const struct tunnel_row *row)
+{
+    const struct reviving *v = arg;
+    struct tunnel_zone *z = v->zone;
+    struct slice name = slice_str(row->name);
+    bool ours = slice_eq(slice_str(row->zone), slice_of(z->site, z->site_len)) && name.len > 0 &&
+                name.len < TUNNEL_NAME_MAX && row->kind <= (uint32_t)TUNNEL_UDP &&
+                tunnel_home(z->registry, z, name) == v->core;
+    struct tunnel *there = ours ? tunnel_find_exact(z, name) : NULL;
+    if (!ours || there != NULL) {
+        if (there != NULL) {
+            tunnel_let_go(there);
+        }
+        return;
+    }
+    struct tunnel_claim c = {.zone = z,
+                             .kind = (enum tunnel_kind)row->kind,
+                             .port = (uint16_t)row->port,
+                             .wildcard = (row->bits & TUNNEL_ROW_WILDCARD) != 0,
+                             .join = (row->bits & TUNNEL_ROW_JOIN) != 0,
+                             .random = (row->bits & TUNNEL_ROW_RANDOM) != 0,
+                             .secure = (row->bits & TUNNEL_ROW_SECURE) != 0};
+    memcpy(c.name, name.ptr, name.len);
+    c.name_len = (uint32_t)name.len;
+    put(c.owner, sizeof(c.owner), slice_str(row->owner));
+    struct tunnel *t = NULL;
+    if (add_tunnel(&c, v->core, &t) == 0) {
+        park(t);
+    }
+}
+
+void tunnels_revive(struct tunnel_zone *z, uint32_t core)
+{
+    struct reviving v = {z, core};
+    if (z->registry->before != NULL) {
+        tunnel_rows_each(z->registry->before, revive, &v);
+    }
+}
