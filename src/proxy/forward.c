@@ -573,10 +573,11 @@ void forward_request(struct exchange *x)
     };
     rq->loop = x->loop;
     rq->subject = &x->subject;
-    int none_error = u->none_error != 0 ? u->none_error : E_NO_SERVER;
+    int none_error = u->none_error;
     u = u->ops->choose == NULL ? u : u->ops->choose(u, rq);
-    if (u == NULL) {
-        exchange_fail(x, none_error, HTTP_UP);
+    if (u == NULL) { // a name that nobody has is the client's mistake
+        exchange_fail(x, none_error != 0 ? none_error : E_NO_SERVER,
+                      none_error != 0 ? HTTP_DOWN : HTTP_UP);
         return;
     }
     x->upstream = u;

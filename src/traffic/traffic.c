@@ -31,6 +31,7 @@
 #include "tls/store.h"
 #include "tls/tls.h"
 #include "tunnel/access.h"
+#include "tunnel/registry.h"
 #include "upstream/pool.h"
 
 #include "traffic/front.h"
@@ -65,6 +66,8 @@ struct traffic {
     struct traffic_limits limits;
     struct upstream_registry registry;
     struct pool_factory factory;
+    struct zone_factory zones;
+    struct tunnel_registry *tunnels;
     struct slice resolv_conf; // texts that a sandboxed worker could not read later
     struct slice hosts;
     struct placement places[]; // one per core
@@ -149,6 +152,18 @@ int traffic_new(const struct traffic_limits *limits, struct traffic **out)
     upstream_registry_init(&t->registry, limits->cores);
     t->registry.rows = limits->rows;
     pool_factory_init(&t->factory, &t->registry);
+    const struct tunnel_registry_order tunnels = {.upstreams = &t->registry,
+                                                  .cores = limits->cores,
+                                                  .rows = limits->tunnels,
+                                                  .before = limits->tunnels_before};
+    int e = tunnel_registry_new(&tunnels, &t->tunnels);
+    if (e < 0) {
+        upstream_registry_fini(&t->registry);
+        mem_free(t);
+        return e;
+    }
+    zone_factory_init(&t->zones, t->tunnels, &t->factory);
+    t->factory.base.next = &t->zones.base;
     t->resolv_conf = read_file("/etc/resolv.conf");
     t->hosts = read_file("/etc/hosts");
     *out = t;
@@ -158,6 +173,7 @@ int traffic_new(const struct traffic_limits *limits, struct traffic **out)
 void traffic_free(struct traffic *t)
 {
     ensure_magic(t, TRAFFIC_MAGIC);
+    tunnel_registry_free(t->tunnels);
     upstream_registry_fini(&t->registry);
     mem_free((void *)(uintptr_t)t->resolv_conf.ptr);
     mem_free((void *)(uintptr_t)t->hosts.ptr);
@@ -228,14 +244,14 @@ void traffic_core_set_access(struct traffic_core *tc, struct access *a)
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
     struct access *before = tc->access;
     tc->access = access_ref(a);
+    tunnels_set_access(tc->traffic->tunnels, tc->loop->core, a);
     access_unref(before);
 }
 
 unsigned traffic_core_kick(struct traffic_core *tc, const struct traffic_kick *kick)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
-    (void)kick;
-    return 0;
+    return tunnels_kick(tc->traffic->tunnels, tc->loop->core, kick->zone, kick->name, kick->text);
 }
 
 void traffic_core_set_names(struct traffic_core *tc, struct slice resolv_conf, struct slice hosts)
@@ -628,6 +644,7 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
     };
     upstream_registry_attach(&t->registry, l->core, &what);
     conn_door_init(&t->places[l->core].door, l, &tc->transports);
+    tunnel_registry_attach(t->tunnels, l, &t->places[l->core].door);
     t->places[l->core].counters = counters;
     t->places[l->core].core = tc;
     *out = tc;
@@ -645,6 +662,7 @@ void traffic_core_free(struct traffic_core *tc)
     down_core_abort(&tc->down);
     mirrors_end(&tc->core);
     l4_core_abort(tc->l4);
+    tunnel_registry_close(tc->traffic->tunnels, tc->loop->core);
     upstream_registry_close(&tc->traffic->registry, tc->loop->core);
     l4_core_free(tc->l4);
     core_fini(&tc->core);
@@ -790,6 +808,7 @@ void traffic_core_drain(struct traffic_core *tc, bool patient)
         }
     }
     l4_core_drain(tc->l4);
+    tunnels_drain(tc->traffic->tunnels, tc->loop->core);
     loop_timer_stop(tc->loop, &tc->pause);
     trace(TRACE_drain, tc->loop->core, tc->down.count);
     down_core_drain(&tc->down, patient);

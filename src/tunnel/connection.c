@@ -229,6 +229,7 @@ struct tunnel_connection *connection_new(struct tunnel *t, struct tunnel_instanc
     c->gone.fn = on_gone_mail;
     c->end.fn = on_end_mail;
     list_init(&c->at_core);
+    list_init(&c->link);
     list_push_back(&t->connections, &c->link);
     return c;
 }

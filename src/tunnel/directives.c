@@ -31,7 +31,8 @@ static void check_ports(struct conf_diags *d, struct conf_node value)
 static const char *const name_words[] = {"random", "ip", NULL};
 
 #define EXAMPLE(inside)                                                                            \
-    "sites:\n  \"*.tunnel.example.com\":\n    tls: {dns: /etc/adit/dns-hook}\n    tunnels: " inside "\n"
+    "sites:\n  \"*.tunnel.example.com\":\n    tls: {dns: /etc/adit/dns-hook}\n    "                \
+    "tunnels: " inside "\n"
 
 const struct conf_directive tunnel_directives[] = {
     {.name = "tunnels",

@@ -284,6 +284,7 @@ bool owner_count_up(struct tunnel_registry *r, const char *owner, uint32_t most)
     struct owner_count *o = find_owner(r, owner);
     if (o == NULL && (o = mem_zalloc(sizeof(*o))) != NULL) {
         memcpy(o->owner, owner, TUNNEL_OWNER_MAX);
+        list_init(&o->link);
         list_push_back(owners_of(r, owner), &o->link);
     }
     bool room = o != NULL && o->tunnels < most;
@@ -317,6 +318,7 @@ struct tunnel_claim *tunnel_claim_new(struct tunnel_registry *r, struct loop *l)
     if (c != NULL) {
         c->registry = r;
         c->loop = l;
+        list_init(&c->link);
         pthread_mutex_lock(&r->lock);
         list_push_back(&r->claims, &c->link);
         pthread_mutex_unlock(&r->lock);
@@ -416,6 +418,7 @@ struct tunnel_zone *tunnel_zone_get(struct tunnel_registry *r, struct slice site
     }
     if (z != NULL && z->registry == NULL) {
         z->registry = r;
+        list_init(&z->link);
         z->site_len = (uint32_t)site.len;
         memcpy(z->site, site.ptr, site.len);
         list_push_back(&r->zones, &z->link);
@@ -504,13 +507,15 @@ static bool is_meant(const struct tunnel *t, struct slice what)
     return false;
 }
 
-uint32_t tunnels_kick(struct tunnel_registry *r, uint32_t core, struct slice what, struct slice why)
+uint32_t tunnels_kick(struct tunnel_registry *r, uint32_t core, struct slice zone,
+                      struct slice what, struct slice why)
 {
     uint32_t count = 0;
     list_each_safe(node, next, &r->cores[core].tunnels)
     {
         struct tunnel *t = list_entry(node, struct tunnel, link);
-        if (!t->over && is_meant(t, what)) {
+        bool there = zone.len == 0 || slice_eq(slice_of(t->zone->site, t->zone->site_len), zone);
+        if (!t->over && there && is_meant(t, what)) {
             tunnel_end(t, why);
             count++;
         }

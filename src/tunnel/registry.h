@@ -108,10 +108,10 @@ void tunnels_set_access(struct tunnel_registry *r, uint32_t core, const struct a
 const struct access *tunnels_access(const struct tunnel_registry *r, uint32_t core);
 /** The edge restarts: every agent of this core's connections is told to come back. On the core. */
 void tunnels_drain(struct tunnel_registry *r, uint32_t core);
-/** Ends the tunnels at home on this core whose name (with or without its zone) or grant is `what`; the
- * agents are told why. Returns how many there were. On the core. */
-uint32_t tunnels_kick(struct tunnel_registry *r, uint32_t core, struct slice what,
-                      struct slice why);
+/** Ends the tunnels at home on this core whose name (with or without its zone) or grant is `what`, of
+ * the zone of that site (empty: of any); the agents are told why. Returns how many. On the core. */
+uint32_t tunnels_kick(struct tunnel_registry *r, uint32_t core, struct slice zone,
+                      struct slice what, struct slice why);
 
 // What zones need.
 

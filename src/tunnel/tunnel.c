@@ -134,6 +134,7 @@ static struct tunnel *make(struct tunnel_zone *z, uint32_t core, struct slice na
     t->name_len = (uint32_t)name.len;
     t->since_wall_ms = r->cores[core].loop->wall_ms;
     list_init(&t->bucket);
+    list_init(&t->link);
     list_init(&t->instances);
     list_init(&t->connections);
     wheel_timer_init(&t->park, on_park_over);
@@ -383,6 +384,7 @@ static int add_instance(struct tunnel *t, const struct tunnel_claim *c,
         mem_free(i);
         return e == E_TOO_LARGE ? E_TUNNEL_LIMIT : e;
     }
+    list_init(&i->link);
     memcpy(i->id, c->instance, sizeof(i->id));
     memcpy(i->grant, c->grant, sizeof(i->grant));
     memcpy(i->agent, c->agent, sizeof(i->agent));
@@ -405,8 +407,7 @@ static void replace_parked(struct tunnel *t, const struct tunnel_instance *by)
 }
 
 /** The instance of a claim on a tunnel that is there. */
-static int find_or_add(struct tunnel *t, const struct tunnel_claim *c,
-                       struct tunnel_instance **out)
+static int find_or_add(struct tunnel *t, const struct tunnel_claim *c, struct tunnel_instance **out)
 {
     if (t->kind != c->kind || t->over) {
         return E_TUNNEL_TAKEN;
@@ -433,8 +434,8 @@ static int add_tunnel(const struct tunnel_claim *c, uint32_t core, struct tunnel
 {
     struct tunnel_zone *z = c->zone;
     const struct zone_settings *s = &z->at[core]->settings;
-    uint32_t most = c->tunnels_max != 0 && c->tunnels_max < s->per_owner ? c->tunnels_max
-                                                                          : s->per_owner;
+    uint32_t most =
+        c->tunnels_max != 0 && c->tunnels_max < s->per_owner ? c->tunnels_max : s->per_owner;
     if (!owner_count_up(z->registry, c->owner, most)) {
         return E_TUNNEL_LIMIT;
     }
@@ -535,8 +536,8 @@ void tunnels_look(struct registry_core *rc)
         if (t->over) {
             continue;
         }
-        struct slice why = rc->access == NULL ? SLICE("")
-                                              : objection(rc->access, t, rc->loop->wall_ms);
+        struct slice why =
+            rc->access == NULL ? SLICE("") : objection(rc->access, t, rc->loop->wall_ms);
         if (why.len > 0) {
             tunnel_end(t, why);
         } else {
