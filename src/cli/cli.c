@@ -10,9 +10,12 @@
 
 #include "conf/nearest.h"
 
+#include "cli/agent_words.h"
+
 const struct cli_command *const cli_commands[] = {
-    &cli_serve, &cli_proxy,  &cli_check, &cli_reload, &cli_status,     &cli_upgrade, &cli_drain,
-    &cli_cert,  &cli_server, &cli_help,  &cli_schema, &cli_completion, NULL,
+    &cli_http,  &cli_tcp,    &cli_udp,    &cli_login,  &cli_logout,     &cli_serve,
+    &cli_proxy, &cli_check,  &cli_reload, &cli_status, &cli_upgrade,    &cli_drain,
+    &cli_cert,  &cli_server, &cli_help,   &cli_schema, &cli_completion, NULL,
 };
 
 const struct cli_command *cli_find(const char *name)
@@ -38,7 +41,8 @@ const char *cli_default_config(void)
 
 void cli_overview(void)
 {
-    puts("adit " ADIT_VERSION ": the way in to what you run\n\nusage: adit COMMAND [ARGUMENTS]\n");
+    puts("adit " ADIT_VERSION ": the way in to what you run\n\nusage: adit COMMAND [ARGUMENTS]\n"
+         "       adit PORT    (adit 3000: a public URL for what listens on port 3000 here)\n");
     for (size_t i = 0; cli_commands[i] != NULL; i++) {
         printf("  %-12s  %s\n", cli_commands[i]->name, cli_commands[i]->text);
     }
@@ -75,6 +79,9 @@ int cli_main(int argc, char **argv)
     const struct cli_command *command = cli_find(name);
     if (command != NULL) {
         return cli_run(command, argc - 2, argv + 2);
+    }
+    if (agent_word_is_target(slice_str(name))) {
+        return cli_run(&cli_http, argc - 1, argv + 1);
     }
     if (name[0] == '-') {
         return cli_usage_error(NULL, "unknown option %s before the command", name);

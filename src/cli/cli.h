@@ -6,6 +6,11 @@
 
 #include "cli/options.h"
 
+extern const struct cli_command cli_http;
+extern const struct cli_command cli_tcp;
+extern const struct cli_command cli_udp;
+extern const struct cli_command cli_login;
+extern const struct cli_command cli_logout;
 extern const struct cli_command cli_serve;
 extern const struct cli_command cli_proxy;
 extern const struct cli_command cli_check;

@@ -15,7 +15,7 @@ enum cli_exit {
     CLI_CONFIG = 3,  // the configuration is wrong
 };
 
-enum { CLI_OPTIONS_MAX = 16, CLI_ARGUMENTS_MAX = 64 };
+enum { CLI_OPTIONS_MAX = 24, CLI_ARGUMENTS_MAX = 64 };
 
 struct cli_option {
     const char *name;  // without dashes

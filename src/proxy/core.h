@@ -25,6 +25,11 @@ struct core_switches {
                 const struct os_addr *client);
 };
 
+/** Who sees every exchange at its end, beside the log: an agent, that shows them. */
+struct exchange_watcher {
+    void (*on_done)(struct exchange_watcher *w, const struct exchange *x);
+};
+
 struct core {
     uint32_t magic;
     uint32_t index;
@@ -40,9 +45,10 @@ struct core {
     struct task reap;
     struct mirrors mirrors;
     struct counters *counters;
-    struct log_ring *log;           // access lines; NULL: none
-    struct core_switches *switches; // NULL: every CONNECT is refused
-    const struct tls_store *tls;    // of new handshakes, for answers to HTTP-01; NULL: none
+    struct log_ring *log;             // access lines; NULL: none
+    struct exchange_watcher *watcher; // NULL: none
+    struct core_switches *switches;   // NULL: every CONNECT is refused
+    const struct tls_store *tls;      // of new handshakes, for answers to HTTP-01; NULL: none
     uint32_t reserved_count;
     const struct reserved *reserved[RESERVED_MAX];
 };

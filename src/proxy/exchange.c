@@ -69,6 +69,9 @@ static void finish(struct exchange *x)
     if (!x->given_away) {
         access_log_write(x, x->times.sent != 0 ? x->times.sent : loop_clock_ns(x->loop));
     }
+    if (x->core->watcher != NULL) {
+        x->core->watcher->on_done(x->core->watcher, x);
+    }
     for (unsigned i = 0; modules[i] != NULL; i++) {
         if (x->route->conf[i] != NULL && modules[i]->on_done != NULL) {
             modules[i]->on_done(x, x->route->conf[i]);
@@ -149,7 +152,8 @@ static int find_route(struct exchange *x)
     if (!exchange_host_is_covered(x)) {
         return E_MISDIRECTED;
     }
-    x->site = snapshot_site(x->snapshot, r->host);
+    struct slice bound = x->down->peer->site;
+    x->site = snapshot_site(x->snapshot, bound.len > 0 ? bound : r->host);
     if (x->site == NULL) {
         return E_NO_SITE;
     }

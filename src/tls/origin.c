@@ -81,6 +81,12 @@ static int take_alpn(struct tls_origin *o, struct slice list)
     return 0;
 }
 
+static int take_system_places(struct tls_origin *o)
+{
+    o->trusted = X509_STORE_new();
+    return o->trusted != NULL && X509_STORE_set_default_paths(o->trusted) == 1 ? 0 : E_NO_MEMORY;
+}
+
 // Kept in the store: the system's authorities are more than a hundred, and most origins share them.
 static int take_authorities(struct tls_origin *o, struct tls_store *s, struct slice id)
 {
@@ -119,7 +125,8 @@ int tls_origin_new(const struct tls_origin_settings *settings, struct tls_store 
     rc = rc != 0 ? rc : take_alpn(o, settings->alpn);
     rc = rc != 0 ? rc : take_certificate(o, store, settings->certificate);
     if (rc == 0 && o->verify) {
-        rc = take_authorities(o, store, settings->ca);
+        rc = settings->system_places ? take_system_places(o)
+                                     : take_authorities(o, store, settings->ca);
     }
     ERR_clear_error();
     if (rc != 0) {

@@ -56,6 +56,9 @@ struct tls_origin_settings {
     struct slice
         server_name; // SNI and the name that is verified; empty: none is sent (an IP address)
     struct slice ca; // credential id of the authorities; empty: those of the system
+    bool
+        system_places; // the library finds the system's authorities by itself, each when it is needed:
+                       // for a process that may open files, and is to be small
     struct slice certificate; // credential id of ours; empty: none
     struct slice alpn;        // protocols to offer, comma-separated: "h2,http/1.1"
     struct slice min_version; // "1.2" or "1.3"; empty: 1.2

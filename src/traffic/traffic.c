@@ -262,6 +262,15 @@ void traffic_core_set_names(struct traffic_core *tc, struct slice resolv_conf, s
     }
 }
 
+void traffic_core_read_names(struct traffic_core *tc)
+{
+    struct slice resolv_conf = read_file("/etc/resolv.conf");
+    struct slice hosts = read_file("/etc/hosts");
+    traffic_core_set_names(tc, resolv_conf, hosts);
+    mem_free((void *)(uintptr_t)resolv_conf.ptr);
+    mem_free((void *)(uintptr_t)hosts.ptr);
+}
+
 void traffic_discard(struct traffic *t, struct snapshot *s)
 {
     for (uint32_t i = 0; i < t->limits.cores; i++) {
@@ -360,6 +369,31 @@ static void on_preface(void *arg, struct transport *t, const struct http_peer *p
     if (h2_down_open(tc->h2, t, peer, first, pos) < 0) {
         counter_add(tc->counters, COUNTER_connections_shed, 1);
     }
+}
+
+struct dialer *traffic_core_dialer(struct traffic_core *tc)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    return &tc->dialer;
+}
+
+struct resolver *traffic_core_resolver(struct traffic_core *tc)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    return tc->resolver;
+}
+
+struct core *traffic_core_exchanges(struct traffic_core *tc)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    return &tc->core;
+}
+
+int traffic_core_adopt(struct traffic_core *tc, struct transport *t, const struct http_peer *peer,
+                       struct chunk *first, uint32_t pos)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    return h2_down_open(tc->h2, t, peer, first, pos);
 }
 
 static void open_session(struct front_session *f, struct transport *t, const struct http_peer *peer,

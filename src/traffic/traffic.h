@@ -17,16 +17,22 @@
 #include "os/addr.h"
 
 struct access;
+struct chunk;
 struct conf_doc;
+struct core;
 struct counters;
+struct dialer;
+struct http_peer;
 struct log_ring;
 struct loop;
 struct reserved;
+struct resolver;
 struct server_rows;
 struct snapshot;
 struct text;
 struct tls_store;
 struct tls_wanted;
+struct transport;
 struct tunnel_rows;
 
 struct traffic;
@@ -80,6 +86,8 @@ struct traffic_kick {
 unsigned traffic_core_kick(struct traffic_core *tc, const struct traffic_kick *kick) must_check;
 /** The texts of resolv.conf and hosts, read during the call. On the core's thread. */
 void traffic_core_set_names(struct traffic_core *tc, struct slice resolv_conf, struct slice hosts);
+/** The same, read from the files: for a process that may still open them. */
+void traffic_core_read_names(struct traffic_core *tc);
 
 /** Gives back a snapshot that no core was given. Main thread. */
 void traffic_discard(struct traffic *t, struct snapshot *s);
@@ -118,6 +126,17 @@ int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_li
 /** Takes the socket out of the loop, then what waits in its accept queue (it is closed when all cores
  * have done so, unless another worker shares it). Connections live on. */
 void traffic_core_unlisten(struct traffic_core *tc, uint32_t index);
+/** For who brings connections of its own: an agent, which dials its edges. */
+struct dialer *traffic_core_dialer(struct traffic_core *tc);
+/** NULL: there is none. */
+struct resolver *traffic_core_resolver(struct traffic_core *tc);
+/** Where exchanges are: for a watcher, for reserved requests. Before the first connection. */
+struct core *traffic_core_exchanges(struct traffic_core *tc);
+/** Serves HTTP/2 on a connection that this process made and whose other end is the client from now on.
+ * `first`, `pos`: what was read from it already, as in h2_down_open(). On an error it is closed. */
+int traffic_core_adopt(struct traffic_core *tc, struct transport *t, const struct http_peer *peer,
+                       struct chunk *first, uint32_t pos) must_check;
+
 /** The worker is to end: unlisten all, close idle connections, let the others end with their current
  * answer. Patient: idle clients may ask once more (http/session.h). May be called again. */
 void traffic_core_drain(struct traffic_core *tc, bool patient);

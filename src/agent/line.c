@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An instance: one run of one tunnel at one edge. It keeps what the edge gave it (name, secret,
+// ticket), so that every later handshake continues the same tunnel, and says what follows when a
+// connection is let in, refused or lost. The table of docs/design/tunnel.md is agent_line_on_refusal().
+//
+// People hear of the tunnel, not of each of its connections: it is lost when the last one is.
+
+#include "base/error.h"
+#include "base/text.h"
+
+#include "agent/agent_int.h"
+
+static void tell(struct agent_line *n, enum agent_event_kind kind, struct slice text,
+                 const struct agent_answer *answer, uint64_t in_ms)
+{
+    const struct agent_event e = {.kind = kind,
+                                  .tunnel = n->tunnel,
+                                  .edge = n->place->index,
+                                  .text = text,
+                                  .answer = answer,
+                                  .in_ms = in_ms};
+    agent_tell(n->agent, &e);
+}
+
+static bool is_connected(const struct agent_line *n)
+{
+    for (unsigned i = 0; i < AGENT_SLOTS_MAX; i++) {
+        if (n->links[i].conn != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_base64url(struct text *out, const uint8_t *p, size_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    uint32_t bits = 0;
+    unsigned have = 0;
+    for (size_t i = 0; i < n; i++) {
+        bits = bits << 8 | p[i];
+        for (have += 8; have >= 6; have -= 6) {
+            text_char(out, digits[bits >> (have - 6) & 63]);
+        }
+    }
+    if (have > 0) {
+        text_char(out, digits[bits << (6 - have) & 63]);
+    }
+}
+
+void agent_line_open(struct agent_line *n, struct agent *a, uint32_t tunnel,
+                     struct agent_place *place)
+{
+    *n = (struct agent_line){.agent = a, .tunnel = tunnel, .place = place, .wanted = 1};
+    uint8_t id[AGENT_INSTANCE_BYTES];
+    a->sys->ops->random(a->sys, id, sizeof(id));
+    struct text t = text_on(n->instance, sizeof(n->instance) - 1);
+    put_base64url(&t, id, sizeof(id));
+    struct text site = text_on(n->site, sizeof(n->site) - 1);
+    agent_site_name(tunnel, &site);
+    ensure(!t.overflow && !site.overflow);
+    for (unsigned i = 0; i < AGENT_SLOTS_MAX; i++) {
+        agent_link_init(&n->links[i], n, i);
+    }
+    agent_link_start(&n->links[0], 0);
+}
+
+void agent_line_close(struct agent_line *n)
+{
+    for (unsigned i = 0; n->agent != NULL && i < AGENT_SLOTS_MAX; i++) {
+        agent_link_stop(&n->links[i]);
+    }
+}
+
+const struct agent_tunnel *agent_line_tunnel(const struct agent_line *n)
+{
+    return &n->agent->plan->tunnels[n->tunnel];
+}
+
+/** For good. */
+static void end(struct agent_line *n, struct slice why, const struct agent_answer *answer)
+{
+    if (n->over) {
+        return;
+    }
+    n->over = true;
+    agent_line_close(n);
+    tell(n, AGENT_EVENT_ENDED, why, answer, 0);
+    agent_line_is_over(n->agent);
+}
+
+// ---- what links tell -------------------------------------------------------------------------------
+
+static void keep(char *to, size_t room, const char *from)
+{
+    if (from[0] != '\0') {
+        struct text t = text_on(to, room - 1);
+        text_str(&t, from);
+        to[t.len] = '\0';
+    }
+}
+
+void agent_line_on_grant(struct agent_link *k, const struct agent_answer *answer)
+{
+    struct agent_line *n = k->line;
+    keep(n->name, sizeof(n->name), answer->name);
+    keep(n->secret, sizeof(n->secret), answer->secret);
+    keep(n->ticket, sizeof(n->ticket), answer->ticket);
+    n->within_ms = answer->within_ms;
+    if (!n->told || n->down) {
+        tell(n, n->told ? AGENT_EVENT_BACK : AGENT_EVENT_READY, SLICE(""), answer, 0);
+    }
+    n->told = true;
+    n->down = false;
+}
+
+/** No attempt of the link is under way now: the next one after a pause. */
+static void come_back(struct agent_link *k, uint64_t in_ms, struct slice why,
+                      const struct agent_answer *answer)
+{
+    struct agent_line *n = k->line;
+    if (k->slot >= n->wanted) {
+        agent_link_stop(k);
+        return;
+    }
+    agent_link_start(k, in_ms);
+    if (is_connected(n)) {
+        return;
+    }
+    bool lost = n->told && !n->down;
+    n->down = n->told;
+    tell(n, lost ? AGENT_EVENT_LOST : AGENT_EVENT_FAILED, why, answer, in_ms);
+}
+
+void agent_line_on_loss(struct agent_link *k, uint64_t held_ms, struct slice why)
+{
+    struct agent_line *n = k->line;
+    if (n->agent->leaving || n->over || k->state != LINK_UP) {
+        return; // its successor is under way already
+    }
+    come_back(k, agent_retry_lost(&k->retry, held_ms, n->within_ms, &n->agent->loop.rng), why,
+              NULL);
+}
+
+void agent_line_on_failure(struct agent_link *k, int error, struct slice why)
+{
+    struct agent_line *n = k->line;
+    bool misplaced_trust =
+        error == E_TLS_UNTRUSTED || error == E_TLS_EXPIRED || error == E_TLS_WRONG_NAME;
+    if (misplaced_trust && !n->told) {
+        end(n, why, NULL);
+        return;
+    }
+    come_back(k, agent_retry_failed(&k->retry, 0, &n->agent->loop.rng), why, NULL);
+}
+
+/** What a refusal means, where the edge has no line for people. */
+static struct slice words_of(const struct agent_answer *a, struct text *out)
+{
+    if (a->text[0] != '\0') {
+        text_str(out, a->text);
+    } else if (a->reason[0] != '\0') {
+        text_printf(out, "HTTP %u, %s", a->status, a->reason);
+    } else {
+        text_printf(out, "HTTP %u", a->status);
+    }
+    return text_slice(out);
+}
+
+void agent_line_on_refusal(struct agent_link *k, const struct agent_answer *a)
+{
+    struct agent_line *n = k->line;
+    char buffer[AGENT_WHY_MAX + ANSWER_BODY_MAX];
+    struct text t = text_on(buffer, sizeof(buffer));
+    bool superseded = a->status == 409 && strcmp(a->reason, "sequence") == 0;
+    bool later = a->status == 429 || a->status >= 500;
+    bool is_edge = a->status >= 400;
+    if (later || superseded || (!is_edge && n->told)) {
+        uint64_t least_ms = a->has_retry_after ? (uint64_t)a->retry_after_s * 1000 : 0;
+        uint64_t in_ms = agent_retry_failed(&k->retry, least_ms, &n->agent->loop.rng);
+        come_back(k, in_ms, words_of(a, &t), a);
+        return;
+    }
+    if (k->slot > 0 && is_connected(n)) {
+        n->wanted = k->slot; // the tunnel lives on with what it has
+        agent_link_stop(k);
+        return;
+    }
+    if (!is_edge) {
+        agent_edge_authority(&t, n->place->edge);
+        text_printf(&t, ": what answers there is no edge of adit (HTTP %u)", a->status);
+        end(n, text_slice(&t), NULL);
+        return;
+    }
+    end(n, words_of(a, &t), a);
+}
+
+void agent_line_on_farewell(struct agent_link *k, const struct agent_farewell *f)
+{
+    struct agent_line *n = k->line;
+    struct rng *rng = &n->agent->loop.rng;
+    if (n->agent->leaving || n->over) {
+        return;
+    }
+    if (f->end) {
+        end(n, f->text[0] != '\0' ? slice_str(f->text) : SLICE("the edge has ended it"), NULL);
+        return;
+    }
+    uint64_t held_ms = n->agent->loop.now_ms - k->conn->since_ms;
+    uint32_t within_ms = f->reconnect && f->within_ms > 0 ? f->within_ms : n->within_ms;
+    agent_link_start(k, agent_retry_lost(&k->retry, held_ms, within_ms, rng));
+}
+
+void agent_line_want(struct agent_line *n, unsigned connections)
+{
+    ensure(connections >= 1 && connections <= AGENT_SLOTS_MAX);
+    n->wanted = (uint8_t)connections;
+    for (unsigned i = 0; i < AGENT_SLOTS_MAX; i++) {
+        struct agent_link *k = &n->links[i];
+        if (i < connections && k->state == LINK_OFF) {
+            agent_link_start(k, 0);
+        }
+    }
+}

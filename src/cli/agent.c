@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// adit 3000, adit tcp 22, adit udp 53, adit start: tunnels from here to an edge. The command line
+// becomes a plan (cli/agent_plan.h), the agent runs it (agent/agent.h), and its events are shown
+// (cli/agent_show.h).
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "obs/log.h"
+
+#include "cli/agent_plan.h"
+#include "cli/agent_show.h"
+#include "cli/cli.h"
+
+enum { WHY_MAX = 4096 };
+
+static int run_plan(const struct agent_words *w)
+{
+    static struct agent_show show;
+    char buffer[WHY_MAX];
+    struct text why = text_on(buffer, sizeof buffer);
+    (void)signal(SIGPIPE, SIG_IGN); // who reads the events may go
+    log_set_level(LOG_ERROR);
+    agent_show_init(&show, &w->plan, w->json, w->quiet, w->qr);
+    struct agent *a = NULL;
+    int error = agent_new(&w->plan, agent_show_event, &show, &why, &a);
+    if (error != 0) {
+        (void)fprintf(stderr, "adit: the tunnel cannot be started: %s\n%.*s", error_text(error),
+                      (int)why.len, why.ptr);
+        return CLI_FAILURE;
+    }
+    bool asked = agent_run(a);
+    agent_free(a);
+    return asked ? CLI_OK : CLI_FAILURE;
+}
+
+static int run_kind(const struct cli_parsed *p, enum agent_kind kind)
+{
+    static struct agent_words w; // its plan is larger than a stack should hold
+    agent_words_init(&w);
+    int rc = cli_given(p, "config")
+                 ? cli_usage_error(p->command, "a file says its own targets: adit start -c FILE")
+                 : agent_words_common(&w, p);
+    if (rc == CLI_OK) {
+        rc = agent_words_tunnel(&w, p, kind);
+    }
+    rc = rc == CLI_OK ? run_plan(&w) : rc;
+    agent_words_fini(&w);
+    return rc;
+}
+
+static int run_http(const struct cli_parsed *p)
+{
+    return run_kind(p, AGENT_HTTP);
+}
+
+static int run_tcp(const struct cli_parsed *p)
+{
+    return run_kind(p, AGENT_TCP);
+}
+
+static int run_udp(const struct cli_parsed *p)
+{
+    return run_kind(p, AGENT_UDP);
+}
+
+const struct cli_command cli_http = {
+    .name = "http",
+    .arguments = "TARGET [as NAME]",
+    .text = "a public URL for a local service; in short: adit 3000",
+    .more = "TARGET is PORT (on this machine), HOST:PORT, https://HOST:PORT, unix:/path or a folder\n"
+            "(./dist). NAME asks for a name at the edge; without it any free one is given.\n"
+            "The edge is --server, $ADIT_SERVER or that of `adit login`; the token --token,\n"
+            "$ADIT_TOKEN or that of `adit login`. SIGHUP calls the edge anew.\n",
+    .options = agent_options,
+    .min = 1,
+    .max = 3,
+    .run = run_http,
+};
+
+const struct cli_command cli_tcp = {
+    .name = "tcp",
+    .arguments = "TARGET [as PORT]",
+    .text = "a public TCP port for a local one: adit tcp 22",
+    .more = "TARGET is PORT (on this machine) or HOST:PORT; PORT the public one wanted.\n",
+    .options = agent_options,
+    .min = 1,
+    .max = 3,
+    .run = run_tcp,
+};
+
+const struct cli_command cli_udp = {
+    .name = "udp",
+    .arguments = "TARGET [as PORT]",
+    .text = "a public UDP port for a local one: adit udp 53",
+    .more = "TARGET is PORT (on this machine) or HOST:PORT; PORT the public one wanted.\n",
+    .options = agent_options,
+    .min = 1,
+    .max = 3,
+    .run = run_udp,
+};

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Drawing an agent's events for people (cli/agent_show.h).
+
+#include "cli/agent_show.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/answer.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "os/clock.h"
+
+#include "cli/agent_qr.h"
+#include "cli/options.h"
+
+enum { SHOW_MAX = 32768, TARGET_CUT = 200 };
+
+static const char RED[] = "\033[31m";
+static const char GREEN[] = "\033[32m";
+static const char YELLOW[] = "\033[33m";
+static const char CYAN[] = "\033[36m";
+static const char BOLD[] = "\033[1m";
+static const char DIM[] = "\033[2m";
+static const char PLAIN[] = "\033[0m";
+
+static bool has_utf8(void)
+{
+    const char *names[] = {getenv("LC_ALL"), getenv("LC_CTYPE"), getenv("LANG")};
+    for (size_t i = 0; i < array_len(names); i++) {
+        if (names[i] != NULL && names[i][0] != '\0') {
+            return strcasestr(names[i], "utf-8") != NULL || strcasestr(names[i], "utf8") != NULL;
+        }
+    }
+    return false;
+}
+
+void agent_show_init(struct agent_show *s, const struct agent_plan *plan, bool json, bool quiet,
+                     bool qr)
+{
+    *s = (struct agent_show){.plan = plan, .json = json, .quiet = quiet};
+    s->colour = !json && cli_colour_stdout();
+    s->utf8 = has_utf8();
+    s->qr = qr && !json && !quiet && s->utf8 && isatty(STDOUT_FILENO) == 1;
+}
+
+// ---- pieces --------------------------------------------------------------------------------------------
+
+static void colour(const struct agent_show *s, struct text *out, const char *code)
+{
+    text_str(out, s->colour ? code : "");
+}
+
+/** What a peer wrote: printable ASCII as it is, the rest as \xHH. */
+static void put_safe(struct text *out, struct slice s, size_t most)
+{
+    for (size_t i = 0; i < s.len && i < most; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (c >= 0x20 && c < 0x7f && c != '\\') {
+            text_char(out, (char)c);
+        } else {
+            text_printf(out, c == '\\' ? "\\\\" : "\\x%02x", c);
+        }
+    }
+    text_str(out, s.len > most ? "..." : "");
+}
+
+static void put_size(struct text *out, uint64_t bytes)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    double value = (double)bytes;
+    unsigned unit = 0;
+    while (value >= 999.5 && unit + 1 < array_len(units)) {
+        value /= 1000;
+        unit++;
+    }
+    text_printf(out, unit == 0 || value >= 99.5 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+}
+
+static void put_time(struct text *out, uint64_t us)
+{
+    if (us < 1000) {
+        text_str(out, "<1 ms");
+    } else if (us < 10000000) {
+        text_printf(out, "%llu ms", (unsigned long long)(us / 1000));
+    } else {
+        text_printf(out, "%llu s", (unsigned long long)(us / 1000000));
+    }
+}
+
+static void put_pause(struct text *out, uint64_t ms)
+{
+    if (ms < 1000) {
+        text_str(out, "trying again at once");
+    } else {
+        text_printf(out, "trying again in %llu s", (unsigned long long)((ms + 999) / 1000));
+    }
+}
+
+static void put_clock(const struct agent_show *s, struct text *out)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+    if (localtime_r(&now, &tm) != NULL) {
+        colour(s, out, DIM);
+        text_printf(out, "%02d:%02d:%02d ", tm.tm_hour, tm.tm_min, tm.tm_sec);
+        colour(s, out, PLAIN);
+    }
+}
+
+// ---- events --------------------------------------------------------------------------------------------
+
+static const char *colour_of(unsigned status)
+{
+    return status >= 500 ? RED : status >= 400 ? YELLOW : status >= 300 ? CYAN : GREEN;
+}
+
+static void show_request(const struct agent_show *s, const struct agent_event *e, struct text *out)
+{
+    const struct agent_request *r = e->request;
+    put_clock(s, out);
+    colour(s, out, r->status == 0 ? DIM : colour_of(r->status));
+    if (r->status != 0) {
+        text_printf(out, " %u ", r->status);
+    } else {
+        text_str(out, " --- ");
+    }
+    colour(s, out, PLAIN);
+    text_char(out, ' ');
+    put_safe(out, r->method, 32);
+    for (size_t i = r->method.len; i < 7; i++) {
+        text_char(out, ' ');
+    }
+    put_safe(out, r->target, TARGET_CUT);
+    colour(s, out, DIM);
+    text_str(out, "  ");
+    put_time(out, r->took_us);
+    text_str(out, "  ");
+    put_size(out, r->bytes_out);
+    if (r->bytes_in > 0) {
+        text_str(out, " (");
+        put_size(out, r->bytes_in);
+        text_str(out, " in)");
+    }
+    if (s->plan->tunnel_count > 1) {
+        text_str(out, "  ");
+        put_safe(out, s->plan->tunnels[e->tunnel].shown, TARGET_CUT);
+    }
+    colour(s, out, PLAIN);
+    if (r->error.len > 0 && !slice_eq(r->error, SLICE("client-gone"))) {
+        colour(s, out, RED);
+        text_str(out, "  ");
+        text_put(out, r->error);
+        colour(s, out, PLAIN);
+    }
+    text_char(out, '\n');
+}
+
+static void show_urls(const struct agent_show *s, const struct agent_event *e, struct text *out)
+{
+    size_t longest = 0;
+    for (uint32_t i = 0; i < e->answer->url_count; i++) {
+        size_t n = strlen(e->answer->urls[i]);
+        longest = n > longest ? n : longest;
+    }
+    for (uint32_t i = 0; i < e->answer->url_count; i++) {
+        const char *url = e->answer->urls[i];
+        text_str(out, "  ");
+        colour(s, out, BOLD);
+        text_str(out, url);
+        colour(s, out, PLAIN);
+        for (size_t n = strlen(url); n < longest; n++) {
+            text_char(out, ' ');
+        }
+        text_str(out, s->utf8 ? " → " : " -> ");
+        put_safe(out, s->plan->tunnels[e->tunnel].shown, TARGET_CUT);
+        text_char(out, '\n');
+    }
+    bool https = e->answer->url_count > 0 && strncmp(e->answer->urls[0], "https://", 8) == 0;
+    if (s->qr && https && s->plan->tunnel_count == 1) {
+        text_char(out, '\n');
+        agent_qr_draw(e->answer->urls[0], out);
+    }
+    if (e->answer->has_expiry && e->answer->expires_s < 86400) {
+        text_printf(out, "  the token is good for another %llu min\n",
+                    (unsigned long long)(e->answer->expires_s / 60));
+    }
+    text_str(out, s->quiet ? "" : "\n");
+}
+
+/** Which tunnel a notice is about, where there are several. */
+static void put_subject(const struct agent_show *s, const struct agent_event *e, struct text *out)
+{
+    if (s->plan->tunnel_count > 1) {
+        put_safe(out, s->plan->tunnels[e->tunnel].shown, TARGET_CUT);
+        text_str(out, ": ");
+    }
+}
+
+static void show_trouble(struct agent_show *s, const struct agent_event *e, const char *what,
+                         struct text *out)
+{
+    static const struct hash_key key = {{0x61646974, 0x73686f77}};
+    uint64_t hash = hash_bytes(&key, e->text) | 1;
+    uint64_t *last = &s->said_failed[e->tunnel * AGENT_EDGES_MAX + e->edge];
+    if (e->kind == AGENT_EVENT_FAILED && *last == hash) {
+        return; // said already; it has not changed
+    }
+    *last = hash;
+    put_clock(s, out);
+    colour(s, out, YELLOW);
+    put_subject(s, e, out);
+    text_str(out, what);
+    put_safe(out, e->text, ANSWER_BODY_MAX);
+    text_str(out, "; ");
+    put_pause(out, e->in_ms);
+    colour(s, out, PLAIN);
+    text_char(out, '\n');
+}
+
+static void show_end(const struct agent_show *s, const struct agent_event *e, struct text *out)
+{
+    colour(s, out, RED);
+    text_str(out, "adit: ");
+    put_subject(s, e, out);
+    put_safe(out, e->text, ANSWER_BODY_MAX);
+    colour(s, out, PLAIN);
+    text_char(out, '\n');
+    const struct agent_answer *a = e->answer;
+    if (a == NULL) {
+        return;
+    }
+    if (a->suggestion[0] != '\0') {
+        text_printf(out, "  free is, for example: %s\n", a->suggestion);
+    }
+    if (a->status == 401) {
+        text_str(out, "  `adit login SERVER` keeps a token, --token gives one\n");
+    } else if (a->status == 404 || a->status == 421) {
+        text_str(out, "  is --server the edge's own name? `adit diagnose` looks closer\n");
+    } else if (a->status == 426) {
+        text_str(out, "  the edge speaks another version of the protocol: is this adit up to date?\n");
+    }
+}
+
+void agent_show_text(struct agent_show *s, const struct agent_event *e, struct text *out)
+{
+    switch (e->kind) {
+    case AGENT_EVENT_READY:
+        show_urls(s, e, out);
+        break;
+    case AGENT_EVENT_BACK:
+        s->said_failed[e->tunnel * AGENT_EDGES_MAX + e->edge] = 0;
+        put_clock(s, out);
+        colour(s, out, GREEN);
+        put_subject(s, e, out);
+        text_printf(out, "connected again: %s", e->answer->urls[0]);
+        colour(s, out, PLAIN);
+        text_char(out, '\n');
+        break;
+    case AGENT_EVENT_LOST:
+        show_trouble(s, e, "lost: ", out);
+        break;
+    case AGENT_EVENT_FAILED:
+        show_trouble(s, e, "", out);
+        break;
+    case AGENT_EVENT_ENDED:
+        show_end(s, e, out);
+        break;
+    case AGENT_EVENT_REQUEST:
+        if (!s->quiet) {
+            show_request(s, e, out);
+        }
+        break;
+    case AGENT_EVENT_LEAVING:
+        if (!s->quiet) {
+            text_str(out, "\nending; what is under way may finish, Ctrl-C again ends at once\n");
+        }
+        break;
+    }
+}
+
+// ---- stdout --------------------------------------------------------------------------------------------
+
+static bool would_wait(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    return poll(&p, 1, 0) != 1 || (p.revents & POLLOUT) == 0;
+}
+
+void agent_show_event(void *arg, const struct agent_event *e)
+{
+    struct agent_show *s = arg;
+    static char buffer[SHOW_MAX];
+    struct text t = text_on(buffer, sizeof buffer);
+    bool ended = e->kind == AGENT_EVENT_ENDED;
+    int fd = ended && !s->json ? STDERR_FILENO : STDOUT_FILENO;
+    if (would_wait(fd)) {
+        s->left_out++;
+        return;
+    }
+    if (s->left_out > 0 && !s->json) {
+        text_printf(&t, "(%llu lines are left out)\n", (unsigned long long)s->left_out);
+        s->left_out = 0;
+    }
+    if (s->json) {
+        agent_show_json(s, e, os_clock_wall_ms(), &t);
+    } else {
+        agent_show_text(s, e, &t);
+    }
+    if (t.overflow) {
+        s->left_out++;
+    } else if (t.len > 0 && write(fd, t.ptr, t.len) < 0) {
+        s->left_out++;
+    }
+}

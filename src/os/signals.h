@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Signals as something to read, for a program whose loop waits for descriptors. They are blocked
+// for the calling thread (and those it starts later) and come one by one.
+
+#pragma once
+
+#include "base/ensure.h"
+
+/** `signals`: ended by 0. A descriptor that does not block and closes with exec, or a negative code. */
+int os_signals_open(const int *signals) must_check;
+/** The next one that has come, or 0. */
+int os_signals_take(int fd);
+/** Closes, and unblocks them again. */
+void os_signals_close(int fd, const int *signals);
