@@ -72,10 +72,11 @@ const struct cli_command cli_http = {
     .name = "http",
     .arguments = "TARGET [as NAME]",
     .text = "a public URL for a local service; in short: adit 3000",
-    .more = "TARGET is PORT (on this machine), HOST:PORT, https://HOST:PORT, unix:/path or a folder\n"
-            "(./dist). NAME asks for a name at the edge; without it any free one is given.\n"
-            "The edge is --server, $ADIT_SERVER or that of `adit login`; the token --token,\n"
-            "$ADIT_TOKEN or that of `adit login`. SIGHUP calls the edge anew.\n",
+    .more =
+        "TARGET is PORT (on this machine), HOST:PORT, https://HOST:PORT, unix:/path or a folder\n"
+        "(./dist). NAME asks for a name at the edge; without it any free one is given.\n"
+        "The edge is --server, $ADIT_SERVER or that of `adit login`; the token --token,\n"
+        "$ADIT_TOKEN or that of `adit login`. SIGHUP calls the edge anew.\n",
     .options = agent_options,
     .min = 1,
     .max = 3,

@@ -14,7 +14,6 @@
 
 #include "base/error.h"
 #include "base/text.h"
-
 #include "cli/agent_words.h"
 #include "cli/cli.h"
 
@@ -57,7 +56,8 @@ static int parse(struct slice text, struct agent_login *out)
         ptrdiff_t end = slice_find_char(text, '\n');
         struct slice line = slice_sub(text, 0, end >= 0 ? (size_t)end : text.len);
         text = slice_from(text, line.len + 1);
-        ok = ok && take_line(line, "server: ", out->server) && take_line(line, "token: ", out->token);
+        ok = ok && take_line(line, "server: ", out->server) &&
+             take_line(line, "token: ", out->token);
     }
     return ok && out->server[0] != '\0' ? 0 : E_INVALID;
 }
@@ -145,7 +145,8 @@ static bool read_token(char out[AGENT_LOGIN_TEXT_MAX])
 
 static int no_place(void)
 {
-    (void)fputs("adit: neither XDG_CONFIG_HOME nor HOME is set, so there is no place for it\n", stderr);
+    (void)fputs("adit: neither XDG_CONFIG_HOME nor HOME is set, so there is no place for it\n",
+                stderr);
     return CLI_FAILURE;
 }
 
@@ -174,7 +175,8 @@ static int run_login(const struct cli_parsed *p)
         return cli_usage_error(p->command, "there is no token to keep");
     }
     if (login.token[0] != '\0' && !agent_word_is_token(slice_str(login.token))) {
-        return cli_usage_error(p->command, "that is not a token: it has blanks or control characters");
+        return cli_usage_error(p->command,
+                               "that is not a token: it has blanks or control characters");
     }
     if (!agent_login_path(path)) {
         return no_place();
@@ -209,7 +211,9 @@ static int run_logout(const struct cli_parsed *p)
 }
 
 static const struct cli_option login_options[] = {
-    {.name = "token", .value = "TOKEN", .text = "the token; `-` reads it from stdin, as without it"},
+    {.name = "token",
+     .value = "TOKEN",
+     .text = "the token; `-` reads it from stdin, as without it"},
     {.name = NULL},
 };
 
@@ -217,9 +221,10 @@ const struct cli_command cli_login = {
     .name = "login",
     .arguments = "SERVER",
     .text = "keeps an edge and the token for it, for tunnels from here",
-    .more = "They are kept in $XDG_CONFIG_HOME/adit/login or ~/.config/adit/login, for your eyes "
-            "only.\nA token is sent to the edge it was given for and to no other. An edge that takes "
-            "anybody\nneeds none: an empty line.\n",
+    .more =
+        "They are kept in $XDG_CONFIG_HOME/adit/login or ~/.config/adit/login, for your eyes "
+        "only.\nA token is sent to the edge it was given for and to no other. An edge that takes "
+        "anybody\nneeds none: an empty line.\n",
     .options = login_options,
     .min = 1,
     .max = 1,

@@ -25,16 +25,24 @@ enum { WORDS_BYTES_MAX = 8 << 20, CA_BYTES_MAX = 1 << 20, TOKEN_MAX = 320 };
 const struct cli_option agent_options[] = {
     {.name = "server", .letter = 's', .value = "EDGE", .text = "the edge to call, or several: a,b"},
     {.name = "token", .value = "TOKEN", .text = "the token for it; `-` reads it from stdin"},
-    {.name = "ca", .value = "FILE", .text = "trust these authorities (PEM) for the edge, no others"},
+    {.name = "ca",
+     .value = "FILE",
+     .text = "trust these authorities (PEM) for the edge, no others"},
     {.name = "insecure-clear", .text = "call an edge on another machine without TLS"},
     {.name = "join", .text = "share the name with other agents of the same owner"},
     {.name = "wildcard", .text = "take all names below the name as well"},
-    {.name = "host-header", .value = "HOST", .text = "the Host that the target sees: pass, server, or a name"},
+    {.name = "host-header",
+     .value = "HOST",
+     .text = "the Host that the target sees: pass, server, or a name"},
     {.name = "basic-auth", .value = "USER:PASS", .text = "ask visitors for a name and a password"},
-    {.name = "allow", .value = "NETS", .text = "only visitors from these networks: 203.0.113.0/24,2001:db8::/32"},
+    {.name = "allow",
+     .value = "NETS",
+     .text = "only visitors from these networks: 203.0.113.0/24,2001:db8::/32"},
     {.name = "deny", .value = "NETS", .text = "no visitors from these networks"},
     {.name = "insecure", .text = "do not verify the certificate of an https target"},
-    {.name = "proxy-protocol", .value = "V", .text = "tell the target who the visitor is: v1 or v2"},
+    {.name = "proxy-protocol",
+     .value = "V",
+     .text = "tell the target who the visitor is: v1 or v2"},
     {.name = "json", .text = "events for programs, one JSON object per line"},
     {.name = "quiet", .letter = 'q', .text = "only the URLs and what goes wrong"},
     {.name = "no-qr", .text = "no QR code"},
@@ -84,9 +92,9 @@ int agent_words_edge(struct agent_words *w, struct slice word, struct conf_probl
     struct agent_edge *e = &plan->edges[plan->edge_count];
     int error = agent_word_edge(word, &w->arena, e, problem);
     if (error == 0 && !e->secure && !w->insecure_clear && !agent_edge_is_local(e)) {
-        *problem = (struct conf_problem){
-            "without TLS the token and all requests can be read on the way",
-            "write https://, or allow it with --insecure-clear"};
+        *problem =
+            (struct conf_problem){"without TLS the token and all requests can be read on the way",
+                                  "write https://, or allow it with --insecure-clear"};
         error = E_INVALID;
     }
     plan->edge_count += error == 0;
@@ -119,7 +127,8 @@ static int keep_token(struct agent_words *w, const struct cli_parsed *p, const c
         token = line;
     }
     if (!agent_word_is_token(slice_str(token))) {
-        return cli_usage_error(p->command, "the token has blanks or control characters, or is too long");
+        return cli_usage_error(p->command,
+                               "the token has blanks or control characters, or is too long");
     }
     w->plan.token = arena_dup(&w->arena, slice_str(token));
     return w->plan.token.ptr != NULL ? CLI_OK : CLI_FAILURE;
@@ -251,8 +260,7 @@ static int take_host(const struct cli_parsed *p, struct agent_tunnel *t)
     char room[512];
     struct slice authority;
     struct slice name;
-    if (t->host.len > sizeof room ||
-        http_authority_parse(t->host, room, &authority, &name) != 0) {
+    if (t->host.len > sizeof room || http_authority_parse(t->host, room, &authority, &name) != 0) {
         return cli_usage_error(p->command, "--host-header `%s` is no host", host);
     }
     return CLI_OK;
@@ -313,9 +321,8 @@ int agent_words_tunnel(struct agent_words *w, const struct cli_parsed *p, enum a
     if (agent_word_target(slice_str(p->arguments[0]), &w->arena, t, &problem) != 0) {
         return complain(p, "", p->arguments[0], &problem);
     }
-    if (kind != AGENT_HTTP &&
-        (t->folder || slice_find(t->target, SLICE("://")) >= 0 ||
-         slice_starts(t->target, SLICE("unix:")))) {
+    if (kind != AGENT_HTTP && (t->folder || slice_find(t->target, SLICE("://")) >= 0 ||
+                               slice_starts(t->target, SLICE("unix:")))) {
         return cli_usage_error(p->command, "`%s`: write PORT or HOST:PORT", p->arguments[0]);
     }
     int rc = take_as(w, p, t);

@@ -5,11 +5,13 @@
 
 #include "cli/agent_qr.h"
 
+#ifdef ADIT_HAVE_QRENCODE
+#include <qrencode.h>
+#endif
+
 #include "base/text.h"
 
 #ifdef ADIT_HAVE_QRENCODE
-
-#include <qrencode.h>
 
 enum { QUIET = 2 }; // modules; scanners are content with half of what the standard asks
 

@@ -243,7 +243,8 @@ static void show_end(const struct agent_show *s, const struct agent_event *e, st
     } else if (a->status == 404 || a->status == 421) {
         text_str(out, "  is --server the edge's own name? `adit diagnose` looks closer\n");
     } else if (a->status == 426) {
-        text_str(out, "  the edge speaks another version of the protocol: is this adit up to date?\n");
+        text_str(out,
+                 "  the edge speaks another version of the protocol: is this adit up to date?\n");
     }
 }
 

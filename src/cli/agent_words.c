@@ -17,7 +17,8 @@ static int wrong(struct conf_problem *problem, const char *what, const char *hin
     return E_INVALID;
 }
 
-static int keep(struct arena *arena, struct slice s, struct slice *out, struct conf_problem *problem)
+static int keep(struct arena *arena, struct slice s, struct slice *out,
+                struct conf_problem *problem)
 {
     *out = arena_dup(arena, s);
     return out->ptr != NULL ? 0 : wrong(problem, "too many words", "");
@@ -75,8 +76,8 @@ int agent_word_target(struct slice word, struct arena *arena, struct agent_tunne
     }
     char shown[ADDRESS_MAX + 16];
     t = text_on(shown, sizeof(shown));
-    bool bare = slice_find(out->target, SLICE("://")) < 0 &&
-                !slice_starts(out->target, SLICE("unix:"));
+    bool bare =
+        slice_find(out->target, SLICE("://")) < 0 && !slice_starts(out->target, SLICE("unix:"));
     text_str(&t, bare && out->kind == AGENT_HTTP ? "http://" : "");
     if (out->local) {
         text_str(&t, "localhost:");

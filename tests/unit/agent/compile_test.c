@@ -58,9 +58,8 @@ static void takes_all_options(void)
                                             .proxy_protocol = SLICE("v2")};
     plan.tunnels[1] =
         (struct agent_tunnel){.target = SLICE("unix:/run/my app.sock"), .shown = SLICE("x")};
-    plan.tunnels[2] = (struct agent_tunnel){.target = SLICE("h2c://10.0.0.1:50051"),
-                                            .shown = SLICE("x"),
-                                            .host = SLICE("server")};
+    plan.tunnels[2] = (struct agent_tunnel){
+        .target = SLICE("h2c://10.0.0.1:50051"), .shown = SLICE("x"), .host = SLICE("server")};
     struct conf_doc *doc = load(&plan);
     if (doc == NULL) {
         return;

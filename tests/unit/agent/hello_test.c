@@ -11,7 +11,8 @@ static void writes_all_fields(void)
 {
     char buffer[HELLO_MAX];
     struct text t = text_on(buffer, sizeof(buffer));
-    const struct agent_edge edge = {.host = SLICE("tunnel.example.com"), .port = 443, .secure = true};
+    const struct agent_edge edge = {
+        .host = SLICE("tunnel.example.com"), .port = 443, .secure = true};
     const struct agent_tunnel tunnel = {
         .kind = AGENT_TCP, .port = 20022, .join = true, .wildcard = true};
     const struct agent_hello h = {.edge = &edge,
@@ -39,8 +40,8 @@ static void leaves_out_what_is_not_said(void)
     struct text t = text_on(buffer, sizeof(buffer));
     const struct agent_edge edge = {.host = SLICE("::1"), .port = 8080};
     const struct agent_tunnel tunnel = {.kind = AGENT_HTTP};
-    const struct agent_hello h = {.edge = &edge, .tunnel = &tunnel, .instance = SLICE("i"),
-                                  .sequence = 1};
+    const struct agent_hello h = {
+        .edge = &edge, .tunnel = &tunnel, .instance = SLICE("i"), .sequence = 1};
     agent_hello_write(&t, &h);
     CHECK_TEXT(t.ptr, t.len,
                "GET /.well-known/adit/tunnel HTTP/1.1\r\nHost: [::1]:8080\r\n"

@@ -32,11 +32,12 @@ static const char *text_of(const struct agent_event *e, bool json)
     return buffer;
 }
 
-static struct agent_answer granted = {.status = 101,
-                                      .name = "myapp",
-                                      .url_count = 2,
-                                      .urls = {"https://myapp.example.com", "http://myapp.example.com"},
-                                      .connection_id = 7};
+static struct agent_answer granted = {
+    .status = 101,
+    .name = "myapp",
+    .url_count = 2,
+    .urls = {"https://myapp.example.com", "http://myapp.example.com"},
+    .connection_id = 7};
 
 static void shows_urls(void)
 {
@@ -90,8 +91,9 @@ static void says_why_it_ended(void)
     struct agent_event e = {
         .kind = AGENT_EVENT_ENDED, .text = SLICE("myapp is taken"), .answer = &taken};
     CHECK_STR(text_of(&e, false), "adit: myapp is taken\n  free is, for example: myapp-2\n");
-    CHECK(strstr(text_of(&e, true), "\"status\":409,\"reason\":\"taken\",\"suggestion\":\"myapp-2\","
-                                    "\"text\":\"myapp is taken\"}") != NULL);
+    CHECK(strstr(text_of(&e, true),
+                 "\"status\":409,\"reason\":\"taken\",\"suggestion\":\"myapp-2\","
+                 "\"text\":\"myapp is taken\"}") != NULL);
     taken = (struct agent_answer){.status = 401};
     CHECK(strstr(text_of(&e, false), "adit login") != NULL);
 }

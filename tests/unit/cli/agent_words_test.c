@@ -24,7 +24,8 @@ static void reads_targets(void)
         {"3000", "127.0.0.1:3000", "http://localhost:3000", true, false},
         {":3000", "127.0.0.1:3000", "http://localhost:3000", true, false},
         {"10.0.0.7:80", "10.0.0.7:80", "http://10.0.0.7:80", false, false},
-        {"https://localhost:8443", "https://localhost:8443", "https://localhost:8443", false, false},
+        {"https://localhost:8443", "https://localhost:8443", "https://localhost:8443", false,
+         false},
         {"unix:/run/app.sock", "unix:/run/app.sock", "unix:/run/app.sock", false, false},
         {"./dist", "./dist", "./dist", false, true},
         {".", ".", ".", false, true},
@@ -38,7 +39,8 @@ static void reads_targets(void)
         CHECK_TEXT(t.shown.ptr, t.shown.len, rows[i].shown);
         CHECK(t.local == rows[i].local && t.folder == rows[i].folder);
     }
-    static const char *const bad[] = {"0", "99999", "host:", "ftp://x:1", "srv://_http._tcp.a", "http://"};
+    static const char *const bad[] = {"0",      "99999", "host:", "ftp://x:1", "srv://_http._tcp.a",
+                                      "http://"};
     for (size_t i = 0; i < array_len(bad); i++) {
         struct agent_tunnel t = {0};
         if (!CHECK(agent_word_target(slice_str(bad[i]), &arena, &t, &problem) != 0)) {
@@ -76,8 +78,9 @@ static void reads_edges(void)
         CHECK(e.secure == rows[i].secure);
         CHECK(agent_edge_is_local(&e) == rows[i].local);
     }
-    static const char *const bad[] = {"", "*.example.com", "default", "a b", "x:0", "x:70000",
-                                      "x:", "https://", "[::1", "[::1]8", "ftp://x", "a/b"};
+    static const char *const bad[] = {"",     "*.example.com", "default", "a b",
+                                      "x:0",  "x:70000",       "x:",      "https://",
+                                      "[::1", "[::1]8",        "ftp://x", "a/b"};
     for (size_t i = 0; i < array_len(bad); i++) {
         struct agent_edge e = {0};
         if (!CHECK(agent_word_edge(slice_str(bad[i]), &arena, &e, &problem) != 0)) {
@@ -92,8 +95,8 @@ static void reads_names_and_the_rest(void)
     CHECK_EQ_INT(agent_word_name(SLICE("MyApp-2"), &arena, &out, &problem), 0);
     CHECK_TEXT(out.ptr, out.len, "myapp-2");
     CHECK_EQ_INT(agent_word_name(SLICE("app.customer.com"), &arena, &out, &problem), 0);
-    static const char *const bad[] = {"", "-a", "a-", "a..b", ".a", "a.", "a_b", "a b", "\xc3\xa4",
-                                      "a-.b", "x\r\nHost: y"};
+    static const char *const bad[] = {"",    "-a",  "a-",       "a..b", ".a",          "a.",
+                                      "a_b", "a b", "\xc3\xa4", "a-.b", "x\r\nHost: y"};
     for (size_t i = 0; i < array_len(bad); i++) {
         if (!CHECK(agent_word_name(slice_str(bad[i]), &arena, &out, &problem) != 0)) {
             printf("# %s\n", bad[i]);
