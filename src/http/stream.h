@@ -154,9 +154,9 @@ struct http_peer {
     uint32_t listener;                  // down: index of the listener
     uint64_t
         stream; // down, of an agent: the stream (l4/plan.h) for which CONNECT is taken; 0: none
-    struct slice site;                  // down: for which site every request is, whatever its host
-                                        // (an agent's tunnel); empty: its host says
-    uint64_t connection_id;             // unique in this process, for logs
+    struct slice site;      // down: for which site every request is, whatever its host
+                            // (an agent's tunnel); empty: its host says
+    uint64_t connection_id; // unique in this process, for logs
 };
 
 /** Sets addr and its text. */

@@ -82,11 +82,11 @@ static void reads_what_it_writes(void)
 static void skips_what_it_does_not_know(void)
 {
     static const char bytes[] = "\x3f\x03"
-                                "abc"              // another type
-                                "\x00\x03\x02xx"   // another context
-                                "\x40\x00\x02\x00" // a type in two bytes
-                                "\x00"             // and its payload
-                                "\x7f\xff\x00"     // another type without a value
+                                "abc"               // another type
+                                "\x00\x03\x02xx"    // another context
+                                "\x40\x00\x02\x00"  // a type in two bytes
+                                "\x00"              // and its payload
+                                "\x7f\xff\x00"      // another type without a value
                                 "\x00\x40\x01\x00"; // a length in two bytes
     for (size_t step = 1; step < sizeof(bytes); step++) {
         begin();
@@ -107,12 +107,12 @@ static void refuses_bad_ones(void)
         size_t len;
         int error;
     } rows[] = {
-        {"\x00\x00", 2, E_PROTOCOL},                                         // no context
-        {"\x00\x01\x40", 3, E_PROTOCOL},                                     // half of one
-        {"\x00\x03\x80\x00\x00", 5, E_PROTOCOL},                             // three quarters
-        {"\x00\x80\x01\x00\x00", 5, E_TOO_LARGE},                            // 65536
-        {"\x00\xff\xff\xff\xff\xff\xff\xff\xff", 10, E_TOO_LARGE},           // 2^62 - 1
-        {"\x3f\x80\x10\x00\x01", 5, E_TOO_LARGE},                            // skipped, 1 MiB + 1
+        {"\x00\x00", 2, E_PROTOCOL},                               // no context
+        {"\x00\x01\x40", 3, E_PROTOCOL},                           // half of one
+        {"\x00\x03\x80\x00\x00", 5, E_PROTOCOL},                   // three quarters
+        {"\x00\x80\x01\x00\x00", 5, E_TOO_LARGE},                  // 65536
+        {"\x00\xff\xff\xff\xff\xff\xff\xff\xff", 10, E_TOO_LARGE}, // 2^62 - 1
+        {"\x3f\x80\x10\x00\x01", 5, E_TOO_LARGE},                  // skipped, 1 MiB + 1
         {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 16, E_TOO_LARGE},
     };
     for (size_t i = 0; i < array_len(rows); i++) {

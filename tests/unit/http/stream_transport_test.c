@@ -101,12 +101,11 @@ static void on_closed(struct http_stream *s)
     (void)s;
 }
 
-static const struct http_stream_events far_events = {
-    .on_head = on_head,
-    .on_bad_message = on_bad,
-    .on_error = on_error,
-    .on_sent = on_closed,
-    .on_closed = on_closed};
+static const struct http_stream_events far_events = {.on_head = on_head,
+                                                     .on_bad_message = on_bad,
+                                                     .on_error = on_error,
+                                                     .on_sent = on_closed,
+                                                     .on_closed = on_closed};
 
 static int begin(struct http_handler *h, struct http_stream *s)
 {
