@@ -31,6 +31,7 @@ enum error_class {
     X(RESPONSE_TIMEOUT, 504, PEER, "no response head within the time allowed")                     \
     X(READ_TIMEOUT, 504, PEER, "no byte of the body within the time allowed")                      \
     X(WRITE_TIMEOUT, 0, PEER, "peer took no byte within the time allowed")                         \
+    X(PEER_SILENT, 502, PEER, "peer said nothing for too long, PING included")                     \
     X(TOTAL_TIMEOUT, 0, PEER, "lasted as long as it may")                                          \
     X(IDLE_TIMEOUT, 0, PEER, "idle for too long")                                                  \
     X(HEADER_TIMEOUT, 408, PEER, "request head not complete within the time allowed")              \

@@ -18,7 +18,6 @@
 
 enum {
     STREAMS_PER_SESSION = 16, // that the core has room for, over all sessions
-    WINDOW_SHARE = 4,         // of the core's chunks that may be promised beyond the first windows
 };
 
 // ---- deadlines -------------------------------------------------------------------------------------
@@ -101,27 +100,6 @@ static void set_next(struct h2_conn *c)
     }
 }
 
-/** up: nothing was heard while streams wait: is anybody there? */
-static void ask_alive(struct h2_conn *c)
-{
-    uint64_t now = h2_now_ms(c);
-    if (c->alive_pings) {
-        h2_conn_close(c, true, E_RESPONSE_TIMEOUT);
-        return;
-    }
-    if (c->live == 0) {
-        c->ping_deadline_ms = 0;
-        return;
-    }
-    if (now - c->heard_ms < H2_SILENCE_MS) {
-        c->ping_deadline_ms = c->heard_ms + H2_SILENCE_MS;
-        return;
-    }
-    c->alive_pings = true;
-    c->ping_deadline_ms = now + H2_PONG_MS;
-    h2_tx_frame(c, H2_PING, 0, 0, "adit-alv", 8);
-}
-
 static void conn_due(struct h2_conn *c)
 {
     if (c->urgency_mask == 0) {
@@ -142,7 +120,7 @@ static void conn_due(struct h2_conn *c)
         c->drain_deadline_ms = 0;
         h2_down_drain_pong(c);
     } else if (is_due(c, c->ping_deadline_ms)) {
-        ask_alive(c);
+        h2_alive_due(c);
     } else if (is_due(c, c->idle_deadline_ms)) {
         c->idle_deadline_ms = 0;
         if (c->rx == H2_RX_LINGER) {
@@ -235,7 +213,8 @@ static void fail_streams(struct h2_conn *c, int error)
         if (c->side == HTTP_UP && (error == E_EOF || error == E_RESET)) {
             bool silent = s->id != 0 && s->seen_at_send == c->rx_total && c->opened > 1;
             e = silent ? E_STALE : error == E_EOF ? E_EARLY_CLOSE : error;
-        } else if (c->side == HTTP_DOWN && (error == E_EOF || error == E_RESET)) {
+        } else if (c->side == HTTP_DOWN &&
+                   (error == E_EOF || error == E_RESET || error == E_PEER_SILENT)) {
             e = E_CLIENT_GONE;
         }
         if (s->id == 0) {
@@ -262,8 +241,12 @@ void h2_conn_close(struct h2_conn *c, bool reset, int error)
     loop_timer_stop(core->loop, &c->timer);
     loop_cancel(core->loop, &c->again);
     fail_streams(c, error);
+    ensure(c->window_extra == 0);
     h2_tx_free(c);
-    h2_flow_release(c);
+    if (c->text != NULL) {
+        chunk_unref(c->text);
+        c->text = NULL;
+    }
     if (c->hpack != NULL) {
         h2_hpack_free(c->hpack);
         c->hpack = NULL;
@@ -435,9 +418,7 @@ struct h2_conn *h2_conn_new(struct h2_core *core, struct transport *t, const str
     c->rx = H2_RX_HEAD;
     c->tx_window = H2_WINDOW_FIRST;
     c->rx_window = H2_WINDOW_FIRST;
-    c->rx_target = H2_CONN_WINDOW;
     c->budget = settings->connection_bytes > 0 ? settings->connection_bytes : H2_CONN_BYTES_DEFAULT;
-    c->stream_window = H2_STREAM_WINDOW;
     c->peer_window = H2_WINDOW_FIRST;
     c->peer_streams = UINT32_MAX;
     c->write_ms = settings->down.write_ms;
@@ -479,7 +460,7 @@ static void reap(struct task *t)
 }
 
 int h2_core_new(struct loop *l, struct counters *counters, struct down_core *down,
-                uint32_t sessions_max, struct h2_core **out)
+                struct h2_windows *windows, uint32_t sessions_max, struct h2_core **out)
 {
     struct h2_core *core = mem_zalloc(sizeof(*core));
     if (core == NULL) {
@@ -489,6 +470,7 @@ int h2_core_new(struct loop *l, struct counters *counters, struct down_core *dow
     core->loop = l;
     core->counters = counters;
     core->down = down;
+    core->windows = windows;
     slab_init(&core->conns, "h2 connections", sizeof(struct h2_conn), sessions_max);
     slab_init(&core->streams, "h2 streams", sizeof(struct h2_stream),
               sessions_max * STREAMS_PER_SESSION);
@@ -496,7 +478,6 @@ int h2_core_new(struct loop *l, struct counters *counters, struct down_core *dow
     list_init(&core->dead_conns);
     list_init(&core->dead_streams);
     task_init(&core->reap, reap);
-    core->window_extra_max = (uint64_t)l->chunks.in_use_max * CHUNK_BYTES / WINDOW_SHARE;
     *out = core;
     return 0;
 }

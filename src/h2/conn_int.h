@@ -27,19 +27,24 @@ enum {
 
     H2_BUCKETS = 32,
     H2_URGENCIES = 8,
-    H2_OUT_SPANS = 64,
-    H2_OUT_BYTES_MAX = 128 * 1024,  // DATA is staged ahead of the transport up to here
-    H2_OUT_CHOKED = 64 * 1024,      // with so much waiting nothing is read: answers would pile up
+    H2_OUT_SPANS = 80,
+    H2_OUT_BYTES_MAX = 128 * 1024, // DATA is staged ahead of the transport up to here
+    // With so much waiting nothing is read: answers would pile up. Content alone never comes to that, for
+    // who sends much must hear of the windows that the other side opens.
+    H2_OUT_CHOKED = H2_OUT_BYTES_MAX + H2_FRAME_MAX + 64 * 1024,
+    H2_OUT_SPARE = 8,               // spans that content leaves to other frames
     H2_COPY_MAX = 1024,             // DATA up to this is copied to its frame's head
     H2_VIEW_MIN = 2048,             // received DATA from this on is handed on without a copy
     H2_READ_ROOM_MIN = 4096,        // a chunk with less room is not read into
     H2_TURN_BYTES_MAX = 256 * 1024, // received from one connection in one turn
     H2_SMALL_MAX = 64,              // of a payload that is gathered; longer ones are cut there
-    H2_CLOSED_IDS = 1024,           // streams whose end is remembered
+    H2_TX_SMALL_MAX = 8 + SESSION_TEXT_MAX, // of one that we write: a GOAWAY
+    H2_CLOSED_IDS = 1024,                   // streams whose end is remembered
     H2_STREAMS_DEFAULT = 128,
-    H2_STREAM_WINDOW = 128 * 1024, // of a stream, at first
-    H2_STREAM_WINDOW_MAX = 4 * 1024 * 1024,
-    H2_CONN_WINDOW = 1024 * 1024, // of a connection, at first
+    H2_STREAM_WINDOW = 256 * 1024, // of a stream; more is reserved first
+    H2_STREAM_WINDOW_MAX = 16 * 1024 * 1024,
+    H2_CONN_WINDOW_MAX =
+        64 * 1024 * 1024, // of a connection; what its streams hold is bounded by theirs
     H2_CONN_BYTES_DEFAULT = 16 * 1024 * 1024,
     H2_LINGER_MS = 2000,
     H2_LINGER_BYTES = 1024 * 1024,
@@ -47,6 +52,11 @@ enum {
     H2_DRAIN_MS = 1000,              // until the second GOAWAY when no PING comes back
     H2_SILENCE_MS = 15 * 1000,       // up: a peer that says nothing while streams wait is asked
     H2_PONG_MS = 10 * 1000,          // and has so long to answer
+    H2_LIVE_ASK_MS = 10 * 1000,      // a tunnel's peer that says nothing is asked
+    H2_LIVE_DEAD_MS = 15 * 1000,     // and is dead then
+    H2_LIVE_LATE_MS = 1000,          // unless it was we who slept
+    H2_LIVE_UNSENT = 128 * 1024,     // that a tunnel's kernel may hold unsent: PING is behind it
+    H2_RTT_PAUSE_MS = 2000,          // between two measurements of a busy connection
     H2_WRITE_BYTES_MAX = 512 * 1024, // of a block that we write
     H2_INTERIM_MAX = 16,
     H2_RATE_GRACE_MS = 10000,
@@ -73,6 +83,7 @@ enum h2_rx_state {
     H2_RX_SMALL,  // `need` bytes of a payload
     H2_RX_DATA,   // `left` bytes of content
     H2_RX_BLOCK,  // `left` bytes of a header block
+    H2_RX_TEXT,   // `left` bytes, the debug data of a GOAWAY
     H2_RX_SKIP,   // `left` bytes that nobody wants
     H2_RX_LINGER, // everything is thrown away until the peer closes
 };
@@ -85,8 +96,10 @@ struct h2_conn;
 /** Output that waits. Exists only while there is any. */
 struct h2_out {
     struct span spans[H2_OUT_SPANS]; // ring
+    bool begins[H2_OUT_SPANS]; // a frame begins where the span did, and nothing must come between
     uint32_t head;
     uint32_t count;
+    bool cut; // some of the first span was written
     size_t bytes;
     struct chunk *pen; // where frame heads, blocks and small content are written; holds a reference
 };
@@ -117,9 +130,13 @@ struct h2_stream {
     struct list link;       // conn->streams
     struct list ready;      // conn->ready[urgency], or conn->leaving when its end is queued
     int32_t tx_window;
-    int64_t rx_window; // what the peer may still send
-    uint32_t rx_noted; // bytes received and not drained, as counted in conn->rx_pending
-    uint32_t held_pos; // of the first held chunk
+    int64_t rx_window;    // what the peer may still send
+    uint32_t rx_noted;    // bytes received and not drained, as counted in conn->rx_pending
+    uint32_t window;      // that rx_window is kept at
+    uint32_t reserved;    // of it beyond H2_STREAM_WINDOW, as counted in conn->window_extra
+    uint32_t epoch_bytes; // drained since epoch_ns: a window's worth of it is timed
+    uint64_t epoch_ns;    // 0: none yet
+    uint32_t held_pos;    // of the first held chunk
     uint32_t held_bytes;
     struct chunk *held; // content that its pipe had no room for, in order
     struct chunk *held_last;
@@ -169,9 +186,8 @@ struct h2_core {
     struct list dead_conns;
     struct list dead_streams;
     struct task reap;
-    struct chunk *in;      // what all connections read into: input is used up at once
-    uint64_t window_extra; // promised beyond the first windows, by all connections
-    uint64_t window_extra_max;
+    struct chunk *in; // what all connections read into: input is used up at once
+    struct h2_windows *windows;
     uint32_t count;
 };
 
@@ -190,10 +206,11 @@ struct h2_conn {
     bool peer_leaves;     // down: the client said GOAWAY; up: the origin did
     bool goaway_last;     // our final GOAWAY is out
     bool connect_allowed; // the peer takes extended CONNECT
-    bool bdp_runs;        // a PING measures the path
+    bool rtt_pings;       // a PING measures the path
     bool drain_pings;     // a PING waits to send the final GOAWAY
     bool alive_pings;     // a PING asks whether the peer lives
-    bool extra_held;      // window_extra counts this one
+    bool liveness;        // a tunnel's: asked when idle, dead when silent
+    bool opening;         // down: its owner has not got it yet
     bool shut;            // our direction is shut: lingering
     bool told_closing;
     uint8_t scratch_len;
@@ -230,24 +247,30 @@ struct h2_conn {
     // windows
     int64_t tx_window;
     int64_t rx_window;
-    int64_t rx_target;
-    uint64_t rx_pending;    // received by all streams and not drained
-    uint64_t budget;        // of rx_pending
-    uint32_t stream_window; // that streams are kept at
-    uint32_t window_extra;
-    uint32_t peer_window; // SETTINGS_INITIAL_WINDOW_SIZE of the peer
-    uint32_t peer_frame;  // SETTINGS_MAX_FRAME_SIZE of the peer, cut to H2_FRAME_MAX
+    uint64_t rx_pending;   // received by all streams and not drained
+    uint64_t budget;       // of rx_pending, beside window_extra
+    uint64_t window_extra; // reserved by its streams
+    uint32_t peer_window;  // SETTINGS_INITIAL_WINDOW_SIZE of the peer
+    uint32_t peer_frame;   // SETTINGS_MAX_FRAME_SIZE of the peer, cut to H2_FRAME_MAX
     uint32_t peer_streams;
-    uint64_t bdp_start_ns;
-    uint64_t bdp_bytes;
-    uint64_t bdp_next_ms;
     uint64_t updates_allowed; // window updates that what we sent may bring
+    // the path
+    uint64_t rtt_sent_ns;  // when the PING or SETTINGS that is timed went out
+    uint64_t rtt_next_ms;  // when a busy connection is measured again
+    uint64_t rtt_least_ms; // when rtt_least_us was found
+    uint32_t rtt_us;       // smoothed; 0: not known
+    uint32_t rtt_least_us; // of late: what the path takes when nothing waits on it
+    // GOAWAY
+    struct chunk *text; // its debug data as far as it has come; NULL: none
+    uint32_t goaway_last_id;
+    uint32_t goaway_code;
     // glitches
     uint32_t dead_bytes; // of DATA for streams that are over, since the last glitch
     int32_t glitches;
     uint64_t glitch_ms;
     // output
     uint64_t out_queued;
+    uint64_t heads_mark; // out_queued behind the last header block
     uint64_t out_written;
     uint64_t rx_total;
     // deadlines, in ms of the loop; 0: none
@@ -321,14 +344,18 @@ void h2_settings_entry(struct h2_conn *c, const char *p);
 // ---- tx.c ------------------------------------------------------------------------------------------
 
 void h2_tx_pump(struct h2_conn *c);
-/** Appends a frame whose payload of at most H2_SMALL_MAX bytes is copied. */
+/** Appends a frame whose payload of at most H2_TX_SMALL_MAX bytes is copied. */
 void h2_tx_frame(struct h2_conn *c, enum h2_frame_type type, unsigned flags, uint32_t stream,
                  const void *payload, size_t len);
 /** Appends bytes as they are. False: out of memory. */
 bool h2_tx_bytes(struct h2_conn *c, const char *bytes, size_t n) must_check;
 void h2_tx_reset(struct h2_conn *c, uint32_t id, enum h2_code code);
 void h2_tx_window(struct h2_conn *c, uint32_t id, uint32_t n);
+/** A PING. It jumps the queue: it goes out behind the frame that is being written. */
+void h2_tx_ping(struct h2_conn *c, const char *payload, bool ack);
 void h2_tx_goaway(struct h2_conn *c, uint32_t last_id, enum h2_code code);
+/** The same with debug data; what is more than SESSION_TEXT_MAX bytes is left out. */
+void h2_tx_goaway_text(struct h2_conn *c, uint32_t last_id, enum h2_code code, struct slice text);
 /** Appends HEADERS (and CONTINUATION). 0, or an error: E_HEAD_TOO_LARGE is of this message only, after
  * the others the connection fails soon. */
 int h2_tx_block(struct h2_conn *c, uint32_t id, struct h2_block *b, bool end_stream) must_check;
@@ -355,8 +382,27 @@ void h2_flow_credit(struct h2_stream *s);
 void h2_flow_update(struct h2_conn *c, uint32_t id, uint32_t n);
 /** The peer's SETTINGS_INITIAL_WINDOW_SIZE. */
 void h2_flow_initial(struct h2_conn *c, uint32_t window);
-void h2_flow_pong(struct h2_conn *c);
-void h2_flow_release(struct h2_conn *c);
+/** The first credit of the connection, beside what every one has (RFC 9113 6.9.2). */
+void h2_flow_open(struct h2_conn *c);
+/** The stream ends: what it had reserved goes back. */
+void h2_flow_forget(struct h2_stream *s);
+
+// ---- alive.c ---------------------------------------------------------------------------------------
+
+/** Our SETTINGS go out now: their acknowledgement is the first measurement. */
+void h2_alive_settings(struct h2_conn *c);
+void h2_alive_settings_acked(struct h2_conn *c);
+/** The connection is busy: measures the path, when it is time to. */
+void h2_alive_measure(struct h2_conn *c);
+/** An acknowledged PING of ours. False: it is none. */
+bool h2_alive_pong(struct h2_conn *c, const char *payload);
+/** A tunnel's connection begins. */
+void h2_alive_begin(struct h2_conn *c);
+/** up, not a tunnel's: a request waits for its answer, or none does any more. */
+void h2_alive_wait(struct h2_conn *c);
+void h2_alive_rest(struct h2_conn *c);
+/** ping_deadline_ms has come. */
+void h2_alive_due(struct h2_conn *c);
 
 // ---- stream.c --------------------------------------------------------------------------------------
 
@@ -396,7 +442,8 @@ extern const struct h2_role h2_up_role;
 /** down.c: sends the first of two GOAWAYs (RFC 9113 6.8), or acts on the PING between them. */
 void h2_down_drain(struct h2_conn *c);
 void h2_down_drain_pong(struct h2_conn *c);
-/** up.c: a GOAWAY came. */
-void h2_up_goaway(struct h2_conn *c, uint32_t last_id, uint32_t code);
+/** down.c, up.c: a GOAWAY came. */
+void h2_down_goaway(struct h2_conn *c, uint32_t code, struct slice text);
+void h2_up_goaway(struct h2_conn *c, uint32_t last_id, uint32_t code, struct slice text);
 /** up.c: SETTINGS were read to their end. */
 void h2_up_settings(struct h2_conn *c);

@@ -24,7 +24,7 @@ static uint32_t streams_max(const struct h2_conn *c)
 
 static void set_busy(struct h2_conn *c)
 {
-    if (c->live == 1) {
+    if (c->live == 1 && !c->liveness) {
         c->idle_deadline_ms = 0;
         down_session_set_idle(&c->u.down, false);
     }
@@ -32,6 +32,10 @@ static void set_busy(struct h2_conn *c)
 
 static void set_idle(struct h2_conn *c)
 {
+    if (c->liveness) {
+        c->idle_deadline_ms = 0;
+        return; // it is none of those that are shed when they are idle
+    }
     down_session_set_idle(&c->u.down, true);
     uint32_t ms = c->core->down->settings.idle_ms;
     if (ms > 0) {
@@ -243,9 +247,22 @@ static void on_room(struct h2_conn *c)
 
 static void on_gone(struct h2_conn *c, int error)
 {
-    (void)error;
+    struct down_session *session = &c->u.down;
     counter_sub(c->core->counters, COUNTER_h2_sessions_open, 1);
-    down_session_close(&c->u.down);
+    down_session_close(session);
+    if (session->watcher != NULL && session->watcher->on_gone != NULL && !c->opening) {
+        session->watcher->on_gone(session, session->watcher_arg, error == 0 ? E_EOF : error);
+    }
+}
+
+void h2_down_goaway(struct h2_conn *c, uint32_t code, struct slice text)
+{
+    struct down_session *session = &c->u.down;
+    c->peer_leaves = true; // it goes when its answers are there
+    h2_conn_again(c);
+    if (session->watcher != NULL && session->watcher->on_goaway != NULL) {
+        session->watcher->on_goaway(session, session->watcher_arg, code, text);
+    }
 }
 
 const struct h2_role h2_down_role = {
@@ -388,30 +405,16 @@ static void send_settings(struct h2_conn *c)
     p = h2_setting_write(p, H2_SET_ENABLE_CONNECT_PROTOCOL, 1);
     p = h2_setting_write(p, H2_SET_NO_RFC7540_PRIORITIES, 1);
     h2_tx_frame(c, H2_SETTINGS, 0, 0, payload, (size_t)(p - payload));
-    h2_tx_window(c, 0, (uint32_t)(c->rx_target - c->rx_window));
-    c->rx_window = c->rx_target;
+    h2_flow_open(c);
+    h2_alive_settings(c);
     c->settings_deadline_ms = h2_now_ms(c) + H2_SETTINGS_MS;
     h2_conn_deadline(c, c->settings_deadline_ms);
 }
 
-int h2_down_open(struct h2_core *core, struct transport *t, const struct http_peer *peer,
-                 struct chunk *first, uint32_t first_pos)
+/** Begins on a new one; what was read already is used up. */
+static void begin(struct h2_conn *c, struct chunk *first, uint32_t first_pos)
 {
-    int error = 0;
-    struct h2_conn *c = h2_conn_new(core, t, &h2_down_role, HTTP_DOWN, peer, &error);
-    if (c == NULL) {
-        if (first != NULL) {
-            chunk_unref(first);
-        }
-        transport_close(t, true);
-        return error;
-    }
-    c->rx = H2_RX_PREFACE;
-    if (c->peer.connection_id == 0) {
-        c->peer.connection_id = http_connection_id(core->loop, &core->down->next_id);
-    }
-    down_session_open(core->down, &c->u.down, &session_ops);
-    counter_add(core->counters, COUNTER_h2_sessions_open, 1);
+    struct h2_core *core = c->core;
     send_settings(c);
     c->idle_deadline_ms = h2_now_ms(c) + core->down->settings.header_ms;
     h2_conn_deadline(c, c->idle_deadline_ms);
@@ -427,5 +430,60 @@ int h2_down_open(struct h2_core *core, struct transport *t, const struct http_pe
     if (!c->dead) {
         h2_conn_again(c); // reads what has come already
     }
+}
+
+static struct h2_conn *open_conn(struct h2_core *core, struct transport *t,
+                                 const struct http_peer *peer, struct chunk *first, int *error)
+{
+    struct h2_conn *c = h2_conn_new(core, t, &h2_down_role, HTTP_DOWN, peer, error);
+    if (c == NULL) {
+        if (first != NULL) {
+            chunk_unref(first);
+        }
+        transport_close(t, true);
+        return NULL;
+    }
+    c->rx = H2_RX_PREFACE;
+    if (c->peer.connection_id == 0) {
+        c->peer.connection_id = http_connection_id(core->loop, &core->down->next_id);
+    }
+    down_session_open(core->down, &c->u.down, &session_ops);
+    counter_add(core->counters, COUNTER_h2_sessions_open, 1);
+    return c;
+}
+
+int h2_down_open(struct h2_core *core, struct transport *t, const struct http_peer *peer,
+                 struct chunk *first, uint32_t first_pos)
+{
+    int error = 0;
+    struct h2_conn *c = open_conn(core, t, peer, first, &error);
+    if (c == NULL) {
+        return error;
+    }
+    begin(c, first, first_pos);
     return 0;
+}
+
+struct down_session *h2_down_open_watched(struct h2_core *core, struct transport *t,
+                                          const struct down_session_terms *terms,
+                                          struct chunk *first, uint32_t first_pos, int *error)
+{
+    struct h2_conn *c = open_conn(core, t, terms->peer, first, error);
+    if (c == NULL) {
+        return NULL;
+    }
+    c->u.down.watcher = terms->watcher;
+    c->u.down.watcher_arg = terms->watcher_arg;
+    c->opening = true;
+    if (terms->liveness) {
+        h2_alive_begin(c);
+        down_session_set_idle(&c->u.down, false);
+    }
+    begin(c, first, first_pos);
+    c->opening = false;
+    if (c->dead) {
+        *error = E_PROTOCOL;
+        return NULL;
+    }
+    return &c->u.down;
 }

@@ -3,21 +3,33 @@
 // Flow control (RFC 9113 5.2), both directions.
 //
 // Receiving: credit of the connection goes back on receipt, that of a stream when its pipe has
-// drained, so a stalled stream holds up nobody but itself. What all streams hold undrained is counted
-// (rx_pending); beyond the connection's budget its credit waits as well.
+// drained, so a stalled stream holds up nobody but itself. What all streams of an ordinary client hold
+// undrained is counted (rx_pending), and its connection's window promises no more than what is left
+// of the budget. Behind an origin's or an agent's connection are many people, none of whom may make
+// another wait: there only the streams' own windows bound what is held.
 //
-// Windows begin at H2_STREAM_WINDOW. While a stream has used half of its window we time a PING: when
-// two thirds of a window arrive within one round trip the window is what limits the path, and it is
-// doubled, as far as the connection's budget and that of the core go. Under memory pressure nothing
-// grows, and what was promised beyond the first window is not renewed.
+// Every stream has H2_STREAM_WINDOW. When its reader has drained a whole window within four round
+// trips, the window may be what limits the path: it doubles (within two: quadruples), after the difference
+// was reserved: from the connection (two streams' full windows) and from the process, of which one
+// step takes at most half of what is left. So windows end between four and eight times what the path
+// holds; less would not bear packets that come late. A reader that takes much longer gets less again.
+// A reservation is given back when neither the window nor what the stream holds needs it any more,
+// and with the stream. When chunks are scarce on this core nothing grows, and windows are renewed to
+// a part of the first one only.
 
 #include "base/error.h"
 #include "base/num.h"
 #include "h2/conn_int.h"
 
 enum {
-    BDP_PAUSE_MS = 500,   // between two measurements that changed nothing
-    BDP_BUDGET_SHARE = 4, // one stream gets at most this part of the connection's budget
+    GROW_TRIPS = 4,    // a window drained within so many round trips is too small,
+    FAR_TRIPS = 2,     // and much too small
+    SHRINK_TRIPS = 32, // one in no less than so many too large,
+    SHRINK_MS = 1000,  // if that is not for a short path only
+    FULL_WINDOWS = 2,  // that one connection may reserve
+    LEFT_SHARE = 2,    // of what the process has left, for one step
+    CREDIT_SHARE = 4,  // of a stream's window that must be due before it is renewed
+    PRESSED_WINDOW = H2_STREAM_WINDOW / 4,
 };
 
 /** Chunks are getting scarce on this core. */
@@ -27,22 +39,24 @@ static bool is_pressed(const struct h2_core *core)
     return p->in_use > p->in_use_max / 4 * 3;
 }
 
+/** To what a stream's window may grow. */
+static uint32_t most_of(const struct h2_conn *c)
+{
+    uint32_t n = c->core->down->settings.window_bytes;
+    return n > 0 ? n : H2_STREAM_WINDOW_MAX;
+}
+
 // ---- receiving: the connection -----------------------------------------------------------------------
 
-static void measure(struct h2_conn *c, uint32_t n)
+/** What the connection's window may promise now. */
+static int64_t conn_window(const struct h2_conn *c)
 {
-    if (c->bdp_runs) {
-        c->bdp_bytes += n;
-        return;
+    if (c->side == HTTP_UP || c->liveness) {
+        return H2_CONN_WINDOW_MAX;
     }
-    uint64_t now = h2_now_ms(c);
-    if (now < c->bdp_next_ms || c->rx_target - c->rx_window < c->stream_window / 4) {
-        return;
-    }
-    c->bdp_runs = true;
-    c->bdp_start_ns = c->core->loop->now_ns;
-    c->bdp_bytes = n;
-    h2_tx_frame(c, H2_PING, 0, 0, "adit-bdp", 8);
+    uint64_t most = c->budget + c->window_extra;
+    uint64_t left = most > c->rx_pending ? most - c->rx_pending : 0;
+    return (int64_t)num_min_u64(left, H2_CONN_WINDOW_MAX);
 }
 
 bool h2_flow_received(struct h2_conn *c, uint32_t n)
@@ -52,59 +66,120 @@ bool h2_flow_received(struct h2_conn *c, uint32_t n)
         h2_conn_fail(c, H2_FLOW_CONTROL_ERROR, E_FLOW_CONTROL);
         return false;
     }
-    if (n > 0) {
-        measure(c, n);
-    }
     return true;
 }
 
 void h2_flow_credit_conn(struct h2_conn *c)
 {
-    int64_t due = c->rx_target - c->rx_window;
-    if (due < c->rx_target / 2 || c->rx_pending > c->budget) {
+    int64_t window = conn_window(c);
+    int64_t due = window - c->rx_window;
+    if (due < window / 2 || due < H2_FRAME_MAX) {
         return;
     }
     c->rx_window += due;
     h2_tx_window(c, 0, (uint32_t)due);
 }
 
-/** The window was what limited the path: it doubles. */
-static void grow(struct h2_conn *c)
+void h2_flow_open(struct h2_conn *c)
 {
-    struct h2_core *core = c->core;
-    uint64_t want = (uint64_t)c->stream_window * 2;
-    uint64_t most = num_min_u64(H2_STREAM_WINDOW_MAX, c->budget / BDP_BUDGET_SHARE);
-    uint64_t extra = want - c->stream_window;
-    if (want > most || is_pressed(core) || core->window_extra + extra > core->window_extra_max) {
-        return;
-    }
-    core->window_extra += extra;
-    c->window_extra += (uint32_t)extra;
-    c->stream_window = (uint32_t)want;
-    if (c->rx_target < (int64_t)(2 * want)) {
-        c->rx_target = (int64_t)(2 * want);
+    int64_t due = conn_window(c) - c->rx_window;
+    if (due > 0) {
+        c->rx_window += due;
+        h2_tx_window(c, 0, (uint32_t)due);
     }
 }
 
-void h2_flow_pong(struct h2_conn *c)
+// ---- receiving: how large a stream's window is ---------------------------------------------------------
+
+static bool reserve(struct h2_conn *c, uint32_t n)
 {
-    if (!c->bdp_runs) {
-        return;
+    struct h2_windows *w = c->core->windows;
+    uint64_t most = (uint64_t)most_of(c) * FULL_WINDOWS;
+    if (is_pressed(c->core) || c->window_extra + n > most) {
+        return false;
     }
-    c->bdp_runs = false;
-    if (c->bdp_bytes >= (uint64_t)c->stream_window / 3 * 2) {
-        grow(c);
-        c->bdp_next_ms = h2_now_ms(c);
-    } else {
-        c->bdp_next_ms = h2_now_ms(c) + BDP_PAUSE_MS;
+    uint_fast64_t used = atomic_load_explicit(&w->used, memory_order_relaxed);
+    do {
+        if (used > w->max || n > (w->max - used) / LEFT_SHARE) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&w->used, &used, used + n, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    c->window_extra += n;
+    return true;
+}
+
+static void give_back(struct h2_stream *s, uint32_t n)
+{
+    struct h2_conn *c = s->conn;
+    uint_fast64_t before =
+        atomic_fetch_sub_explicit(&c->core->windows->used, n, memory_order_relaxed);
+    ensure(before >= n && c->window_extra >= n && s->reserved >= n);
+    c->window_extra -= n;
+    s->reserved -= n;
+}
+
+/** Keeps of the reservation what n promised or held bytes need. */
+static void keep(struct h2_stream *s, uint64_t n)
+{
+    uint64_t needs = n > H2_STREAM_WINDOW ? n - H2_STREAM_WINDOW : 0;
+    if (needs < s->reserved) {
+        give_back(s, s->reserved - (uint32_t)needs);
     }
 }
 
-void h2_flow_release(struct h2_conn *c)
+void h2_flow_forget(struct h2_stream *s)
 {
-    ensure(c->core->window_extra >= c->window_extra);
-    c->core->window_extra -= c->window_extra;
-    c->window_extra = 0;
+    if (s->reserved > 0) {
+        give_back(s, s->reserved);
+    }
+}
+
+/** False: nothing could be reserved for it. */
+static bool grow(struct h2_stream *s, unsigned times)
+{
+    uint64_t want = num_min_u64((uint64_t)s->window * times, most_of(s->conn));
+    uint64_t has =
+        (uint64_t)H2_STREAM_WINDOW + s->reserved; // more than its window when that shrank
+    uint32_t extra = want > has ? (uint32_t)(want - has) : 0;
+    if (want <= s->window) {
+        return true;
+    }
+    if (extra > 0 && !reserve(s->conn, extra)) {
+        return false;
+    }
+    s->reserved += extra;
+    s->window = (uint32_t)want;
+    return true;
+}
+
+/** n bytes were drained: times a window's worth of them. */
+static void time_window(struct h2_stream *s, uint32_t n)
+{
+    struct h2_conn *c = s->conn;
+    uint64_t now = c->core->loop->now_ns;
+    s->epoch_bytes += n;
+    if (s->epoch_ns != 0 && s->epoch_bytes < s->window) {
+        return;
+    }
+    bool first = s->epoch_ns == 0;
+    uint64_t took = now - s->epoch_ns;
+    s->epoch_ns = now;
+    s->epoch_bytes = 0;
+    h2_alive_measure(c);
+    uint64_t trip = (uint64_t)c->rtt_least_us * 1000;
+    if (first || trip == 0) {
+        return;
+    }
+    if (took < trip * GROW_TRIPS) {
+        bool far = took < trip * FAR_TRIPS;
+        if (!far || !grow(s, 4)) {
+            (void)grow(s, 2);
+        }
+    } else if (took > trip * SHRINK_TRIPS && took > (uint64_t)SHRINK_MS * 1000000 &&
+               s->window > H2_STREAM_WINDOW) {
+        s->window = s->window / 2 > H2_STREAM_WINDOW ? s->window / 2 : H2_STREAM_WINDOW;
+    }
 }
 
 // ---- receiving: a stream -----------------------------------------------------------------------------
@@ -127,6 +202,14 @@ static void note_pending(struct h2_stream *s)
     s->rx_noted = (uint32_t)n;
 }
 
+/** What the stream's window lacks. */
+static int64_t due_of(const struct h2_stream *s)
+{
+    uint32_t window = is_pressed(s->conn->core) ? PRESSED_WINDOW : s->window;
+    int64_t due = (int64_t)window - s->rx_window - (int64_t)s->rx_noted;
+    return due < (int64_t)(window / CREDIT_SHARE) ? 0 : due;
+}
+
 void h2_flow_credit(struct h2_stream *s)
 {
     struct h2_conn *c = s->conn;
@@ -135,16 +218,24 @@ void h2_flow_credit(struct h2_stream *s)
     if (s->rx_noted < before) {
         h2_flow_credit_conn(c); // it may have waited for the budget
     }
-    if (s->rx == H2_RX_DONE || s->dead) {
-        return;
+    if (s->window > H2_STREAM_WINDOW && is_pressed(c->core)) {
+        s->window = H2_STREAM_WINDOW;
     }
-    uint32_t target = is_pressed(c->core) ? H2_STREAM_WINDOW : c->stream_window;
-    int64_t due = (int64_t)target - s->rx_window - (int64_t)s->rx_noted;
-    if (due < (int64_t)(target / 4)) {
-        return;
+    bool over = s->rx == H2_RX_DONE || s->dead;
+    int64_t due = over ? 0 : due_of(s);
+    if (due > 0) {
+        time_window(s, (uint32_t)due);
+        due = due_of(s); // it may have grown, or shrunk
+        s->rx_window += due;
+        if (due > 0) {
+            h2_tx_window(c, s->id, (uint32_t)due);
+        }
     }
-    s->rx_window += due;
-    h2_tx_window(c, s->id, (uint32_t)due);
+    if (s->reserved > 0) {
+        uint64_t promised = (uint64_t)s->rx_window + s->rx_noted;
+        uint64_t needs = promised > s->window ? promised : s->window;
+        keep(s, over ? s->rx_noted : needs);
+    }
 }
 
 // ---- sending -----------------------------------------------------------------------------------------

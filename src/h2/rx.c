@@ -43,18 +43,13 @@ static void on_ping(struct h2_conn *c, const char *p)
 {
     if ((c->frame.flags & H2_FLAG_ACK) == 0) {
         if (h2_glitch(c, H2_GLITCH_PING, 1)) {
-            h2_tx_frame(c, H2_PING, H2_FLAG_ACK, 0, p, 8);
+            h2_tx_ping(c, p, true);
         }
         return;
     }
-    if (memcmp(p, "adit-bdp", 8) == 0) {
-        h2_flow_pong(c);
-    } else if (memcmp(p, "adit-drn", 8) == 0) {
+    if (memcmp(p, "adit-drn", 8) == 0) {
         h2_down_drain_pong(c);
-    } else if (memcmp(p, "adit-alv", 8) == 0) {
-        c->alive_pings = false;
-        c->ping_deadline_ms = 0;
-    } else {
+    } else if (!h2_alive_pong(c, p)) {
         h2_glitch(c, H2_GLITCH_PING, 1);
     }
 }
@@ -81,15 +76,53 @@ static void on_reset(struct h2_conn *c, const char *p)
     }
 }
 
-static void on_goaway(struct h2_conn *c, const char *p)
+/** All of a GOAWAY that we care for has come. */
+static void end_goaway(struct h2_conn *c)
 {
-    uint32_t last = h2_get32(p) & H2_STREAM_ID_MAX;
+    struct chunk *text = c->text;
+    struct slice said = text != NULL ? slice_of(text->data, text->used) : slice_of("", 0);
+    c->text = NULL;
     if (c->side == HTTP_UP) {
-        h2_up_goaway(c, last, h2_get32(p + 4));
-        return;
+        h2_up_goaway(c, c->goaway_last_id, c->goaway_code, said);
+    } else {
+        h2_down_goaway(c, c->goaway_code, said);
     }
-    c->peer_leaves = true; // it goes when its answers are there
-    h2_conn_again(c);
+    if (text != NULL) {
+        chunk_unref(text);
+    }
+}
+
+/** The fixed part of a GOAWAY. True: debug data follows that is to be gathered first. */
+static bool on_goaway(struct h2_conn *c, const char *p)
+{
+    c->goaway_last_id = h2_get32(p) & H2_STREAM_ID_MAX;
+    c->goaway_code = h2_get32(p + 4);
+    c->text = c->left > 0 ? chunk_new(&c->core->loop->chunks) : NULL;
+    if (c->text == NULL) {
+        end_goaway(c); // without its text, when there is no memory for it
+        return false;
+    }
+    c->rx = H2_RX_TEXT;
+    return true;
+}
+
+static void skip_rest(struct h2_conn *c);
+
+/** n bytes of it; returns how many were used up. */
+static uint32_t take_text(struct h2_conn *c, const char *p, uint32_t n)
+{
+    uint32_t room = SESSION_TEXT_MAX - c->text->used;
+    n = (uint32_t)num_min_u64(num_min_u64(n, room), c->left);
+    memcpy(c->text->data + c->text->used, p, n);
+    c->text->used += n;
+    c->left -= n;
+    if (c->left == 0 || c->text->used == SESSION_TEXT_MAX) {
+        end_goaway(c);
+        if (!c->dead && c->rx == H2_RX_TEXT) {
+            skip_rest(c);
+        }
+    }
+    return n;
 }
 
 static void on_priority_update(struct h2_conn *c, const char *p, uint32_t n)
@@ -321,6 +354,9 @@ static void begin_settings(struct h2_conn *c)
         if (c->acked && !h2_glitch(c, H2_GLITCH_SETTINGS, 4)) {
             return;
         }
+        if (!c->acked) {
+            h2_alive_settings_acked(c);
+        }
         c->acked = true;
         c->settings_deadline_ms = 0;
         next_frame(c);
@@ -445,7 +481,9 @@ static void on_small(struct h2_conn *c, const char *p)
         on_ping(c, p);
         break;
     case H2_GOAWAY:
-        on_goaway(c, p);
+        if (on_goaway(c, p)) {
+            return;
+        }
         break;
     case H2_WINDOW_UPDATE:
         h2_flow_update(c, c->frame.stream, h2_get32(p) & H2_WINDOW_MAX);
@@ -536,6 +574,8 @@ static uint32_t step(struct h2_conn *c, struct chunk *chunk, uint32_t off, uint3
             skip_rest(c);
         }
         return used;
+    case H2_RX_TEXT:
+        return take_text(c, p, n);
     case H2_RX_SKIP:
         used = (uint32_t)num_min_u64(n, c->left);
         c->left -= used;
@@ -615,6 +655,13 @@ static bool read_once(struct h2_conn *c, size_t *budget)
     return !c->dead;
 }
 
+/** Answers of ours pile up. */
+static bool is_choked(const struct h2_conn *c)
+{
+    const struct h2_out *o = c->out;
+    return o != NULL && (o->bytes > H2_OUT_CHOKED || o->count > H2_OUT_SPANS - H2_OUT_SPARE / 2);
+}
+
 void h2_rx_pump(struct h2_conn *c)
 {
     if (c->busy || c->dead) {
@@ -623,7 +670,7 @@ void h2_rx_pump(struct h2_conn *c)
     c->busy = true;
     size_t budget = H2_TURN_BYTES_MAX;
     while (!c->dead && c->t->readable) {
-        if (h2_out_bytes(c) > H2_OUT_CHOKED && c->rx != H2_RX_LINGER) {
+        if (is_choked(c) && c->rx != H2_RX_LINGER) {
             break; // goes on when that is written
         }
         if (budget == 0) {

@@ -10,15 +10,28 @@
 
 #pragma once
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "http/session.h"
 
 struct h2_core;
 
-/** One per core. `down` outlives it. */
+/** What all cores of a process may promise to peers beyond the first window of every stream. */
+struct h2_windows {
+    atomic_uint_fast64_t used; // bytes
+    uint64_t max;
+};
+
+static inline void h2_windows_init(struct h2_windows *w, uint64_t max)
+{
+    atomic_init(&w->used, 0);
+    w->max = max;
+}
+
+/** One per core. `down` and `windows` outlive it. */
 int h2_core_new(struct loop *l, struct counters *counters, struct down_core *down,
-                uint32_t sessions_max, struct h2_core **out) must_check;
+                struct h2_windows *windows, uint32_t sessions_max, struct h2_core **out) must_check;
 /** Every session must be closed. */
 void h2_core_free(struct h2_core *c);
 
@@ -26,6 +39,13 @@ void h2_core_free(struct h2_core *c);
  * [first_pos, first->used); a reference is taken over). On an error the transport is closed. */
 int h2_down_open(struct h2_core *c, struct transport *t, const struct http_peer *peer,
                  struct chunk *first, uint32_t first_pos) must_check;
+
+/** The same for who wants to hear of the session: an agent. NULL with *error: the transport is closed and
+ * the watcher hears nothing further (its on_goaway may have been called). */
+struct down_session *h2_down_open_watched(struct h2_core *c, struct transport *t,
+                                          const struct down_session_terms *terms,
+                                          struct chunk *first, uint32_t first_pos, int *error)
+    must_check;
 
 /** The pool's door (struct up_protocol.open; `core` is a struct h2_core). */
 struct up_session *h2_up_open(void *core, struct transport *t, const struct up_session_terms *terms,

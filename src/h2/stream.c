@@ -95,6 +95,7 @@ struct h2_stream *h2_stream_new(struct h2_conn *c, uint32_t id)
     s->incremental = true;
     s->tx_window = (int32_t)c->peer_window;
     s->rx_window = H2_STREAM_WINDOW;
+    s->window = H2_STREAM_WINDOW;
     s->timeouts = c->core->down->settings.down;
     list_init(&s->link);
     list_init(&s->ready);
@@ -175,6 +176,7 @@ void h2_stream_finish(struct h2_stream *s, int error)
     ensure(c->rx_pending >= s->rx_noted);
     c->rx_pending -= s->rx_noted;
     s->rx_noted = 0;
+    h2_flow_forget(s);
     list_remove(&s->link);
     list_push_back(&core->dead_streams, &s->link);
     loop_defer(core->loop, &core->reap);
@@ -355,6 +357,9 @@ static void end_body(struct h2_stream *s)
     s->rx_body = NULL;
     http_body_end(b, s->trailers);
     http_body_set_producer(b, NULL, NULL);
+    if (s->rx_noted > 0 || s->reserved > 0) {
+        h2_flow_credit(s); // what is left is the pipe's
+    }
     http_body_notify(b);
     if (!s->dead) {
         s->conn->role->on_end(s);

@@ -16,6 +16,7 @@
 enum {
     FRAME_SPANS = BUFQ_SPANS + 2, // at most, of one DATA frame
     UPDATES_PER_FRAME = 4,        // window updates that a frame of ours may bring
+    PING_BYTES = 8,
 };
 
 // ---- the queue -------------------------------------------------------------------------------------
@@ -29,6 +30,7 @@ static struct h2_out *open_out(struct h2_conn *c)
         }
         o->head = 0;
         o->count = 0;
+        o->cut = false;
         o->bytes = 0;
         o->pen = NULL;
         c->out = o;
@@ -74,8 +76,24 @@ static char *pen_room(struct h2_conn *c, size_t n)
     return fresh->data;
 }
 
-/** Queues bytes of a chunk; takes a reference. False: no room. */
-static bool push(struct h2_conn *c, struct chunk *chunk, uint32_t off, uint32_t len)
+/** Queues bytes of a chunk as a span of their own; takes a reference. `begins`: a frame begins with them,
+ * and another may stand before it. False: no room. */
+static bool append(struct h2_conn *c, struct chunk *chunk, uint32_t off, uint32_t len, bool begins)
+{
+    struct h2_out *o = c->out;
+    if (o->count == H2_OUT_SPANS) {
+        return false;
+    }
+    uint32_t at = (o->head + o->count++) % H2_OUT_SPANS;
+    o->spans[at] = (struct span){chunk_ref(chunk), off, len};
+    o->begins[at] = begins;
+    o->bytes += len;
+    c->out_queued += len;
+    return true;
+}
+
+/** The same, joined with what is last when that ends where these begin. */
+static bool push(struct h2_conn *c, struct chunk *chunk, uint32_t off, uint32_t len, bool begins)
 {
     struct h2_out *o = c->out;
     if (o->count > 0) {
@@ -87,22 +105,16 @@ static bool push(struct h2_conn *c, struct chunk *chunk, uint32_t off, uint32_t 
             return true;
         }
     }
-    if (o->count == H2_OUT_SPANS) {
-        return false;
-    }
-    o->spans[(o->head + o->count++) % H2_OUT_SPANS] = (struct span){chunk_ref(chunk), off, len};
-    o->bytes += len;
-    c->out_queued += len;
-    return true;
+    return append(c, chunk, off, len, begins);
 }
 
 /** Queues n bytes that were written at pen_room(). */
-static bool push_pen(struct h2_conn *c, size_t n)
+static bool push_pen(struct h2_conn *c, size_t n, bool begins)
 {
     struct chunk *pen = c->out->pen;
     uint32_t off = pen->used;
     pen->used += (uint32_t)n;
-    return push(c, pen, off, (uint32_t)n);
+    return push(c, pen, off, (uint32_t)n, begins);
 }
 
 static void drop(struct h2_conn *c, size_t n)
@@ -116,12 +128,60 @@ static void drop(struct h2_conn *c, size_t n)
         if (n < s->len) {
             s->off += (uint32_t)n;
             s->len -= (uint32_t)n;
+            o->cut = true;
             return;
         }
         n -= s->len;
         chunk_unref(s->chunk);
         o->head = (o->head + 1) % H2_OUT_SPANS;
         o->count--;
+        o->cut = false;
+    }
+}
+
+/** The first place, as an index and in bytes, where a frame may stand before all that waits. False:
+ * there is none but the end. */
+static bool first_place(const struct h2_conn *c, uint32_t *place, uint64_t *ahead)
+{
+    const struct h2_out *o = c->out;
+    *ahead = 0;
+    if (o == NULL || c->out_written == 0 || o->count == H2_OUT_SPANS) {
+        return false; // the preface and SETTINGS are always first
+    }
+    for (uint32_t i = 0; i < o->count; i++) {
+        uint32_t at = (o->head + i) % H2_OUT_SPANS;
+        if (o->begins[at] && (i > 0 || !o->cut)) {
+            *place = i;
+            return true;
+        }
+        *ahead += o->spans[at].len;
+    }
+    return false;
+}
+
+/** Moves what was just queued last, a span of its own, to that place. */
+static void move_up(struct h2_conn *c, uint32_t place, uint64_t ahead)
+{
+    struct h2_out *o = c->out;
+    uint32_t last = (o->head + o->count - 1) % H2_OUT_SPANS;
+    struct span moved = o->spans[last];
+    for (uint32_t i = o->count - 1; i > place; i--) {
+        uint32_t to = (o->head + i) % H2_OUT_SPANS;
+        uint32_t from = (o->head + i - 1) % H2_OUT_SPANS;
+        o->spans[to] = o->spans[from];
+        o->begins[to] = o->begins[from];
+    }
+    uint32_t at = (o->head + place) % H2_OUT_SPANS;
+    o->spans[at] = moved;
+    o->begins[at] = true;
+    uint64_t from = c->out_written + ahead;
+    c->heads_mark += c->heads_mark > from ? moved.len : 0;
+    list_each(node, &c->leaving)
+    {
+        struct h2_stream *s = list_entry(node, struct h2_stream, ready);
+        if (s->sent_mark > from) {
+            s->sent_mark += moved.len;
+        }
     }
 }
 
@@ -133,7 +193,7 @@ void h2_tx_frame(struct h2_conn *c, enum h2_frame_type type, unsigned flags, uin
     if (c->dead || c->shut) {
         return;
     }
-    ensure(len <= H2_SMALL_MAX);
+    ensure(len <= H2_TX_SMALL_MAX);
     char *p = pen_room(c, H2_FRAME_HEAD + len);
     if (p == NULL) {
         h2_conn_fail_soon(c, H2_INTERNAL_ERROR, E_NO_MEMORY);
@@ -146,10 +206,35 @@ void h2_tx_frame(struct h2_conn *c, enum h2_frame_type type, unsigned flags, uin
     if (len > 0) {
         memcpy(to, payload, len);
     }
-    if (!push_pen(c, H2_FRAME_HEAD + len)) {
+    if (!push_pen(c, H2_FRAME_HEAD + len, true)) {
         h2_conn_fail_soon(c, H2_ENHANCE_YOUR_CALM, E_OVERLOADED);
         return;
     }
+    h2_conn_again(c);
+}
+
+void h2_tx_ping(struct h2_conn *c, const char *payload, bool ack)
+{
+    uint32_t place = 0;
+    uint64_t ahead = 0;
+    unsigned flags = ack ? H2_FLAG_ACK : 0;
+    bool jumps = !c->dead && !c->shut && first_place(c, &place, &ahead);
+    // A peer that drains takes our acknowledgement for the end of what we had asked for before.
+    jumps = jumps && (!ack || c->out_written + ahead >= c->heads_mark);
+    char *p = jumps ? pen_room(c, H2_FRAME_HEAD + PING_BYTES) : NULL;
+    if (p == NULL) {
+        h2_tx_frame(c, H2_PING, flags, 0, payload, PING_BYTES);
+        return;
+    }
+    p = h2_frame_write(
+        p, (struct h2_frame){.length = PING_BYTES, .type = H2_PING, .flags = (uint8_t)flags});
+    memcpy(p, payload, PING_BYTES);
+    struct chunk *pen = c->out->pen;
+    uint32_t off = pen->used;
+    pen->used += H2_FRAME_HEAD + PING_BYTES;
+    bool good = append(c, pen, off, H2_FRAME_HEAD + PING_BYTES, true);
+    ensure(good); // there was a place
+    move_up(c, place, ahead);
     h2_conn_again(c);
 }
 
@@ -160,7 +245,7 @@ bool h2_tx_bytes(struct h2_conn *c, const char *bytes, size_t n)
         return false;
     }
     memcpy(p, bytes, n);
-    return push_pen(c, n);
+    return push_pen(c, n, true);
 }
 
 void h2_tx_reset(struct h2_conn *c, uint32_t id, enum h2_code code)
@@ -181,10 +266,19 @@ void h2_tx_window(struct h2_conn *c, uint32_t id, uint32_t n)
 
 void h2_tx_goaway(struct h2_conn *c, uint32_t last_id, enum h2_code code)
 {
-    char payload[8];
+    h2_tx_goaway_text(c, last_id, code, slice_of("", 0));
+}
+
+void h2_tx_goaway_text(struct h2_conn *c, uint32_t last_id, enum h2_code code, struct slice text)
+{
+    char payload[8 + SESSION_TEXT_MAX];
+    size_t n = num_min_size(text.len, SESSION_TEXT_MAX);
     h2_put32(payload, last_id);
     h2_put32(payload + 4, code);
-    h2_tx_frame(c, H2_GOAWAY, 0, 0, payload, sizeof(payload));
+    if (n > 0) {
+        memcpy(payload + 8, text.ptr, n);
+    }
+    h2_tx_frame(c, H2_GOAWAY, 0, 0, payload, 8 + n);
 }
 
 /** A block longer than a frame: HEADERS and CONTINUATIONs, each copied to its place. */
@@ -203,7 +297,7 @@ static int push_long(struct h2_conn *c, uint32_t id, const char *block, size_t l
                                                 .flags = (uint8_t)(flags | end),
                                                 .stream = id});
         memcpy(p, block, n);
-        if (!push_pen(c, H2_FRAME_HEAD + n)) {
+        if (!push_pen(c, H2_FRAME_HEAD + n, type == H2_HEADERS)) {
             return E_OVERLOADED;
         }
         block += n;
@@ -244,7 +338,7 @@ static int write_short(struct h2_conn *c, uint32_t id, struct h2_block *b, size_
                                         .type = H2_HEADERS,
                                         .flags = (uint8_t)(flags | H2_FLAG_END_HEADERS),
                                         .stream = id});
-    return push_pen(c, H2_FRAME_HEAD + (size_t)n) ? 0 : E_OVERLOADED;
+    return push_pen(c, H2_FRAME_HEAD + (size_t)n, true) ? 0 : E_OVERLOADED;
 }
 
 int h2_tx_block(struct h2_conn *c, uint32_t id, struct h2_block *b, bool end_stream)
@@ -262,6 +356,7 @@ int h2_tx_block(struct h2_conn *c, uint32_t id, struct h2_block *b, bool end_str
         return E_NO_MEMORY;
     }
     c->updates_allowed += UPDATES_PER_FRAME;
+    c->heads_mark = c->out_queued;
     h2_conn_again(c);
     return 0;
 }
@@ -376,13 +471,13 @@ static bool move_content(struct h2_conn *c, struct http_body *b, size_t n, char 
             left -= part;
             http_body_take(b, part);
         }
-        return push_pen(c, H2_FRAME_HEAD + n);
+        return push_pen(c, H2_FRAME_HEAD + n, true);
     }
-    bool good = push_pen(c, H2_FRAME_HEAD);
+    bool good = push_pen(c, H2_FRAME_HEAD, true);
     while (n > 0 && good) {
         const struct span *front = &b->q.spans[b->q.head];
         size_t part = num_min_size(n, front->len);
-        good = push(c, front->chunk, front->off, (uint32_t)part);
+        good = push(c, front->chunk, front->off, (uint32_t)part, false);
         http_body_take(b, part);
         n -= part;
     }
@@ -484,7 +579,7 @@ static void stage_all(struct h2_conn *c)
             h2_conn_fail_soon(c, H2_INTERNAL_ERROR, E_NO_MEMORY);
             return;
         }
-        if (o->bytes >= H2_OUT_BYTES_MAX || o->count + FRAME_SPANS > H2_OUT_SPANS) {
+        if (o->bytes >= H2_OUT_BYTES_MAX || o->count + FRAME_SPANS + H2_OUT_SPARE > H2_OUT_SPANS) {
             return;
         }
         struct list *ready = &c->ready[__builtin_ctz(c->urgency_mask)];

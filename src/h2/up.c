@@ -29,6 +29,7 @@ static void tell_closing(struct h2_conn *c)
     struct up_session *session = &c->u.up.session;
     c->closing = true;
     session->closing = true;
+    h2_conn_again(c); // closes when nothing is left
     if (c->told_closing || c->dead) {
         return;
     }
@@ -36,7 +37,6 @@ static void tell_closing(struct h2_conn *c)
     if (session->owner->on_closing != NULL) {
         session->owner->on_closing(session, session->owner_arg);
     }
-    h2_conn_again(c); // closes when nothing is left
 }
 
 static void give_room(struct task *t)
@@ -56,9 +56,8 @@ static void room_soon(struct h2_conn *c)
 
 static void set_idle(struct h2_conn *c)
 {
-    c->ping_deadline_ms = 0;
-    c->alive_pings = false;
-    if (c->idle_ms > 0) {
+    h2_alive_rest(c);
+    if (c->idle_ms > 0 && !c->liveness) {
         c->idle_deadline_ms = h2_now_ms(c) + c->idle_ms;
         h2_conn_deadline(c, c->idle_deadline_ms);
     }
@@ -92,10 +91,14 @@ static void on_gone(struct h2_conn *c, int error)
     }
 }
 
-void h2_up_goaway(struct h2_conn *c, uint32_t last_id, uint32_t code)
+void h2_up_goaway(struct h2_conn *c, uint32_t last_id, uint32_t code, struct slice text)
 {
+    struct up_session *session = &c->u.up.session;
     counter_add(c->core->counters, COUNTER_h2_goaways, 1);
+    session->goaway_code = code;
+    session->goaway_text = text;
     tell_closing(c);
+    session->goaway_text = slice_of("", 0);
     c->peer_leaves = true;
     // Each end may take others of this connection with it, so the list is begun anew.
     for (bool again = true; again && !c->dead;) {
@@ -276,11 +279,7 @@ static void send_request(struct h2_stream *s, struct http_body *body)
     c->last_id = id;
     h2_stream_set_id(s, id);
     s->seen_at_send = c->rx_total;
-    if (c->ping_deadline_ms == 0) {
-        c->heard_ms = h2_now_ms(c);
-        c->ping_deadline_ms = c->heard_ms + H2_SILENCE_MS;
-        h2_conn_deadline(c, c->ping_deadline_ms);
-    }
+    h2_alive_wait(c);
     s->tx_length = !last && head->body == HTTP_BODY_LENGTH;
     s->tx_left = s->tx_length ? (uint64_t)head->content_length : 0;
     if (s->switching) {
@@ -376,10 +375,23 @@ static void op_close(struct up_session *session)
     h2_conn_close(c, false, E_EOF);
 }
 
+static void op_drain(struct up_session *session, struct slice text)
+{
+    struct h2_conn *c = conn_of(session);
+    if (c->dead || c->goaway_last) {
+        return;
+    }
+    c->goaway_last = true;
+    c->told_closing = true; // the owner knows
+    h2_tx_goaway_text(c, 0, H2_NO_ERROR, text);
+    tell_closing(c);
+}
+
 static const struct up_session_ops session_ops = {
     .protocol = "h2",
     .take = op_take,
     .close = op_close,
+    .drain = op_drain,
 };
 
 /** False: out of memory. */
@@ -395,8 +407,8 @@ static bool send_preface(struct h2_conn *c)
         return false;
     }
     h2_tx_frame(c, H2_SETTINGS, 0, 0, payload, (size_t)(p - payload));
-    h2_tx_window(c, 0, (uint32_t)(c->rx_target - c->rx_window));
-    c->rx_window = c->rx_target;
+    h2_flow_open(c);
+    h2_alive_settings(c);
     c->settings_deadline_ms = h2_now_ms(c) + H2_SETTINGS_MS;
     h2_conn_deadline(c, c->settings_deadline_ms);
     return true;
@@ -430,6 +442,9 @@ struct up_session *h2_up_open(void *core, struct transport *t, const struct up_s
         h2_conn_close(c, false, E_NO_MEMORY);
         *error = E_NO_MEMORY;
         return NULL;
+    }
+    if (terms->liveness) {
+        h2_alive_begin(c);
     }
     set_idle(c);
     room_soon(c);

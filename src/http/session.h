@@ -34,7 +34,8 @@ struct http_settings {
     struct http_timeouts down; // until a route sets its own
     uint64_t requests_per_connection;
     uint32_t streams_max;      // h2: requests at once on a client's connection
-    uint32_t connection_bytes; // budget of one connection: its windows and its output
+    uint32_t connection_bytes; // budget of one connection: its first windows and its output
+    uint32_t window_bytes;     // h2: to which the window of a stream may grow
 };
 
 /** One core's client connections. */
@@ -65,10 +66,35 @@ struct down_session_ops {
     void (*abort)(struct down_session *s);
 };
 
+/** Of the other side's last words: more of a GOAWAY's debug data is not passed on. */
+enum { SESSION_TEXT_MAX = 256 };
+
+/** Who wants to know more of one client's session than its exchanges: an agent, to whom the edge is the
+ * client. Called from inside the session's turn. */
+struct down_session_watcher {
+    /** The client will ask for nothing more (GOAWAY); what lives goes on, and the session ends with it.
+     * `text` is the peer's, any bytes, at most SESSION_TEXT_MAX, valid during the call. Called for each
+     * GOAWAY; may be NULL. */
+    void (*on_goaway)(struct down_session *s, void *arg, uint32_t code, struct slice text);
+    /** It is closed, and about to be forgotten; `error` says why. May be NULL. */
+    void (*on_gone)(struct down_session *s, void *arg, int error);
+};
+
+/** What such a session is opened with. */
+struct down_session_terms {
+    const struct http_peer *peer; // copied
+    const struct down_session_watcher *watcher;
+    void *watcher_arg;
+    bool liveness; // as in struct up_session_terms
+};
+
 struct down_session {
     struct list link; // of down_core
     const struct down_session_ops *ops;
     struct down_core *core;
+    const struct down_session_watcher *watcher; // NULL: nobody
+    void *watcher_arg;
+    uint32_t rtt_us; // as last measured, smoothed; 0: not yet. Only HTTP/2 measures
 };
 
 void down_core_init(struct down_core *c, struct loop *l, struct counters *counters,
@@ -99,7 +125,8 @@ struct up_session_owner {
      * after the open). */
     void (*on_room)(struct up_session *s, void *owner);
     /** It will be gone: no stream is to be taken any more, those that live go on (GOAWAY, a last
-     * keep-alive answer). At most once; may be left out. */
+     * keep-alive answer). s->goaway_text is what the peer said with it. At most once; may be left
+     * out. Not called for what the owner began itself (drain). */
     void (*on_closing)(struct up_session *s, void *owner);
     /** It is closed; `error` says why (E_EOF: the origin closed an idle one). */
     void (*on_gone)(struct up_session *s, void *owner, int error);
@@ -112,21 +139,28 @@ struct up_session_ops {
     struct http_stream *(*take)(struct up_session *s);
     /** Closes one that carries nothing; on_gone is not called. */
     void (*close)(struct up_session *s);
+    /** No further streams; those that live go on, and with the last one it is closed and on_gone is
+     * called, with E_EOF, never from inside this call. The peer is told `text` (at most
+     * SESSION_TEXT_MAX bytes go out; GOAWAY). May be NULL: a protocol that cannot tell. */
+    void (*drain)(struct up_session *s, struct slice text);
 };
 
 struct up_session {
     const struct up_session_ops *ops;
     const struct up_session_owner *owner;
     void *owner_arg;
-    struct list link;     // the owner's: the session never touches it
-    uint32_t streams;     // exchanges that it carries; in on_gone: that it carried at its end
-    uint32_t streams_max; // as the peer allows now
-    bool closing;         // no further ones
-    bool can_upgrade;     // it can carry a switch of protocols (head.upgrade)
-    uint8_t owner_flags;  // the owner's
-    uint64_t client;      // the owner's: for whose requests alone it is; 0: for everybody's
-    uint64_t exchanges;   // that it has ever begun
-    uint64_t connect_ns;  // what connect and handshake took
+    struct list link;         // the owner's: the session never touches it
+    uint32_t streams;         // exchanges that it carries; in on_gone: that it carried at its end
+    uint32_t streams_max;     // as the peer allows now
+    bool closing;             // no further ones
+    bool can_upgrade;         // it can carry a switch of protocols (head.upgrade)
+    uint8_t owner_flags;      // the owner's
+    uint64_t client;          // the owner's: for whose requests alone it is; 0: for everybody's
+    uint64_t exchanges;       // that it has ever begun
+    uint64_t connect_ns;      // what connect and handshake took
+    uint32_t rtt_us;          // as last measured, smoothed; 0: not yet. Only HTTP/2 measures
+    uint32_t goaway_code;     // of the peer's GOAWAY
+    struct slice goaway_text; // its debug data, any bytes; only inside on_closing
     const struct http_peer *peer; // lives as long as the session
 };
 
@@ -141,6 +175,10 @@ struct up_session_terms {
     const struct up_session_owner *owner;
     void *owner_arg;
     uint32_t idle_ms; // how long an idle one is kept
+    /** h2, a tunnel's: it is kept whatever it carries, asked by PING when nothing came for 10 s, and
+     * ends with E_PEER_SILENT when nothing came for 15 s; its streams are of different people, so
+     * none waits for another's credit. idle_ms does not count. */
+    bool liveness;
 };
 
 /** How a pool gets a session for a connected transport: one per protocol, by ALPN name. */

@@ -139,6 +139,14 @@ static inline struct io_result transport_write(struct transport *t, const struct
 {
     return t->ops->write(t, iov, n, more);
 }
+/** For a connection that carries what many wait for: struct sys_ops.tune. */
+static inline void transport_tune(struct transport *t, uint32_t dead_ms, uint32_t unsent_max)
+{
+    struct sys *sys = t->core->loop->sys;
+    if (t->io.fd >= 0 && sys->ops->tune != NULL) {
+        sys->ops->tune(sys, t->io.fd, dead_ms, unsent_max);
+    }
+}
 /** Half-close: the peer reads an end after what was written. */
 static inline int transport_shutdown_write(struct transport *t)
 {

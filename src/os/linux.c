@@ -300,6 +300,14 @@ static int linux_local_addr(struct sys *s, int fd, struct os_addr *out)
     return 0;
 }
 
+static void linux_tune(struct sys *s, int fd, uint32_t dead_ms, uint32_t unsent_max)
+{
+    (void)s;
+    // A Unix socket has neither.
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead_ms, sizeof(dead_ms));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max, sizeof(unsent_max));
+}
+
 // ---- bytes -----------------------------------------------------------------------------------------
 
 static struct io_result linux_read(struct sys *s, int fd, const struct iovec *iov, int n)
@@ -420,6 +428,7 @@ static const struct sys_ops linux_ops = {
     .connect = linux_connect,
     .connect_result = linux_connect_result,
     .local_addr = linux_local_addr,
+    .tune = linux_tune,
     .read = linux_read,
     .peek = linux_peek,
     .write = linux_write,

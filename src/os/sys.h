@@ -87,6 +87,10 @@ struct sys_ops {
     int (*connect_result)(struct sys *s, int fd);
     /** The address of our end of a connection: 0 or a negative code. */
     int (*local_addr)(struct sys *s, int fd, struct os_addr *out);
+    /** For a connection that carries what others wait for: it ends when what was sent is not acknowledged
+     * for so long, and holds no more than so many bytes unsent, so that what is urgent is not behind
+     * them. As far as the socket is of a kind that can; may be NULL. */
+    void (*tune)(struct sys *s, int fd, uint32_t dead_ms, uint32_t unsent_max);
     struct io_result (*read)(struct sys *s, int fd, const struct iovec *iov, int n);
     /** `more`: further bytes follow at once (MSG_MORE). */
     /** As read, but the bytes stay: the next read or splice gets them. It does not show the end while

@@ -75,8 +75,19 @@ static const struct conf_directive limits_rows[] = {
      .min = 256 * 1024,
      .max = 1 << 30,
      .fallback = "4MiB",
-     .text = "Most bytes that one HTTP/2 connection may have under way: what its windows promise "
-             "and what waits to be sent."},
+     .text = "Most bytes that one HTTP/2 connection of a client may have under way: what its "
+             "streams' first windows promise and what waits to be sent."},
+    {.name = "window_size",
+     .contexts = CONF_IN_OBJECT,
+     .top_only = true,
+     .type = CONF_TYPE_SIZE,
+     .min = 256 * 1024,
+     .max = 256 << 20,
+     .fallback = "16MiB",
+     .aka = "http2_window_size initial_stream_window_size",
+     .text =
+         "Most bytes to which the window of one HTTP/2 stream grows while a long path needs it, on "
+         "either side. It begins with 256KiB; what is more is taken from a quarter of `memory`."},
     CONF_END,
 };
 

@@ -133,6 +133,7 @@ static bool is_worth_repeating(const struct exchange *x, int error, bool reached
         return true;
     case E_STREAM_RESET:
     case E_RESET:
+    case E_PEER_SILENT:
     case E_EARLY_CLOSE:
         return (u->retry_on & (reached ? UPSTREAM_RETRY_RESET : UPSTREAM_RETRY_CONNECT)) != 0;
     case E_RESPONSE_TIMEOUT: // of one try; when the time for all is over, it is over

@@ -151,6 +151,7 @@ static int compile_top(struct compile *c)
     s->handshake_ms = milliseconds(&scope, "timeouts.handshake", 10 * 1000);
     s->streams_max = (uint32_t)conf_int(conf_scope_get(&scope, "limits.streams"), 128);
     s->connection_bytes = bytes_32(&scope, "limits.connection_size", 4 << 20);
+    s->window_bytes = bytes_32(&scope, "limits.window_size", 16 << 20);
     s->upstream_idle_ms = milliseconds(&scope, "timeouts.upstream_idle", 50 * 1000);
     struct conf_node per = conf_scope_get(&scope, "limits.requests_per_connection");
     s->requests_per_connection =

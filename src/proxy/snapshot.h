@@ -82,6 +82,7 @@ struct snapshot {
     uint32_t handshake_ms;              // TLS of clients
     uint32_t streams_max;               // h2: requests at once on a client's connection
     uint32_t connection_bytes;          // h2: budget of a client's connection
+    uint32_t window_bytes;              // h2: to which the window of a stream may grow
     uint32_t upstream_idle_ms;          // of pooled origin connections
     uint8_t access_format;              // enum access_log_format, proxy/access_log.h
     uint64_t requests_per_connection;   // UINT64_MAX: no limit

@@ -47,6 +47,7 @@ enum {
     DATAGRAM_SESSIONS_MAX = 4 << 20, // of a core: its streams have limits of their own
     FILE_BYTES_MAX = 256 * 1024,
     PROTOCOL_COUNT = 2,
+    WINDOW_SHARE = 4,           // of the memory that may be promised beyond first HTTP/2 windows
     PLACEMENT_LOOKS = 8,        // up to so many other cores are all looked at
     PLACEMENT_SLACK = 8,        // an eighth more connections is not worth a move
     PLACEMENT_INBOUND_MAX = 64, // a core with so many unread is behind: it gets no more
@@ -68,6 +69,7 @@ struct traffic {
     struct pool_factory factory;
     struct zone_factory zones;
     struct tunnel_registry *tunnels;
+    struct h2_windows windows;
     struct slice resolv_conf; // texts that a sandboxed worker could not read later
     struct slice hosts;
     struct placement places[]; // one per core
@@ -164,6 +166,7 @@ int traffic_new(const struct traffic_limits *limits, struct traffic **out)
     }
     zone_factory_init(&t->zones, t->tunnels, &t->factory);
     t->factory.base.next = &t->zones.base;
+    h2_windows_init(&t->windows, limits->memory_bytes / WINDOW_SHARE);
     t->resolv_conf = read_file("/etc/resolv.conf");
     t->hosts = read_file("/etc/hosts");
     *out = t;
@@ -174,6 +177,7 @@ void traffic_free(struct traffic *t)
 {
     ensure_magic(t, TRAFFIC_MAGIC);
     tunnel_registry_free(t->tunnels);
+    ensure(atomic_load(&t->windows.used) == 0); // each stream gives back what it had
     upstream_registry_fini(&t->registry);
     mem_free((void *)(uintptr_t)t->resolv_conf.ptr);
     mem_free((void *)(uintptr_t)t->hosts.ptr);
@@ -581,7 +585,8 @@ static int open_sessions(struct traffic_core *tc)
     h1_core_init(&tc->h1, tc->loop, tc->counters, &tc->down, connections);
     tc->h1.on_preface = on_preface;
     tc->h1.preface_arg = tc;
-    int e = h2_core_new(tc->loop, tc->counters, &tc->down, connections, &tc->h2);
+    int e =
+        h2_core_new(tc->loop, tc->counters, &tc->down, &tc->traffic->windows, connections, &tc->h2);
     if (e == 0) {
         e = tls_core_new(tc->loop, tc->counters, connections, &tc->tls);
     }
@@ -734,6 +739,7 @@ void traffic_core_swap(struct traffic_core *tc, struct snapshot *s)
         .requests_per_connection = s->requests_per_connection,
         .streams_max = s->streams_max,
         .connection_bytes = s->connection_bytes,
+        .window_bytes = s->window_bytes,
     };
     set_resolver(tc, s);
     l4_core_swap(tc->l4, s);

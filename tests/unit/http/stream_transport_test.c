@@ -29,6 +29,7 @@ struct world {
     struct down_core down;
     struct transport_core transports;
     struct stream_transports streams;
+    struct h2_windows windows;
     struct h2_core *h2;
     struct up_session *session;
     struct http_handler handler;
@@ -169,7 +170,7 @@ static void setup(bool takes)
                                              .streams_max = 10};
     transport_core_init(&w.transports, &w.loop, 8);
     stream_transports_init(&w.streams, &w.transports, 4);
-    REQUIRE(h2_core_new(&w.loop, &w.counters, &w.down, 4, &w.h2) == 0);
+    REQUIRE(h2_core_new(&w.loop, &w.counters, &w.down, &w.windows, 4, &w.h2) == 0);
     arena_init(&w.arena, NULL, 0, &w.loop.chunks, 256 * 1024);
     http_head_init(&w.head, &w.arena, 16384, 50);
     int fds[2];
