@@ -106,6 +106,8 @@ enum error_class {
     X(PROXY_CHECKSUM, 0, PEER, "PROXY header with a wrong checksum")                               \
     X(PROXY_UNSUPPORTED, 0, PEER, "PROXY header of an unknown kind, or too long")                  \
     X(LOOP, 508, PEER, "the request came through here too often (RFC 9110 7.6.3)")                 \
+    X(ADDRESS_REFUSED, 403, LOCAL, "the client's address may not ask here")                        \
+    X(NO_LOGIN, 401, LOCAL, "no user's name and password, or wrong ones")                          \
     X(NO_SITE, 421, LOCAL, "no site for this host")                                                \
     X(NO_ROUTE, 404, LOCAL, "no route matches")                                                    \
     X(NO_TUNNEL, 404, LOCAL, "no tunnel has this name")                                            \

@@ -20,6 +20,7 @@ extern const struct cli_command cli_drain;
 extern const struct cli_command cli_status;
 extern const struct cli_command cli_cert;
 extern const struct cli_command cli_server;
+extern const struct cli_command cli_password;
 extern const struct cli_command cli_schema;
 extern const struct cli_command cli_help;
 extern const struct cli_command cli_completion;

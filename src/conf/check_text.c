@@ -444,7 +444,7 @@ static bool check_cidr(struct check *c)
     struct slice s = c->item->text;
     struct os_cidr ignored;
     struct os_addr address;
-    if (c->row->condition && slice_starts(s, SLICE("not "))) {
+    if ((c->row->condition || c->row->not_ok) && slice_starts(s, SLICE("not "))) {
         s = slice_trim(slice_from(s, 4));
     }
     if (os_cidr_parse(s, &ignored) == 0) {
@@ -452,7 +452,8 @@ static bool check_cidr(struct check *c)
     }
     WRONG(c, "`%.*s` is not a network", SLICE_ARG(c->shown));
     ptrdiff_t slash = slice_find_char(s, '/');
-    if (c->row->condition && s.len > 0 && (s.ptr[0] == '!' || s.ptr[0] == '-')) {
+    if ((c->row->condition || c->row->not_ok) && s.len > 0 &&
+        (s.ptr[0] == '!' || s.ptr[0] == '-')) {
         HINT(c, "the word for negation is `not`: \"not %.*s\"", SLICE_ARG(slice_from(s, 1)));
     } else if (slash > 0 && os_addr_parse_ip(slice_sub(s, 0, (size_t)slash), 1, &address) == 0) {
         HINT(c, "the address must end where its prefix ends, as in 10.1.0.0/16");

@@ -94,6 +94,7 @@ struct conf_directive {
     bool top_only;     // in an object that stands at other levels as well: only at the top one
     bool condition;    // narrows what a route takes
     bool classes_ok;   // STATUS: 5xx as well
+    bool not_ok;       // CIDR: `not` in front as well, which a condition always may have
     bool datagrams_ok; // LISTEN: udp:// in front as well
     uint8_t key_type;  // CONF_TYPE_MAP
     uint16_t inner;    // OBJECT: its rows are those of this context

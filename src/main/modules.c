@@ -4,6 +4,7 @@
 // them first to last, responses last to first. The tables of directives make the configuration
 // language; their order is that of the reference pages.
 
+#include "access/access.h"
 #include "compress/compress.h"
 #include "conf/schema.h"
 #include "headers/headers.h"
@@ -18,17 +19,16 @@
 const struct module *const modules[] = {
     &hsts_module,     // has the last word on its field
     &compress_module, // nearest to the client: sees what it asked for, and the answer's last form
+    &networks_module, // before anything that costs, or that edits what they look at
+    &basic_module,    // its field is taken away before `headers` sees the request
     &headers_module,  &rewrite_module, &redirect_module, &respond_module, NULL,
 };
 
 const struct conf_directive *const conf_tables[] = {
-    super_directives,    proxy_directives,
-    proxy_matches,       https_directives,
-    upstream_directives, tunnel_directives,
-    redirect_directives, respond_directives,
-    rewrite_directives,  headers_directives,
-    compress_directives, l4_directives,
-    conf_language,       NULL,
+    super_directives,    proxy_directives,   proxy_matches,       https_directives,
+    networks_directives, basic_directives,   upstream_directives, tunnel_directives,
+    redirect_directives, respond_directives, rewrite_directives,  headers_directives,
+    compress_directives, l4_directives,      conf_language,       NULL,
 };
 
 conf_check_fn *const conf_checks[] = {

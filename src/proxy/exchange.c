@@ -117,6 +117,11 @@ void exchange_check_done(struct exchange *x)
         return;
     }
     forward_abandon(x);
+    if (x->waiting && x->give_up != NULL) {
+        x->give_up(x);
+        x->give_up = NULL;
+        x->waiting = false;
+    }
     if (!x->waiting) { // else the module's exchange_resume() comes here again
         finish(x);
     }

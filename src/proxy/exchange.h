@@ -74,10 +74,13 @@ struct exchange {
     const struct route *route; // never NULL once the head has come
     struct http_stream *down;
     const struct reserved *reserved; // who answers it before any route; NULL: it takes a route
-    struct upstream *upstream;       // that serves it: the route's, or one of several (a split)
-    struct hedge *hedge;             // a second attempt was made; proxy/forward.c
-    const struct attempt *answers;   // whose response it is; NULL: none yet, or an answer of ours
-    struct http_body *response_out;  // what the down stream consumes: the last filter's output
+    /** Set by a stage that says STAGE_WAIT, or NULL: the client has gone, and the exchange ends when
+     * this returns. The stage must let go of it. */
+    void (*give_up)(struct exchange *x);
+    struct upstream *upstream;      // that serves it: the route's, or one of several (a split)
+    struct hedge *hedge;            // a second attempt was made; proxy/forward.c
+    const struct attempt *answers;  // whose response it is; NULL: none yet, or an answer of ours
+    struct http_body *response_out; // what the down stream consumes: the last filter's output
     struct http_body *filters[EXCHANGE_FILTERS_MAX];
     void *slots[MODULES_MAX];
     struct slice normal_path;                     // decoded, for matching (http_path_normalise)
@@ -132,8 +135,10 @@ void exchange_fail_status(struct exchange *x, unsigned status);
  * inside of this call, and must outlive the exchange. Only for a request whose body, if any, has ended.
  * E_UNSUPPORTED: this connection cannot be given away (HTTP/2), nothing was sent, answer otherwise. */
 int exchange_hand_over(struct exchange *x, struct http_heir *heir) must_check;
-/** After STAGE_WAIT, on the exchange's core, never from inside the hook. */
+/** After STAGE_WAIT, on the exchange's core, never from inside the hook: goes on with the next module. */
 void exchange_resume(struct exchange *x);
+/** The same, but calls the on_request hook that said STAGE_WAIT once more. */
+void exchange_ask_again(struct exchange *x);
 /** Puts a filter into the response body: *in is what it consumes, the result is what it must
  * produce. Both live as long as the exchange. NULL: out of memory. Only in on_response. */
 struct http_body *exchange_filter_response(struct exchange *x, struct http_body **in) must_check;

@@ -85,6 +85,7 @@ void exchange_resume(struct exchange *x)
     ensure_magic(x, EXCHANGE_MAGIC);
     ensure(x->waiting);
     x->waiting = false;
+    x->give_up = NULL;
     if (x->state == EXCHANGE_DONE || x->down == NULL) {
         exchange_check_done(x);
         return;
@@ -96,6 +97,14 @@ void exchange_resume(struct exchange *x)
     } else {
         stages_request(x);
     }
+}
+
+void exchange_ask_again(struct exchange *x)
+{
+    ensure(x->waiting && !x->answering);
+    ensure(x->stage > 0);
+    x->stage--;
+    exchange_resume(x);
 }
 
 void exchange_begin_answer(struct exchange *x, unsigned status)

@@ -15,6 +15,7 @@ struct fake_answered {
 };
 
 static struct fake_answered answered;
+static unsigned asked_again;         // calls of exchange_ask_again()
 static struct http_body *filter_out; // what the down side would consume
 
 void exchange_begin_answer(struct exchange *x, unsigned status)
@@ -45,6 +46,12 @@ void exchange_fail_status(struct exchange *x, unsigned status)
 {
     (void)x;
     answered = (struct fake_answered){.status = status, .error = 1};
+}
+
+void exchange_ask_again(struct exchange *x)
+{
+    (void)x;
+    asked_again++;
 }
 
 struct http_body *exchange_filter_response(struct exchange *x, struct http_body **in)
