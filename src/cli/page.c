@@ -379,6 +379,7 @@ static void write_directives(FILE *to)
         "In sites",
         "In routes",
         "In upstreams",
+        "In `tunnels`",
     };
     (void)fputs("# Directives\n\n" GENERATED
                 "Each directive of the configuration. The [guide](../guide/configuration.md) says "
