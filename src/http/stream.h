@@ -152,6 +152,7 @@ struct http_peer {
     const struct http_proxied *proxied; // NULL: there was no PROXY header
     struct transport *transport;        // down: the connection itself; NULL: not known
     uint32_t listener;                  // down: index of the listener
+    uint16_t port;                      // down: that the listener is bound to; 0: not known
     uint64_t
         stream; // down, of an agent: the stream (l4/plan.h) for which CONNECT is taken; 0: none
     struct slice site;      // down: for which site every request is, whatever its host

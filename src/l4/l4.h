@@ -46,9 +46,16 @@ void l4_core_abort(struct l4_core *c);
 /** New sessions use `s`, which the caller holds until the next swap. Before the old one is let go. */
 void l4_core_swap(struct l4_core *c, struct snapshot *s);
 
-/** Reads a socket for datagrams of the stream with that key, if this is the core that does; others do
- * nothing. The socket stays the caller's. 0, E_NO_MEMORY, E_NO_DESCRIPTORS. */
-int l4_listen(struct l4_core *c, int fd, uint32_t index, uint64_t key) must_check;
+struct l4_listener {
+    int fd;
+    uint32_t index;
+    uint16_t port; // that it is bound to
+    uint64_t key;  // of its stream
+};
+
+/** Reads a socket for datagrams of a stream, if this is the core that does; others do nothing. The
+ * socket stays the caller's. 0, E_NO_MEMORY, E_NO_DESCRIPTORS. */
+int l4_listen(struct l4_core *c, const struct l4_listener *l) must_check;
 /** Reads it no more; its sessions are drained. */
 void l4_unlisten(struct l4_core *c, uint32_t index);
 /** The edge is to end: reads no socket for datagrams any more. */

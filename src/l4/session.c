@@ -305,6 +305,7 @@ static void begin_asking(struct l4_session *s, struct upstream *u)
         .client = &s->client,
         .peer = &s->peer,
         .path = SLICE(""),
+        .asked_at = l4_asked_at(s->stream, s->peer.port, &s->arena),
         .asked_name = s->name,
         .arena = &s->arena,
     };
@@ -594,11 +595,12 @@ void l4_core_abort(struct l4_core *c)
     l4_udp_abort(c->udp);
 }
 
-int l4_listen(struct l4_core *c, int fd, uint32_t index, uint64_t key)
+int l4_listen(struct l4_core *c, const struct l4_listener *l)
 {
     ensure_magic(c, CORE_MAGIC);
-    bool mine = (key >> 1) % c->with.cores == c->with.loop->core;
-    return mine ? l4_udp_listen(c->udp, fd, index, key) : 0;
+    const struct l4_stream *s = l4_streams_find(c->snapshot, l->key);
+    uint64_t by = (l->key >> 1) + (s != NULL && s->host.len > 0 ? l->port : 0U);
+    return by % c->with.cores == c->with.loop->core ? l4_udp_listen(c->udp, l) : 0;
 }
 
 void l4_unlisten(struct l4_core *c, uint32_t index)

@@ -189,6 +189,20 @@ const struct l4_stream *l4_streams_find(const struct snapshot *s, uint64_t key)
     return NULL;
 }
 
+struct slice l4_asked_at(const struct l4_stream *s, uint16_t port, struct arena *arena)
+{
+    enum { PORT = 6 };
+    char *bytes = s->host.len > 0 ? arena_bytes(arena, s->host.len + PORT) : NULL;
+    if (bytes == NULL) {
+        return SLICE("");
+    }
+    struct text t = text_on(bytes, s->host.len + PORT);
+    text_put(&t, s->host);
+    text_char(&t, ':');
+    text_u64(&t, port);
+    return text_slice(&t);
+}
+
 // ---- routing --------------------------------------------------------------------------------------
 
 static bool takes_name(const struct l4_route *r, struct slice name)

@@ -27,6 +27,7 @@ struct l4_route {
 struct l4_stream {
     uint64_t key;      // l4/plan.h
     struct slice text; // how the log calls it: "[::]:5432", "udp://[::]:53"
+    struct slice host; // of one whose ports are tunnels': the edge's own name; else empty
     bool datagram;
     bool peeks; // some route looks at the client's first message
     bool access_log;
@@ -52,5 +53,7 @@ int l4_streams_compile(struct snapshot *s, const struct conf_doc *doc, struct up
                        struct conf_diags *diags) must_check;
 /** The stream of a key; NULL when the snapshot has none. */
 const struct l4_stream *l4_streams_find(const struct snapshot *s, uint64_t key);
+/** "HOST:PORT", on the arena, of a connection to a stream whose ports are tunnels'; else empty. */
+struct slice l4_asked_at(const struct l4_stream *s, uint16_t port, struct arena *arena);
 /** The first route that takes a client with this first message; NULL: it is not TLS. NULL: none. */
 const struct l4_route *l4_stream_route(const struct l4_stream *s, const struct client_hello *hello);

@@ -19,6 +19,8 @@
 #include "base/hash.h"
 #include "os/listen.h"
 
+#include "l4/capsule_pipe.h"
+
 enum {
     UDP_MAGIC = 0x6c347564,
     SESSION_MAGIC = 0x6c347573,
@@ -37,6 +39,7 @@ struct udp_listener {
     struct io io; // fd is ours; -1: free
     struct l4_udp *udp;
     uint32_t index;
+    uint16_t port;
     uint64_t key;
     bool left;
     uint64_t leave_ms; // sessions of one that was left end then
@@ -56,7 +59,9 @@ struct udp_session {
     struct list idle;   // of the listener
     struct list more;   // of the udp: more to read from the server
     struct io up;
-    struct sys_way way; // to the client
+    struct transport *tunnel; // to a server that called in, in place of `up`; NULL: there is none
+    struct capsule_pipe pipe; // on it
+    struct sys_way way;       // to the client
     uint64_t hash;
     struct snapshot *snapshot;
     const struct l4_stream *stream;
@@ -162,6 +167,11 @@ static void finish(struct udp_session *s, int error, const char *side)
         s->held = NULL;
     }
     loop_close(u->loop, &s->up, false);
+    if (s->tunnel != NULL) {
+        capsule_pipe_fini(&s->pipe);
+        transport_close(s->tunnel, error != 0);
+        s->tunnel = NULL;
+    }
     list_remove(&s->idle);
     list_remove(&s->more);
     list_remove(&s->bucket);
@@ -224,16 +234,27 @@ static void touch(struct udp_session *s)
 
 // ---- towards the server ---------------------------------------------------------------------------
 
-static void send_up(struct udp_session *s, const void *bytes, size_t len)
+/** 0, E_REFUSED (an earlier datagram met nobody), E_RESET (the stream is gone), or why it was lost. */
+static int pass_up(struct udp_session *s, const void *bytes, size_t len)
 {
-    struct l4_udp *u = s->udp;
-    struct sys *sys = u->loop->sys;
+    if (s->tunnel != NULL) {
+        int e = len > CAPSULE_PAYLOAD_MAX ? E_AGAIN : capsule_pipe_send(&s->pipe, bytes, len);
+        return e == 0 || e == E_AGAIN ? e : E_RESET;
+    }
+    struct sys *sys = s->udp->loop->sys;
     struct sys_datagram d = {.len = len};
     memcpy(&d.bytes, &bytes, sizeof(bytes)); // it is only read
     int n = sys->ops->send(sys, s->up.fd, &d, 1);
-    if (n == E_REFUSED) { // an earlier datagram met nobody
+    return n < 0 ? n : 0;
+}
+
+static void send_up(struct udp_session *s, const void *bytes, size_t len)
+{
+    struct l4_udp *u = s->udp;
+    int n = pass_up(s, bytes, len);
+    if (n == E_REFUSED || n == E_RESET) {
         count(u, COUNTER_udp_unreachable);
-        finish(s, E_REFUSED, "origin");
+        finish(s, n, "origin");
         return;
     }
     if (n < 0) {
@@ -286,6 +307,38 @@ static void send_down(struct udp_session *s, struct sys_datagram *d, unsigned n)
     }
 }
 
+/** Answers that were expected have come; false: these were the last, the session has ended. */
+static bool note_answers(struct udp_session *s, unsigned n)
+{
+    touch(s);
+    if (s->stream->responses == 0) {
+        return true;
+    }
+    s->outstanding -= s->outstanding < n ? s->outstanding : n;
+    if (s->outstanding == 0) {
+        finish(s, 0, "");
+        return false;
+    }
+    return true;
+}
+
+/** The same from a stream. */
+static bool receive_stream(struct udp_session *s)
+{
+    struct slice bytes;
+    int e = capsule_pipe_receive(&s->pipe, &bytes);
+    if (e == 0) {
+        struct sys_datagram d = {.len = bytes.len};
+        memcpy(&d.bytes, &bytes.ptr, sizeof(bytes.ptr)); // it is only read
+        send_down(s, &d, 1);
+        return note_answers(s, 1);
+    }
+    if (e != E_AGAIN) {
+        finish(s, e == E_EOF ? 0 : e, e == E_NO_MEMORY ? "edge" : "origin");
+    }
+    return false;
+}
+
 /** A batch; false: there is no more now, or the session has ended. */
 static bool receive_up(struct udp_session *s)
 {
@@ -306,21 +359,14 @@ static bool receive_up(struct udp_session *s)
         return false;
     }
     send_down(s, d, (unsigned)n);
-    touch(s);
-    if (s->stream->responses != 0) {
-        s->outstanding -= s->outstanding < (unsigned)n ? s->outstanding : (unsigned)n;
-        if (s->outstanding == 0) {
-            finish(s, 0, "");
-            return false;
-        }
-    }
-    return n == BATCH;
+    return note_answers(s, (unsigned)n) && n == BATCH;
 }
 
 static void drain_up(struct udp_session *s)
 {
-    for (int i = 0; i < BATCHES_PER_EVENT; i++) {
-        if (!receive_up(s)) {
+    int most = s->tunnel != NULL ? BATCHES_PER_EVENT * BATCH : BATCHES_PER_EVENT;
+    for (int i = 0; i < most; i++) {
+        if (!(s->tunnel != NULL ? receive_stream(s) : receive_up(s))) {
             return;
         }
     }
@@ -337,6 +383,18 @@ static void on_up(struct io *io, unsigned events)
     if ((events & (SYS_READ | SYS_ERROR)) != 0) {
         drain_up(s);
     }
+}
+
+static void on_stream(struct transport *t, unsigned events)
+{
+    struct udp_session *s = t->owner;
+    ensure_magic(s, SESSION_MAGIC);
+    int e = (events & SYS_WRITE) != 0 ? capsule_pipe_flush(&s->pipe) : 0;
+    if (e < 0 && e != E_AGAIN) {
+        finish(s, e, "origin");
+        return;
+    }
+    drain_up(s);
 }
 
 static void on_go_on(struct wheel_timer *timer)
@@ -377,9 +435,13 @@ static void on_transport(struct upstream_request *rq, struct transport *t)
 {
     struct udp_session *s = container_of(rq, struct udp_session, rq);
     ensure_magic(s, SESSION_MAGIC);
-    ensure(t == NULL);
     s->waiting = false;
-    int e = connect_up(s);
+    int e = t == NULL ? connect_up(s) : 0;
+    if (t != NULL) {
+        s->tunnel = t;
+        capsule_pipe_init(&s->pipe, t);
+        transport_set_owner(t, s, on_stream);
+    }
     if (e < 0) {
         count(s->udp, COUNTER_udp_dropped);
         finish(s, e, e == E_NO_DESCRIPTORS ? "edge" : "origin");
@@ -391,6 +453,9 @@ static void on_transport(struct upstream_request *rq, struct transport *t)
         s->held = NULL;
         send_up(s, held->data, held->used);
         chunk_unref(held);
+    }
+    if (t != NULL && !s->dead) {
+        drain_up(s); // what has come with the answer
     }
 }
 
@@ -435,6 +500,7 @@ static struct udp_session *new_session(struct udp_listener *l, const struct l4_s
     os_way_peer(way, &s->client);
     http_peer_set(&s->peer, &s->client);
     s->peer.connection_id = s->id;
+    s->peer.port = l->port;
     list_init(&s->bucket);
     list_init(&s->idle);
     list_init(&s->more);
@@ -454,7 +520,12 @@ static struct udp_session *new_session(struct udp_listener *l, const struct l4_s
 static void ask(struct udp_session *s, struct upstream *upstream)
 {
     s->subject = (struct upstream_subject){
-        .client = &s->client, .peer = &s->peer, .path = SLICE(""), .arena = &s->arena};
+        .client = &s->client,
+        .peer = &s->peer,
+        .path = SLICE(""),
+        .asked_at = l4_asked_at(s->stream, s->peer.port, &s->arena),
+        .arena = &s->arena,
+    };
     s->rq = (struct upstream_request){
         .loop = s->udp->loop,
         .upstream = upstream,
@@ -589,7 +660,7 @@ static int make_room(struct l4_udp *u)
     return 0;
 }
 
-int l4_udp_listen(struct l4_udp *u, int fd, uint32_t index, uint64_t key)
+int l4_udp_listen(struct l4_udp *u, const struct l4_listener *what)
 {
     ensure_magic(u, UDP_MAGIC);
     int e = make_room(u);
@@ -598,11 +669,12 @@ int l4_udp_listen(struct l4_udp *u, int fd, uint32_t index, uint64_t key)
         if (l->io.fd >= 0) {
             continue;
         }
-        int own = os_listen_dup(fd);
+        int own = os_listen_dup(what->fd);
         if (own < 0) {
             return own;
         }
-        *l = (struct udp_listener){.udp = u, .index = index, .key = key};
+        *l = (struct udp_listener){
+            .udp = u, .index = what->index, .port = what->port, .key = what->key};
         io_init(&l->io, own, on_datagrams);
         list_init(&l->idlest);
         wheel_timer_init(&l->timer, on_idle_timer);

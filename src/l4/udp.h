@@ -16,7 +16,7 @@ void l4_udp_abort(struct l4_udp *u);
 /** After l4_udp_abort(). */
 void l4_udp_free(struct l4_udp *u);
 /** Reads the socket from now on; it stays the caller's. 0 or why not. */
-int l4_udp_listen(struct l4_udp *u, int fd, uint32_t index, uint64_t key) must_check;
+int l4_udp_listen(struct l4_udp *u, const struct l4_listener *l) must_check;
 /** Reads it no more: its sessions may go on answering for as long as `drain_ms`. */
 void l4_udp_unlisten(struct l4_udp *u, uint32_t index);
 /** The same for all of them. */

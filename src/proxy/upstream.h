@@ -84,6 +84,7 @@ struct upstream_subject {
     const struct os_addr *client;    // after trusted proxies
     const struct http_peer *peer;    // the client's connection
     struct slice path;               // decoded; empty: not HTTP
+    struct slice asked_at;           // not HTTP: HOST:PORT where the client connected to; or empty
     struct slice asked_name;         // SNI of a client whose TLS is passed on unopened; or empty
     struct arena *arena;             // for what the choice must remember
 };
@@ -98,6 +99,7 @@ struct upstream_request {
     const struct upstream_subject *subject;
     void *server;      // the upstream's own: which server was chosen, kept for the next attempt
     void *place;       // the upstream's own: what release() gives back; NULL: nothing
+    void *opening;     // the upstream's own: a stream that is to become a connection; NULL: none
     const void *terms; // the upstream's own, as are the next three
     uint64_t key;
     uint64_t waiting_since_ns;
@@ -110,7 +112,9 @@ struct upstream_request {
     bool upgrade;                          // the request asks for a switch of protocols
     bool fresh;                            // a pooled connection just proved stale: open a new one
     bool raw;                              // a transport is wanted, not a stream: layer 4
-    bool datagram; // with `raw`: not even that, but the server's address; on_transport gets NULL
+    bool
+        datagram; // with `raw`: not even that, but the server's address; on_transport gets NULL, or
+                  // a transport of capsules (RFC 9297) where there is no address to send to
     const struct os_addr *server_addr; // out, with `datagram`: lives as long as the place is held
     bool reused;              // out: the stream is on a connection that carried exchanges before
     struct slice server_text; // out: the server's address, for logs; on the arena

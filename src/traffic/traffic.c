@@ -320,6 +320,7 @@ static void pause_listening(struct traffic_core *tc)
 struct arrival {
     int fd;
     uint32_t listener;
+    uint16_t port; // of the listener
     struct front_steps steps;
     struct os_addr from;
 };
@@ -349,6 +350,7 @@ static void take(struct traffic_core *tc, const struct arrival *a)
     struct http_peer peer = {
         .transport = t,
         .listener = a->listener,
+        .port = a->port,
         .connection_id = http_connection_id(tc->loop, &tc->down.next_id),
     };
     http_peer_set(&peer, &a->from);
@@ -536,6 +538,7 @@ static bool accept_some(struct traffic_core *tc, const struct listener *l)
     for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
         struct arrival a = {
             .listener = l->index,
+            .port = l->addr.kind == OS_ADDR_UNIX ? 0 : l->addr.port,
             .steps = {.header = l->proxy_count > 0, .secure = l->secure, .stream = l->stream}};
         a.fd = sys->ops->accept(sys, l->io.fd, &a.from);
         if (a.fd >= 0 && is_welcome(l, &a.from)) {
@@ -680,6 +683,7 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
         .dialer = &tc->dialer,
         .protocols = tc->protocols,
         .resolver = tc->resolver,
+        .streams = &tc->streams,
     };
     upstream_registry_attach(&t->registry, l->core, &what);
     conn_door_init(&t->places[l->core].door, l, &tc->transports);
@@ -783,7 +787,9 @@ int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_li
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
     if (what->datagram) {
-        return l4_listen(tc->l4, fd, what->index, what->stream);
+        const struct l4_listener l = {
+            .fd = fd, .index = what->index, .port = what->addr.port, .key = what->stream};
+        return l4_listen(tc->l4, &l);
     }
     for (unsigned i = 0; i < LISTENERS_MAX; i++) {
         struct listener *l = &tc->listeners[i];

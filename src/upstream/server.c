@@ -289,6 +289,10 @@ void lane_place(struct lane *lane, struct up_session *s)
 
 static void give(struct lane *lane, struct up_session *s, struct upstream_request *rq)
 {
+    if (rq->raw) {
+        called_give_raw(lane, s, rq);
+        return;
+    }
     bool reused = s->exchanges > 0;
     struct http_stream *stream = s->ops->take(s);
     lane_place(lane, s);
@@ -736,7 +740,7 @@ void server_retire(struct server *s, uint32_t core)
 /** Where a request goes: upgrades have a lane of their own where the protocol is not settled. */
 static struct lane *lane_for(struct server_core *sc, const struct upstream_request *rq)
 {
-    if (rq->raw) {
+    if (rq->raw && sc->server->kind.protocol != SERVER_CALLED) {
         return &sc->lanes[LANE_RAW];
     }
     bool apart = rq->upgrade && sc->server->kind.tls_h1 != NULL;
@@ -793,11 +797,12 @@ int server_acquire(struct server *s, uint32_t core, struct upstream_request *rq)
 {
     ensure_magic(s, SERVER_MAGIC);
     struct server_core *sc = &s->cores[core];
-    if (rq->datagram) {
+    bool called = s->kind.protocol == SERVER_CALLED;
+    if (rq->datagram && !called) {
         return give_address(sc, rq);
     }
     struct lane *lane = &sc->lanes[LANE_ANY];
-    struct up_session *session = rq->raw ? NULL : find_session(lane, rq);
+    struct up_session *session = rq->raw && !called ? NULL : find_session(lane, rq);
     if (session == NULL) {
         lane = lane_for(sc, rq);
         session = find_session(lane, rq);
@@ -826,6 +831,10 @@ int server_acquire(struct server *s, uint32_t core, struct upstream_request *rq)
 void server_cancel(struct server *s, uint32_t core, struct upstream_request *rq)
 {
     ensure_magic(s, SERVER_MAGIC);
+    if (rq->opening != NULL) {
+        called_cancel_raw(&s->cores[core], rq);
+        return;
+    }
     stop_waiting(lane_for(&s->cores[core], rq), rq);
 }
 

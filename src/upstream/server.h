@@ -39,6 +39,7 @@
 struct group;
 struct resolver;
 struct server_rows;
+struct stream_transports;
 
 enum {
     SERVER_TEXT_MAX = 300,
@@ -54,6 +55,7 @@ struct upstream_core {
     struct dialer *dialer;
     const struct up_protocol *protocols; // ended by one without a name
     struct resolver *resolver;           // NULL: names do not resolve
+    struct stream_transports *streams;   // for layer 4 to servers that call in
     uint32_t checks;                     // of health that are on their way
 };
 

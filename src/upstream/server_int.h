@@ -7,6 +7,8 @@
 
 #include "upstream/server.h"
 
+struct called;
+
 /** What the owner of a session notes in its owner_flags. */
 enum { SESSION_READY = 1, SESSION_IDLE = 2, SESSION_GONE = 4, SESSION_CALLED = 8 };
 
@@ -25,6 +27,11 @@ void lane_place(struct lane *lane, struct up_session *s);
 void lane_on_room(struct lane *lane, struct up_session *s);
 /** It is gone: it leaves the lane, and its connection is ended. */
 void lane_on_gone(struct lane *lane, struct up_session *s);
+
+/** Of called_raw.c: layer 4 gets a stream of the session as its connection. Ends in rq->on_transport or
+ * the owner's on_failed, or in called_cancel_raw(). */
+void called_give_raw(struct lane *lane, struct up_session *s, struct upstream_request *rq);
+void called_cancel_raw(struct server_core *sc, struct upstream_request *rq);
 
 /** Of called.c: its session was closed by the lane. */
 void called_closed(struct called *c);
