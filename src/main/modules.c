@@ -13,6 +13,7 @@
 #include "proxy/directives.h"
 #include "proxy/module.h"
 #include "super/directives.h"
+#include "tunnel/cookies.h"
 #include "tunnel/directives.h"
 #include "upstream/directives.h"
 
@@ -21,7 +22,9 @@ const struct module *const modules[] = {
     &compress_module, // nearest to the client: sees what it asked for, and the answer's last form
     &networks_module, // before anything that costs, or that edits what they look at
     &basic_module,    // its field is taken away before `headers` sees the request
-    &headers_module,  &rewrite_module, &redirect_module, &respond_module, NULL,
+    &headers_module,  &rewrite_module, &redirect_module, &respond_module,
+    &tunnel_module, // nearest to the origin: sees what a tunnel says before anybody adds to it
+    NULL,
 };
 
 const struct conf_directive *const conf_tables[] = {

@@ -283,7 +283,9 @@ static void instance_lost(struct tunnel *t, struct tunnel_instance *i)
         tell(t);
     } else if (i->leaves) {
         tunnel_end(t, SLICE("its agent has left"));
-    } else {
+    } else if (!t->lived) {
+        tunnel_end(t, SLICE("its agent never came"));
+    } else if (t->parked_wall_ms == 0) {
         park(t);
     }
 }
@@ -294,6 +296,7 @@ void tunnel_connection_arrived(struct tunnel_connection *c)
 {
     struct tunnel *t = c->tunnel;
     c->is_open = true;
+    t->lived = true;
     if (c->instance == NULL) {
         return;
     }
@@ -580,6 +583,7 @@ static void revive(void *arg, const struct tunnel_row *row)
     put(c.owner, sizeof(c.owner), slice_str(row->owner));
     struct tunnel *t = NULL;
     if (add_tunnel(&c, v->core, &t) == 0) {
+        t->lived = true;
         park(t);
     }
 }

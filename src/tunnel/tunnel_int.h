@@ -110,6 +110,7 @@ struct tunnel {
     // Home core.
     struct list link; // of the core
     bool over;        // out of the table
+    bool lived;       // some connection has arrived; here, or at the worker before
     bool shared;      // its instances allow others
     struct list instances;
     struct list connections; // all that are not forgotten yet

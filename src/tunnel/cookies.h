@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The module `tunnels`: keeps the tenants of a zone apart. A browser lets tunnel.example.com's
+// neighbours set cookies for all of it; what a tunnel says of a domain wider than its own name would
+// reach the other tunnels, and the edge. Such a Set-Cookie is dropped (RFC 6265 5.3).
+
+#pragma once
+
+#include "proxy/module.h"
+
+extern const struct module tunnel_module;
+
+/** Whether a Set-Cookie of `host` (lower case, without port) stays with that host and what is below it. */
+bool tunnel_cookie_ok(struct slice set_cookie, struct slice host);
