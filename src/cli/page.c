@@ -375,11 +375,7 @@ static bool belongs(const struct conf_directive *row, size_t section)
 static void write_directives(FILE *to)
 {
     static const char *const titles[] = {
-        "At the top level",
-        "In sites",
-        "In routes",
-        "In upstreams",
-        "In `tunnels`",
+        "At the top level", "In sites", "In routes", "In upstreams", "In `tunnels`",
     };
     (void)fputs("# Directives\n\n" GENERATED
                 "Each directive of the configuration. The [guide](../guide/configuration.md) says "

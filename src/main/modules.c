@@ -22,7 +22,10 @@ const struct module *const modules[] = {
     &compress_module, // nearest to the client: sees what it asked for, and the answer's last form
     &networks_module, // before anything that costs, or that edits what they look at
     &basic_module,    // its field is taken away before `headers` sees the request
-    &headers_module,  &rewrite_module, &redirect_module, &respond_module,
+    &headers_module,
+    &rewrite_module,
+    &redirect_module,
+    &respond_module,
     &tunnel_module, // nearest to the origin: sees what a tunnel says before anybody adds to it
     NULL,
 };

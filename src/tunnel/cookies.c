@@ -21,8 +21,8 @@ static struct slice next_part(struct slice *rest)
 static bool is_domain(struct slice part, struct slice *value)
 {
     ptrdiff_t equals = slice_find_char(part, '=');
-    if (equals < 0 || !slice_eq_nocase(slice_trim(slice_sub(part, 0, (size_t)equals)),
-                                       SLICE("domain"))) {
+    if (equals < 0 ||
+        !slice_eq_nocase(slice_trim(slice_sub(part, 0, (size_t)equals)), SLICE("domain"))) {
         return false;
     }
     *value = slice_trim(slice_from(part, (size_t)equals + 1));

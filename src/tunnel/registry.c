@@ -133,6 +133,7 @@ void tunnel_registry_close(struct tunnel_registry *r, uint32_t core)
 {
     ensure_magic(r, REGISTRY_MAGIC);
     struct registry_core *rc = &r->cores[core];
+    rc->closed = true;
     loop_timer_stop(rc->loop, &rc->look);
     list_each(node, &rc->tunnels)
     {

@@ -252,7 +252,9 @@ static void park(struct tunnel *t)
 {
     struct loop *l = home_of(t)->loop;
     t->parked_wall_ms = l->wall_ms;
-    loop_timer_set(l, &t->park, settings_of(t)->park_ms);
+    if (!home_of(t)->closed) {
+        loop_timer_set(l, &t->park, settings_of(t)->park_ms);
+    }
     tell(t);
 }
 
@@ -480,7 +482,8 @@ void tunnel_judge(struct tunnel_claim *c, uint32_t core)
     struct tunnel_zone *z = c->zone;
     struct tunnel *t = NULL;
     struct tunnel_instance *i = NULL;
-    if (z->at[core] == NULL || z->registry->cores[core].draining) {
+    const struct registry_core *rc = &z->registry->cores[core];
+    if (z->at[core] == NULL || rc->draining || rc->closed) {
         c->error = z->at[core] == NULL ? E_NO_TUNNEL : E_DRAINING;
         return;
     }

@@ -47,6 +47,7 @@ struct registry_core {
     struct list connections; // whose core this is, once they have arrived
     const struct access *access;
     bool draining;
+    bool closed;             // nothing is begun any more
     struct wheel_timer look; // for grants that have expired
 };
 

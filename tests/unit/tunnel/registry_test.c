@@ -1,0 +1,559 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// registry: who gets a name, what visitors meet while an agent is there, lost, replaced or gone. Two cores
+// on one thread, agents whose sessions only count.
+
+#include "tunnel/registry.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/slab.h"
+#include "http/move.h"
+#include "obs/tunnel_rows.h"
+#include "tap.h"
+#include "upstream/server.h"
+
+enum { CORES = 2, SESSIONS_MAX = 32, VISITORS_MAX = 32 };
+
+struct fake_session {
+    struct up_session session;
+    struct http_peer peer;
+    struct transport *t;
+    struct http_stream stream;
+    uint64_t agent; // which one: its connection's number
+    bool closed;
+    char said[64]; // the last words to it
+};
+
+struct visitor {
+    struct upstream_request rq;
+    struct tunnel *tunnel;
+    struct http_stream *stream;
+    int error;
+};
+
+struct one_core {
+    struct sys *sys;
+    struct loop loop;
+    struct counters counters;
+    struct transport_core transports;
+    struct conn_door door;
+    struct up_protocol protocols[2];
+};
+
+struct world {
+    struct one_core cores[CORES];
+    struct upstream_registry upstreams;
+    struct tunnel_registry *tunnels;
+    struct tunnel_rows *rows;
+    struct zone zone;
+    struct fake_session sessions[SESSIONS_MAX];
+    uint32_t session_count;
+    struct visitor visitors[VISITORS_MAX];
+    uint32_t visitor_count;
+};
+
+static struct world w;
+
+// ---- agents' sessions -------------------------------------------------------------------------------
+
+static struct http_stream *take(struct up_session *s)
+{
+    struct fake_session *f = container_of(s, struct fake_session, session);
+    s->streams++;
+    s->exchanges++;
+    return &f->stream;
+}
+
+static void close_fake(struct up_session *s)
+{
+    struct fake_session *f = container_of(s, struct fake_session, session);
+    f->closed = true;
+    transport_close(f->t, false);
+}
+
+static const struct up_session_ops fake_ops = {.protocol = "h2", .take = take, .close = close_fake};
+
+static void not_ready(struct transport *t, unsigned events)
+{
+    (void)t;
+    (void)events;
+}
+
+static struct up_session *open_fake(void *core, struct transport *t,
+                                    const struct up_session_terms *terms, int *error)
+{
+    (void)core;
+    (void)error;
+    REQUIRE(w.session_count < SESSIONS_MAX);
+    struct fake_session *f = &w.sessions[w.session_count++];
+    f->t = t;
+    f->peer = *terms->peer;
+    f->agent = terms->peer->connection_id;
+    transport_set_owner(t, f, not_ready);
+    f->session = (struct up_session){.ops = &fake_ops,
+                                     .owner = terms->owner,
+                                     .owner_arg = terms->owner_arg,
+                                     .streams_max = 100,
+                                     .peer = &f->peer};
+    list_init(&f->session.link);
+    return &f->session;
+}
+
+static void turn(void)
+{
+    for (int round = 0; round < 6; round++) {
+        for (unsigned i = 0; i < CORES; i++) {
+            loop_turn(&w.cores[i].loop, 0);
+        }
+    }
+}
+
+/** The session of an agent's connection is cut. */
+static void cut(struct fake_session *f)
+{
+    f->closed = true;
+    f->session.streams = 0;
+    transport_close(f->t, true);
+    f->session.owner->on_gone(&f->session, f->session.owner_arg, E_RESET);
+    turn();
+}
+
+/** The agent says that it goes, and goes. */
+static void leave(struct fake_session *f)
+{
+    f->session.closing = true;
+    f->session.owner->on_closing(&f->session, f->session.owner_arg);
+    cut(f);
+}
+
+static struct fake_session *newest(void)
+{
+    REQUIRE(w.session_count > 0);
+    return &w.sessions[w.session_count - 1];
+}
+
+// ---- the world --------------------------------------------------------------------------------------
+
+static void open_core(unsigned i)
+{
+    struct one_core *c = &w.cores[i];
+    static const struct loop_limits limits = {64, 16};
+    c->sys = os_linux_new();
+    REQUIRE(c->sys != NULL);
+    REQUIRE(loop_init(&c->loop, c->sys, i, &limits) == 0);
+    transport_core_init(&c->transports, &c->loop, 64);
+    c->protocols[0] = (struct up_protocol){"h2", open_fake, NULL};
+    const struct upstream_core what = {
+        .loop = &c->loop, .counters = &c->counters, .protocols = c->protocols};
+    upstream_registry_attach(&w.upstreams, i, &what);
+    conn_door_init(&c->door, &c->loop, &c->transports);
+    tunnel_registry_attach(w.tunnels, &c->loop, &c->door);
+}
+
+static void set_zone(void)
+{
+    struct zone_settings *s = &w.zone.settings;
+    s->site = SLICE("*.t.test");
+    s->suffix = SLICE(".t.test");
+    s->at = SLICE("t.test");
+    s->park_ms = 60000;
+    s->per_owner = 3;
+    w.zone.spec.balance.method = balance_find(SLICE("round-robin"));
+    w.zone.spec.queue_max = 8;
+    w.zone.spec.queue_ms = 10000;
+    w.zone.spec.limits =
+        (struct server_limits){.connections_max = 1000, .idle_max = 1000, .streams_max = 100};
+    w.zone.runtime = tunnel_zone_get(w.tunnels, s->site);
+    REQUIRE(w.zone.runtime != NULL);
+}
+
+static void begin_after(const struct tunnel_rows *before)
+{
+    struct tunnel_rows *rows = w.rows;
+    memset(&w, 0, sizeof(w));
+    w.rows = rows;
+    upstream_registry_init(&w.upstreams, CORES);
+    const struct tunnel_registry_order order = {
+        .upstreams = &w.upstreams, .cores = CORES, .rows = w.rows, .before = before};
+    REQUIRE(tunnel_registry_new(&order, &w.tunnels) == 0);
+    for (unsigned i = 0; i < CORES; i++) {
+        open_core(i);
+    }
+    set_zone();
+    for (unsigned i = 0; i < CORES; i++) {
+        tunnel_zone_enter(w.zone.runtime, i, &w.zone);
+    }
+}
+
+static void begin(void)
+{
+    w.rows = NULL;
+    begin_after(NULL);
+}
+
+static void end(void)
+{
+    for (uint32_t i = 0; i < w.visitor_count; i++) {
+        struct visitor *v = &w.visitors[i];
+        if (v->stream != NULL && v->rq.place != NULL) {
+            static const struct upstream_outcome well = {.status = 200};
+            group_release(tunnel_group(v->tunnel), &v->rq, &well);
+        }
+        if (v->tunnel != NULL) {
+            tunnel_let_go(v->tunnel);
+        }
+    }
+    turn();
+    for (unsigned i = 0; i < CORES; i++) {
+        conn_door_close(&w.cores[i].door);
+        tunnel_registry_close(w.tunnels, i);
+        for (uint32_t k = 0; k < w.session_count; k++) {
+            w.sessions[k].session.streams = 0;
+        }
+        upstream_registry_close(&w.upstreams, i);
+    }
+    turn();
+    tunnel_registry_free(w.tunnels);
+    upstream_registry_fini(&w.upstreams);
+    for (unsigned i = 0; i < CORES; i++) {
+        transport_core_fini(&w.cores[i].transports);
+        loop_fini(&w.cores[i].loop);
+        os_linux_free(w.cores[i].sys);
+    }
+}
+
+// ---- claims -----------------------------------------------------------------------------------------
+
+static struct tunnel_claim *judged;
+
+static void on_judged(struct tunnel_claim *c)
+{
+    judged = c;
+}
+
+/** A claim of an owner's instance, from a core. */
+static struct tunnel_claim *claim_of(const char *name, const char *owner, uint8_t instance)
+{
+    struct tunnel_claim *c = tunnel_claim_new(w.tunnels, &w.cores[instance % CORES].loop);
+    REQUIRE(c != NULL);
+    c->zone = w.zone.runtime;
+    (void)snprintf(c->name, sizeof(c->name), "%s", name);
+    c->name_len = (uint32_t)strlen(name);
+    (void)snprintf(c->owner, sizeof(c->owner), "%s", owner);
+    c->instance[0] = instance;
+    c->sequence = 1;
+    c->on_judged = on_judged;
+    REQUIRE(os_addr_parse(SLICE("203.0.113.7:1"), &c->address) == 0);
+    return c;
+}
+
+static int judge(struct tunnel_claim *c)
+{
+    judged = NULL;
+    tunnel_claim(c);
+    turn();
+    REQUIRE(judged == c);
+    return c->error;
+}
+
+/** Its 101 is out: the connection comes. */
+static struct fake_session *arrive(struct tunnel_claim *c)
+{
+    int pair[2];
+    int e = 0;
+    struct one_core *core = &w.cores[c->loop->core];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+    struct transport *t = transport_new(&core->transports, pair[0], &e);
+    REQUIRE(t != NULL);
+    (void)close(pair[1]);
+    transport_set_owner(t, NULL, not_ready);
+    struct http_peer peer = {.connection_id = c->connection_id, .transport = t};
+    tunnel_arrive(c, t, &peer);
+    turn();
+    return newest();
+}
+
+/** Refused with this code. */
+static int refused(struct tunnel_claim *c)
+{
+    int e = judge(c);
+    tunnel_abandon(c);
+    turn();
+    return e;
+}
+
+static struct fake_session *come(const char *name, const char *owner, uint8_t instance)
+{
+    struct tunnel_claim *c = claim_of(name, owner, instance);
+    REQUIRE(judge(c) == 0);
+    return arrive(c);
+}
+
+static struct fake_session *come_back(const char *name, const char *owner, uint8_t instance,
+                                      uint64_t sequence)
+{
+    struct tunnel_claim *c = claim_of(name, owner, instance);
+    c->proven = true;
+    c->sequence = sequence;
+    REQUIRE(judge(c) == 0);
+    return arrive(c);
+}
+
+// ---- visitors ---------------------------------------------------------------------------------------
+
+static void on_ready(struct upstream_request *rq, struct http_stream *s)
+{
+    container_of(rq, struct visitor, rq)->stream = s;
+}
+
+static void on_failed(struct upstream_request *rq, int error)
+{
+    container_of(rq, struct visitor, rq)->error = error;
+}
+
+/** NULL: no tunnel has the name. */
+static struct visitor *visit_at(const char *name, unsigned core)
+{
+    struct tunnel *t = tunnel_find(w.zone.runtime, slice_str(name));
+    if (t == NULL) {
+        return NULL;
+    }
+    REQUIRE(w.visitor_count < VISITORS_MAX);
+    struct visitor *v = &w.visitors[w.visitor_count++];
+    v->tunnel = t;
+    list_init(&v->rq.link);
+    v->rq.loop = &w.cores[core].loop;
+    v->rq.on_ready = on_ready;
+    v->rq.on_failed = on_failed;
+    group_acquire(tunnel_group(t), &v->rq, &w.zone.spec, NULL);
+    turn();
+    return v;
+}
+
+/** On the core where the name's first connection is. */
+static struct visitor *visit(const char *name)
+{
+    struct tunnel *t = tunnel_find(w.zone.runtime, slice_str(name));
+    if (t == NULL) {
+        return NULL;
+    }
+    unsigned home = tunnel_group(t)->home;
+    tunnel_let_go(t);
+    return visit_at(name, home);
+}
+
+static bool served_by(const struct visitor *v, const struct fake_session *f)
+{
+    return v != NULL && v->stream == &f->stream;
+}
+
+static bool waits(const struct visitor *v)
+{
+    return v != NULL && v->stream == NULL && v->error == 0;
+}
+
+// ---- tests ------------------------------------------------------------------------------------------
+
+static void visitors_meet_the_agent_of_the_name(void)
+{
+    begin();
+    CHECK(visit("myapp") == NULL);
+    struct fake_session *mine = come("myapp", "alice", 1);
+    struct fake_session *other = come("other", "bob", 2);
+    CHECK(served_by(visit("myapp"), mine));
+    CHECK(served_by(visit("other"), other));
+    CHECK(visit("nobody") == NULL);
+    CHECK(visit("a.myapp") == NULL); // names below it are not its own
+    end();
+}
+
+static void names_below_a_wildcard_come_to_it(void)
+{
+    begin();
+    struct tunnel_claim *c = claim_of("myapp", "alice", 1);
+    c->wildcard = true;
+    REQUIRE(judge(c) == 0);
+    struct fake_session *mine = arrive(c);
+    struct fake_session *below = come("b.myapp", "alice", 2);
+    CHECK(served_by(visit("a.myapp"), mine));
+    CHECK(served_by(visit("x.y.myapp"), mine));
+    CHECK(served_by(visit("b.myapp"), below));
+    CHECK(visit("notmyapp") == NULL);
+    end();
+}
+
+static void a_name_is_one_owners(void)
+{
+    begin();
+    (void)come("myapp", "alice", 1);
+    CHECK_EQ_INT(refused(claim_of("myapp", "bob", 2)), E_TUNNEL_TAKEN);
+    CHECK_EQ_INT(refused(claim_of("myapp", "alice", 3)), E_TUNNEL_TAKEN); // it did not say `join`
+    struct tunnel_claim *stranger = claim_of("myapp", "alice", 1);        // without the secret
+    stranger->sequence = 9;
+    CHECK_EQ_INT(refused(stranger), E_TUNNEL_TAKEN);
+    end();
+}
+
+static void visitors_wait_for_an_agent_that_was_lost(void)
+{
+    begin();
+    struct fake_session *first = come("myapp", "alice", 1);
+    cut(first);
+    struct visitor *v = visit("myapp");
+    CHECK(waits(v));
+    CHECK_EQ_INT(refused(claim_of("myapp", "bob", 2)), E_TUNNEL_TAKEN);
+    struct fake_session *again = come_back("myapp", "alice", 1, 2);
+    CHECK(served_by(v, again));
+    end();
+}
+
+static void the_owner_may_come_as_another_instance(void)
+{
+    begin();
+    cut(come("myapp", "alice", 1));
+    struct visitor *v = visit("myapp");
+    struct fake_session *restarted = come("myapp", "alice", 4);
+    CHECK(served_by(v, restarted));
+    end();
+}
+
+static void nobody_waits_for_one_that_said_goodbye(void)
+{
+    begin();
+    leave(come("myapp", "alice", 1));
+    CHECK(visit("myapp") == NULL);
+    (void)come("myapp", "bob", 2);
+    end();
+}
+
+static void a_new_connection_takes_the_place_of_the_old_one(void)
+{
+    begin();
+    struct fake_session *old = come("myapp", "alice", 1);
+    struct fake_session *new = come_back("myapp", "alice", 1, 2);
+    CHECK(served_by(visit("myapp"), new));
+    if (!old->closed) {
+        cut(old); // its end comes late
+    }
+    CHECK(served_by(visit("myapp"), new));
+    struct tunnel_claim *late = claim_of("myapp", "alice", 1);
+    late->proven = true;
+    late->sequence = 1;
+    CHECK_EQ_INT(refused(late), E_TUNNEL_SEQUENCE);
+    CHECK(served_by(visit("myapp"), new));
+    end();
+}
+
+static void several_agents_share_a_name(void)
+{
+    begin();
+    struct tunnel_claim *c = claim_of("myapp", "alice", 2);
+    c->join = true;
+    REQUIRE(judge(c) == 0);
+    struct fake_session *a = arrive(c);
+    c = claim_of("myapp", "alice", 4);
+    c->join = true;
+    REQUIRE(judge(c) == 0);
+    struct fake_session *b = arrive(c);
+    for (int i = 0; i < 4; i++) {
+        (void)visit("myapp");
+    }
+    CHECK_EQ_INT(a->session.streams, 2);
+    CHECK_EQ_INT(b->session.streams, 2);
+    cut(a);
+    for (int i = 0; i < 4; i++) {
+        CHECK(served_by(visit("myapp"), b));
+    }
+    end();
+}
+
+static void an_owner_has_so_many(void)
+{
+    begin();
+    (void)come("one", "alice", 1);
+    (void)come("two", "alice", 2);
+    struct fake_session *third = come("three", "alice", 3);
+    CHECK_EQ_INT(refused(claim_of("four", "alice", 4)), E_TUNNEL_LIMIT);
+    (void)come("four", "bob", 5);
+    leave(third);
+    (void)come("five", "alice", 6);
+    end();
+}
+
+static void what_never_came_leaves_nothing(void)
+{
+    begin();
+    struct tunnel_claim *c = claim_of("myapp", "alice", 1);
+    REQUIRE(judge(c) == 0);
+    CHECK(waits(visit("myapp"))); // it is about to come
+    tunnel_abandon(c);
+    turn();
+    CHECK_EQ_INT(w.visitors[0].error, E_NO_SERVER);
+    CHECK(visit("myapp") == NULL);
+    (void)come("myapp", "bob", 2);
+    end();
+}
+
+static void a_kick_ends_it(void)
+{
+    begin();
+    struct fake_session *mine = come("myapp", "alice", 1);
+    uint32_t count = 0;
+    for (unsigned i = 0; i < CORES; i++) {
+        count += tunnels_kick(w.tunnels, i, SLICE(""), SLICE("myapp.t.test"), SLICE("abuse"));
+    }
+    turn();
+    CHECK_EQ_INT(count, 1);
+    CHECK(mine->closed);
+    CHECK(visit("myapp") == NULL);
+    end();
+}
+
+static void a_zone_that_goes_takes_its_tunnels_along(void)
+{
+    begin();
+    struct fake_session *mine = come("myapp", "alice", 1);
+    for (unsigned i = 0; i < CORES; i++) {
+        tunnel_zone_leave(w.zone.runtime, i, &w.zone);
+    }
+    turn();
+    CHECK(mine->closed);
+    CHECK(visit("myapp") == NULL);
+    CHECK_EQ_INT(refused(claim_of("myapp", "alice", 2)), E_NO_TUNNEL);
+    end();
+}
+
+static void the_next_worker_keeps_the_names(void)
+{
+    void *block = mem_zalloc_aligned(tunnel_rows_bytes(), 64);
+    REQUIRE(block != NULL);
+    w.rows = tunnel_rows_begin(block);
+    begin_after(NULL);
+    (void)come("myapp", "alice", 1);
+    turn();
+    // It dies: what it has told is all that is left. An end in order would give the rows back.
+    void *copy = mem_zalloc_aligned(tunnel_rows_bytes(), 64);
+    REQUIRE(copy != NULL);
+    memcpy(copy, block, tunnel_rows_bytes());
+    end();
+    w.rows = NULL;
+    begin_after(tunnel_rows_open(copy, tunnel_rows_bytes()));
+    struct visitor *v = visit("myapp");
+    CHECK(waits(v));
+    CHECK_EQ_INT(refused(claim_of("myapp", "bob", 2)), E_TUNNEL_TAKEN);
+    struct fake_session *again = come_back("myapp", "alice", 1, 7);
+    CHECK(served_by(v, again));
+    end();
+    mem_free(copy);
+    mem_free(block);
+}
+
+TAP_MAIN(visitors_meet_the_agent_of_the_name, names_below_a_wildcard_come_to_it,
+         a_name_is_one_owners, visitors_wait_for_an_agent_that_was_lost,
+         the_owner_may_come_as_another_instance, nobody_waits_for_one_that_said_goodbye,
+         a_new_connection_takes_the_place_of_the_old_one, several_agents_share_a_name,
+         an_owner_has_so_many, what_never_came_leaves_nothing, a_kick_ends_it,
+         a_zone_that_goes_takes_its_tunnels_along, the_next_worker_keeps_the_names)
