@@ -105,6 +105,11 @@ enum error_class {
     X(PROXY_MALFORMED, 0, PEER, "malformed PROXY header")                                          \
     X(PROXY_CHECKSUM, 0, PEER, "PROXY header with a wrong checksum")                               \
     X(PROXY_UNSUPPORTED, 0, PEER, "PROXY header of an unknown kind, or too long")                  \
+    X(OUTBOUND_REFUSED, 502, PEER, "the proxy on the way out refused")                             \
+    X(OUTBOUND_LOGIN, 502, PEER, "the proxy on the way out wants a login, or another one")         \
+    X(OUTBOUND_UNREACHABLE, 502, PEER, "the proxy on the way out could not reach the target")      \
+    X(OUTBOUND_MALFORMED, 502, PEER, "what the proxy on the way out answered is no such protocol") \
+    X(OUTBOUND_CLOSED, 502, PEER, "the proxy on the way out closed the connection")                \
     X(LOOP, 508, PEER, "the request came through here too often (RFC 9110 7.6.3)")                 \
     X(ADDRESS_REFUSED, 403, LOCAL, "the client's address may not ask here")                        \
     X(NO_LOGIN, 401, LOCAL, "no user's name and password, or wrong ones")                          \

@@ -1,21 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Connecting to origins (upstream/dial.h). The steps are events of one transport: connected, then
-// secured. Whatever ends a dial goes through finish(), which takes the timer and the list place away
-// before anybody is told.
+// Connecting to origins (upstream/dial.h). The steps follow each other on one transport, as it becomes
+// ready: connected, led on by a proxy, prologue sent, secured. Whatever ends a dial goes through
+// finish(), which takes the timer and the list place away before anybody is told.
 
 #include "upstream/dial.h"
 
 #include "base/error.h"
 #include "http/session.h"
+#include "net/outbound_step.h"
 #include "tls/tls.h"
 
-enum { DIALER_MAGIC = 0x6469616c, DIAL_MAGIC = 0x64696131 };
+enum { DIALER_MAGIC = 0x6469616c, DIAL_MAGIC = 0x64696131, REASON_MAX = 80 };
+
+enum dial_step {
+    DIAL_CONNECT,
+    DIAL_WAY,      // the proxy is asked
+    DIAL_PROLOGUE, // is being sent
+    DIAL_TLS,      // the handshake has begun
+};
 
 struct dial {
     uint32_t magic;
-    bool connected;
-    bool securing; // the handshake has begun
+    uint8_t step; // enum dial_step: what is being done
     bool over;
     bool prologue_waits;
     struct dialer *dialer;
@@ -26,8 +33,9 @@ struct dial {
     struct os_addr to;
     uint64_t started_ns;
     uint64_t client;
-    struct chunk *prologue; // NULL: none, or it is sent
-    uint32_t prologue_sent; // bytes of it
+    struct outbound_step *way; // NULL: no proxy
+    struct chunk *prologue;    // NULL: none, or it is sent
+    uint32_t prologue_sent;    // bytes of it
     void (*done)(struct dial *dial, const struct dial_result *r, void *arg);
     void *arg;
 };
@@ -84,6 +92,11 @@ static void drop_prologue(struct dial *dial)
 static void release(struct dial *dial)
 {
     drop_prologue(dial);
+    if (dial->way != NULL) {
+        outbound_step_stop(dial->way);
+        mem_free(dial->way);
+        dial->way = NULL;
+    }
     if (dial->tls != NULL) {
         tls_origin_unref(dial->tls);
         dial->tls = NULL;
@@ -96,6 +109,8 @@ static void finish(struct dial *dial, int error, struct slice alpn)
     struct transport *t = dial->t;
     struct dial_result r = {
         .error = error, .alpn = alpn, .t = error == 0 ? t : NULL, .client = dial->client};
+    char bytes[REASON_MAX];
+    struct text reason = text_on(bytes, sizeof(bytes));
     end(dial);
     r.took_ns = loop_clock_ns(d->loop) - dial->started_ns;
     if (error == 0) {
@@ -103,8 +118,11 @@ static void finish(struct dial *dial, int error, struct slice alpn)
         r.peer.connection_id = http_connection_id(d->loop, d->next_id);
         r.peer.secure = dial->tls != NULL;
         r.peer.security = dial->tls != NULL ? tls_security(t) : NULL;
-    } else if (dial->securing) {
+    } else if (dial->step == DIAL_TLS) {
         r.reason = tls_verify_reason(t);
+    } else if (dial->step == DIAL_WAY) {
+        outbound_talk_reason(&dial->way->talk, &reason);
+        r.reason = text_slice(&reason);
     }
     dial->done(dial, &r, dial->arg);
     if (error != 0) {
@@ -139,15 +157,24 @@ static int send_prologue(struct dial *dial)
     return 0;
 }
 
-static void on_ready(struct transport *t, unsigned events)
+static void on_way(struct outbound_step *way, int error);
+
+/** Goes on with the step that is to be done. */
+static void go_on(struct dial *dial)
 {
-    struct dial *dial = t->owner;
-    ensure_magic(dial, DIAL_MAGIC);
-    if ((events & (SYS_WRITE | SYS_ERROR | SYS_HANGUP)) == 0) {
-        return;
+    struct transport *t = dial->t;
+    int e = 0;
+    if (dial->step == DIAL_CONNECT) {
+        e = transport_connected(t);
+        dial->step = e == 0 ? DIAL_WAY : DIAL_CONNECT;
     }
-    int e = dial->connected ? 0 : transport_connected(t);
-    dial->connected = e == 0;
+    if (e == 0 && dial->step == DIAL_WAY) {
+        if (dial->way != NULL) {
+            outbound_step_begin(dial->way, t, on_way);
+            return;
+        }
+        dial->step = DIAL_PROLOGUE;
+    }
     if (e == 0) {
         e = send_prologue(dial);
     }
@@ -156,12 +183,34 @@ static void on_ready(struct transport *t, unsigned events)
     }
     if (e == 0 && dial->tls != NULL) {
         e = tls_connect(dial->dialer->tls, t, dial->tls, on_secured, dial);
-        dial->securing = e == 0;
         if (e == 0) {
+            dial->step = DIAL_TLS;
             return;
         }
     }
     finish(dial, e, SLICE(""));
+}
+
+static void on_ready(struct transport *t, unsigned events)
+{
+    struct dial *dial = t->owner;
+    ensure_magic(dial, DIAL_MAGIC);
+    if ((events & (SYS_WRITE | SYS_ERROR | SYS_HANGUP)) != 0) {
+        go_on(dial);
+    }
+}
+
+static void on_way(struct outbound_step *way, int error)
+{
+    struct dial *dial = way->owner;
+    ensure_magic(dial, DIAL_MAGIC);
+    transport_set_owner(dial->t, dial, on_ready);
+    if (error != 0) {
+        finish(dial, error, SLICE(""));
+        return;
+    }
+    dial->step = DIAL_PROLOGUE;
+    go_on(dial);
 }
 
 static void on_timeout(struct wheel_timer *timer)
@@ -169,7 +218,7 @@ static void on_timeout(struct wheel_timer *timer)
     struct dial *dial = container_of(timer, struct dial, timer);
     ensure_magic(dial, DIAL_MAGIC);
     counter_add(dial->dialer->counters, COUNTER_timeouts, 1);
-    finish(dial, dial->securing ? E_TLS_TIMEOUT : E_CONNECT_TIMEOUT, SLICE(""));
+    finish(dial, dial->step == DIAL_TLS ? E_TLS_TIMEOUT : E_CONNECT_TIMEOUT, SLICE(""));
 }
 
 /** From the first source that has a port left. */
@@ -206,24 +255,63 @@ static struct chunk *copy_prologue(struct dialer *d, struct slice prologue)
     return c;
 }
 
+/** What has to be kept of an order until it is needed. */
+struct prepared {
+    struct chunk *prologue;
+    struct outbound_step *way;
+};
+
+static void unprepare(struct prepared *p)
+{
+    if (p->prologue != NULL) {
+        chunk_unref(p->prologue);
+    }
+    mem_free(p->way);
+}
+
+static int prepare(struct dialer *d, const struct dial_order *o, struct prepared *p)
+{
+    *p = (struct prepared){NULL, NULL};
+    if (o->prologue.len > 0) {
+        p->prologue = copy_prologue(d, o->prologue);
+        if (p->prologue == NULL) {
+            return E_NO_MEMORY;
+        }
+    }
+    if (o->proxy == NULL || o->proxy->kind == OUTBOUND_DIRECT) {
+        return 0;
+    }
+    p->way = mem_alloc(sizeof(*p->way));
+    int e = p->way == NULL
+                ? E_NO_MEMORY
+                : outbound_talk_begin(&p->way->talk, o->proxy, o->target, o->target_port);
+    if (e != 0) {
+        unprepare(p);
+        return e;
+    }
+    p->way->t = NULL;
+    return 0;
+}
+
 struct dial *dial_begin(struct dialer *d, const struct dial_order *order,
                         void (*done)(struct dial *dial, const struct dial_result *r, void *arg),
                         void *arg, int *error)
 {
     ensure_magic(d, DIALER_MAGIC);
     ensure(order->tls == NULL || d->tls != NULL);
-    struct chunk *prologue = order->prologue.len > 0 ? copy_prologue(d, order->prologue) : NULL;
-    bool prepared = order->prologue.len == 0 || prologue != NULL;
-    struct dial *dial = prepared ? slab_take(&d->slab) : NULL;
+    struct prepared kept;
+    *error = prepare(d, order, &kept);
+    if (*error != 0) {
+        return NULL;
+    }
+    struct dial *dial = slab_take(&d->slab);
     *error = E_NO_MEMORY;
     struct transport *t = dial != NULL ? connect_from(d, order, error) : NULL;
     if (t == NULL) {
         if (dial != NULL) {
             slab_give(&d->slab, dial);
         }
-        if (prologue != NULL) {
-            chunk_unref(prologue);
-        }
+        unprepare(&kept);
         return NULL;
     }
     *dial = (struct dial){
@@ -233,12 +321,16 @@ struct dial *dial_begin(struct dialer *d, const struct dial_order *order,
         .tls = order->tls == NULL ? NULL : tls_origin_ref(order->tls),
         .to = order->to,
         .client = order->client,
-        .prologue = prologue,
+        .way = kept.way,
+        .prologue = kept.prologue,
         .prologue_waits = order->prologue_waits || order->tls != NULL,
         .started_ns = loop_clock_ns(d->loop),
         .done = done,
         .arg = arg,
     };
+    if (dial->way != NULL) {
+        dial->way->owner = dial;
+    }
     list_init(&dial->link);
     wheel_timer_init(&dial->timer, on_timeout);
     transport_set_owner(t, dial, on_ready);
@@ -253,6 +345,9 @@ void dial_cancel(struct dial *dial)
 {
     ensure_magic(dial, DIAL_MAGIC);
     end(dial);
+    if (dial->way != NULL) {
+        outbound_step_stop(dial->way);
+    }
     transport_close(dial->t, false);
     release(dial);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A dial: from an address to a transport that a session can be opened on. It connects, from one of
-// several source addresses where that is asked for, sends a prologue (a PROXY header) if there is one,
-// runs the TLS handshake where the origin has one, and says which protocol was agreed on. One time
-// limit bounds all of it. Knows no pool and no session.
+// several source addresses where that is asked for, has a proxy open the way if one leads there, sends a
+// prologue (a PROXY header) if there is one, runs the TLS handshake where the origin has one, and says
+// which protocol was agreed on. One time limit bounds all of it. Knows no pool and no session.
 //
 // Of one source address there are only so many ports to connect to one origin from (28,232 unless the
 // system is told otherwise). When those of one are used up, the next address is tried.
@@ -20,6 +20,7 @@
 struct tls_core;
 struct tls_origin;
 struct dial;
+struct outbound; // net/outbound.h
 
 /** One per core. */
 struct dialer {
@@ -35,21 +36,25 @@ struct dialer {
 };
 
 struct dial_order {
-    struct os_addr to;
+    struct os_addr to; // of the proxy, where there is one
     const struct os_peer
-        *sources;           // to connect from; those of another family than `to` are left out
-    uint32_t source_count;  // 0, or none of the family: the kernel chooses
-    uint32_t source_first;  // which of them is tried first, counted on without end
-    struct slice prologue;  // sent before anything else; copied
-    bool prologue_waits;    // bytes of ours follow it at once
-    uint64_t client;        // given back in the result: for whom the connection is
-    uint32_t limit_ms;      // connect and handshake together; 0: none
-    struct tls_origin *tls; // NULL: in clear; held until the dial is over
+        *sources;                 // to connect from; those of another family than `to` are left out
+    uint32_t source_count;        // 0, or none of the family: the kernel chooses
+    uint32_t source_first;        // which of them is tried first, counted on without end
+    struct slice prologue;        // sent before anything else; copied
+    bool prologue_waits;          // bytes of ours follow it at once
+    uint64_t client;              // given back in the result: for whom the connection is
+    uint32_t limit_ms;            // connect and handshake together; 0: none
+    struct tls_origin *tls;       // NULL: in clear; held until the dial is over
+    const struct outbound *proxy; // that leads to the target; NULL: none. Copied
+    struct slice target;          // a name or an IP address without brackets, for the proxy; copied
+    uint16_t target_port;
 };
 
 struct dial_result {
-    int error;             // 0, or why there is no transport
-    struct slice reason;   // why a certificate was refused; empty: nothing to add to the error
+    int error; // 0, or why there is no transport
+    struct slice
+        reason; // why a certificate or a way was refused; empty: nothing to add to the error
     struct transport *t;   // ours no more; its owner is to be set
     struct slice alpn;     // agreed protocol; empty: none
     struct http_peer peer; // the origin

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "conf/load.h"
+#include "net/outbound.h"
 #include "tap.h"
 #include "tls/store.h"
 #include "tls/tls.h"
@@ -193,6 +194,74 @@ static void one_that_leaves_in_the_middle_fails_the_handshake(void)
     teardown();
 }
 
+static char reason[80];
+
+static void on_led(struct dial *dial, const struct dial_result *r, void *arg)
+{
+    (void)snprintf(reason, sizeof(reason), "%.*s", SLICE_ARG(r->reason));
+    on_done(dial, r, arg);
+}
+
+/** Dials through a proxy that answers so; the connection it has then, or -1. */
+static int through_a_proxy(const char *answer)
+{
+    struct outbound proxy = {.kind = OUTBOUND_CONNECT, .host = "p", .host_len = 1, .port = 1};
+    const struct dial_order order = {.to = w.to,
+                                     .limit_ms = 5000,
+                                     .prologue = SLICE("PROLOGUE"),
+                                     .proxy = &proxy,
+                                     .target = SLICE("edge"),
+                                     .target_port = 443};
+    int error = 0;
+    REQUIRE(dial_begin(&w.dialer, &order, on_led, &w, &error) != NULL);
+    memset(&proxy, 0, sizeof(proxy)); // it was copied
+    int fd = accept(w.listener, NULL, NULL);
+    REQUIRE(fd >= 0);
+    loop_turn(&w.loop, 20);
+    loop_turn(&w.loop, 20);
+    char said[200] = "";
+    ssize_t n = read(fd, said, sizeof(said) - 1);
+    CHECK_TEXT(said, n < 0 ? 0 : (size_t)n, "CONNECT edge:443 HTTP/1.1\r\nHost: edge:443\r\n\r\n");
+    REQUIRE(write(fd, answer, strlen(answer)) == (ssize_t)strlen(answer));
+    settle();
+    return fd;
+}
+
+static void a_proxy_leads_on(void)
+{
+    setup(true, false);
+    int fd = through_a_proxy("HTTP/1.1 200 OK\r\n\r\n");
+    CHECK_EQ_INT(w.result.error, 0);
+    CHECK(w.result.t != NULL);
+    char said[20];
+    ssize_t n = read(fd, said, sizeof(said));
+    CHECK_TEXT(said, n < 0 ? 0 : (size_t)n, "PROLOGUE");
+    (void)close(fd);
+    teardown();
+}
+
+static void a_proxy_that_refuses_says_why(void)
+{
+    setup(true, false);
+    int fd = through_a_proxy("HTTP/1.1 407 No\r\n\r\n");
+    CHECK_EQ_INT(w.result.error, E_OUTBOUND_LOGIN);
+    CHECK_STR(reason, "the proxy answered 407");
+    CHECK(w.result.t == NULL);
+    (void)close(fd);
+    teardown();
+}
+
+static void a_target_that_is_none_is_not_dialled(void)
+{
+    setup(true, false);
+    const struct outbound proxy = {.kind = OUTBOUND_CONNECT, .host = "p", .host_len = 1};
+    const struct dial_order order = {.to = w.to, .proxy = &proxy, .target = SLICE("a b")};
+    int error = 0;
+    CHECK(dial_begin(&w.dialer, &order, on_done, &w, &error) == NULL);
+    CHECK_EQ_INT(error, E_INVALID);
+    teardown();
+}
+
 static void a_cancelled_one_is_never_heard_of_again(void)
 {
     setup(true, true);
@@ -322,5 +391,6 @@ TAP_MAIN(a_prologue_comes_first, a_prologue_comes_before_tls,
          a_source_that_is_not_ours_is_passed_over, one_that_listens_gives_a_transport,
          one_that_refuses_says_so, a_silent_one_costs_the_time_that_was_given,
          one_that_does_not_speak_tls_is_told_from_one_that_does,
-         one_that_leaves_in_the_middle_fails_the_handshake, a_cancelled_one_is_never_heard_of_again,
-         there_are_not_more_than_was_said)
+         one_that_leaves_in_the_middle_fails_the_handshake, a_proxy_leads_on,
+         a_proxy_that_refuses_says_why, a_target_that_is_none_is_not_dialled,
+         a_cancelled_one_is_never_heard_of_again, there_are_not_more_than_was_said)
