@@ -17,7 +17,7 @@
 
 #include "cli/cli.h"
 
-enum { CONTROL_LINE_MAX = 1088, ANSWER_MAX = 32 << 20 };
+enum { CONTROL_LINE_MAX = 16 << 10, ANSWER_MAX = 32 << 20 };
 
 static int connect_to(const char *path)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The control socket: one connection, one line of a command, one JSON object as the answer, the end.
-// Commands: status, reload, reopen, cert, cert renew NAME, server ..., upgrade [FILE], drain. Who may:
-// root and the user who started the edge, by the credentials that the kernel gives (the socket's file
+// Commands: status, reload, reopen, cert, cert renew NAME, server ..., token ..., name ..., tunnels,
+// kick ..., upgrade [FILE], drain. Who may: root and the user who started the edge, by the credentials that the kernel gives (the socket's file
 // is closed to others as well).
 //
 // A client is served at once and alone, with a time limit for its line and for taking the answer.
@@ -26,7 +26,7 @@
 #include "keeper/inventory.h"
 #include "keeper/keeper_int.h"
 
-enum { CONTROL_LINE_MAX = IPC_PATH_MAX + 64, CONTROL_WAIT_S = 2, CONTROL_TEXT_MAX = 64 << 10 };
+enum { CONTROL_LINE_MAX = 16 << 10, CONTROL_WAIT_S = 2, CONTROL_TEXT_MAX = 64 << 10 };
 
 // ---- answers ------------------------------------------------------------------------------------
 
@@ -218,6 +218,18 @@ static json_t *obey(struct keeper *k, struct slice command, int fd)
     if (slice_starts(command, SLICE("server "))) {
         return server_command(k, slice_from(command, strlen("server ")));
     }
+    if (slice_starts(command, SLICE("token "))) {
+        return token_command(k, slice_from(command, strlen("token ")));
+    }
+    if (slice_starts(command, SLICE("name "))) {
+        return name_command(k, slice_from(command, strlen("name ")));
+    }
+    if (slice_eq(command, SLICE("tunnels"))) {
+        return tunnels_list(k);
+    }
+    if (slice_starts(command, SLICE("kick "))) {
+        return tunnels_kick_command(k, slice_from(command, strlen("kick ")));
+    }
     if (slice_eq(command, SLICE("drain"))) {
         return drain(k);
     }
@@ -228,7 +240,7 @@ static json_t *obey(struct keeper *k, struct slice command, int fd)
         return upgrade(k, slice_from(command, strlen("upgrade ")), fd);
     }
     return failure("no such command: status, reload, reopen, cert, cert renew NAME, server ..., "
-                   "upgrade [FILE], drain");
+                   "token ..., name ..., tunnels, kick ..., upgrade [FILE], drain");
 }
 
 // ---- connections --------------------------------------------------------------------------------

@@ -65,6 +65,9 @@ static void take_order(struct keeper *k, const struct ipc_message *m, struct ipc
     case IPC_servers:
         servers_recover(k, m->u.servers.number, fds->fd[0]);
         break;
+    case IPC_grants:
+        grants_recover(k, m->u.grants.number, fds->fd[0]);
+        break;
     case IPC_want:
         issuer_want(k, m->u.want.name);
         break;
@@ -169,6 +172,9 @@ static int load_and_plan(struct keeper *k, struct text *out)
     }
     if (error == 0) {
         error = servers_stage(k, doc, d);
+    }
+    if (error == 0) {
+        grants_stage(k, doc);
     }
     describe(d, isatty(STDERR_FILENO) != 0, out);
     conf_diags_free(d);
@@ -281,14 +287,22 @@ static int take_start(struct keeper *k, bool *load)
     *load = m.u.start_keeper.load != 0;
     k->owner = getuid();
     json_object_seed(0); // reads the system's entropy, so before the sandbox
+    grants_prepare(&k->grants);
     return close_sandbox(start, k->state);
+}
+
+// Of two times to wait, of which -1 is for ever.
+static int sooner(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
 static int wait_ms(struct keeper *k)
 {
     int certificates = certificates_wait_ms(k);
     int servers = servers_wait_ms(k);
-    return servers < 0 || (certificates >= 0 && certificates < servers) ? certificates : servers;
+    int grants = grants_wait_ms(k);
+    return sooner(sooner(certificates, servers), grants);
 }
 
 static void serve(struct keeper *k)
@@ -305,6 +319,7 @@ static void serve(struct keeper *k)
         };
         int n = poll(p, array_len(p), wait_ms(k));
         servers_tick(k);
+        grants_tick(k);
         if (n == 0 || p[2].revents != 0) {
             certificates_tick(k);
         }
@@ -332,6 +347,7 @@ void keeper_init(struct keeper *k)
     keeper_source_init(&k->source);
     certificates_init(&k->certificates);
     servers_init(&k->servers);
+    grants_init(&k->grants);
 }
 
 void keeper_fini(struct keeper *k)
@@ -339,6 +355,7 @@ void keeper_fini(struct keeper *k)
     needs_unref(k->certificates.needs);
     vault_fini(&k->certificates.vault);
     servers_fini(&k->servers);
+    grants_fini(&k->grants);
     k->certificates.needs = NULL;
     k->magic = 0;
 }
@@ -362,7 +379,7 @@ int keeper_main(conf_tables_t tables)
         load_by_order(k);
     }
     serve(k);
-    if (!issuer_stop(k)) {
+    if (!issuer_stop(k) || !grants_stop(k)) {
         _exit(0); // a thread waits for somebody else; nothing of it is worth waiting for
     }
     keeper_fini(k);

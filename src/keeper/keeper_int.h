@@ -13,6 +13,7 @@
 #include "conf/source.h"
 #include "ipc/messages.h"
 #include "keeper/certificates.h"
+#include "keeper/grants.h"
 #include "keeper/servers.h"
 
 struct issuer;
@@ -32,6 +33,7 @@ struct keeper {
     uid_t owner; // who started the edge: may use the control socket, as may root
     struct certificates certificates;
     struct keeper_servers servers;
+    struct keeper_grants grants;
     struct issuer *issuer; // NULL: nothing for it to do so far
     struct needs *loading; // of the document that is being put in force
     bool load_wanted;      // the supervisor asked while we were busy

@@ -155,6 +155,8 @@ static const int allowed_keeper[] = {
     SCMP_SYS(getdents64),
     SCMP_SYS(mkdirat),
     SCMP_SYS(unlinkat),
+    SCMP_SYS(unlink), // of SQLite, as is the next
+    SCMP_SYS(pwrite64),
     SCMP_SYS(renameat),
     SCMP_SYS(renameat2),
     SCMP_SYS(fsync),

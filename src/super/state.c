@@ -64,7 +64,7 @@ static int walk(const char *path)
     return fd;
 }
 
-int state_open(const char *path, const struct os_identity *who, struct text *why)
+int super_state_open(const char *path, const struct os_identity *who, struct text *why)
 {
     int fd = strlen(path) < STATE_PATH_MAX ? walk(path) : E_TOO_LARGE;
     if (fd < 0) {

@@ -17,4 +17,4 @@ enum { STATE_PATH_MAX = 1024 };
 void super_state_default(char path[STATE_PATH_MAX]);
 /** Makes the directory with those above it where they are missing, and opens it for `who`. A
  * descriptor, or a negative code with the reason in `why`. */
-int state_open(const char *path, const struct os_identity *who, struct text *why) must_check;
+int super_state_open(const char *path, const struct os_identity *who, struct text *why) must_check;

@@ -358,7 +358,7 @@ static void open_state(struct super *s)
     if (s->state_path[0] == '\0') {
         return;
     }
-    s->state = state_open(s->state_path, &s->keeper_identity, &why);
+    s->state = super_state_open(s->state_path, &s->keeper_identity, &why);
     if (s->state < 0) {
         log_line(LOG_WARN, "no state directory: %.*s", (int)why.len, why.ptr);
     }

@@ -92,8 +92,9 @@ static const struct conf_directive name_rows[] = {
 };
 
 static const struct conf_directive domain_rows[] = {
-    ROW_TEXT("name", true), ROW_TEXT("owner", true), ROW_NUMBER("created"),  ROW_NUMBER("proved"),
-    ROW_NUMBER("asked"),    ROW_NUMBER("failures"),  ROW_TEXT("why", false), CONF_END,
+    ROW_TEXT("name", true), ROW_TEXT("owner", true), ROW_TEXT("value", false),
+    ROW_NUMBER("created"),  ROW_NUMBER("proved"),    ROW_NUMBER("asked"),
+    ROW_NUMBER("failures"), ROW_TEXT("why", false),  CONF_END,
 };
 
 static const struct conf_directive secret_rows[] = {

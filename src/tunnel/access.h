@@ -80,8 +80,8 @@ struct access;
  *                  "names": ["myapp", "*-dev"], "ports": ["20000-20010"], "tunnels": 3, "rate": 100,
  *                  "expires": 1790000000000, "created": 1780000000000, "used": 0, "note": "laptop"}],
  *      "names": [{"name": "myapp", "owner": "alice", "created": 1780000000000}],
- *      "domains": [{"name": "app.customer.com", "owner": "alice", "proved": 1780000000000,
- *                   "asked": 0, "failures": 0, "created": 1780000000000, "why": ""}],
+ *      "domains": [{"name": "app.customer.com", "owner": "alice", "value": "...",
+ *                   "proved": 1780000000000, "asked": 0, "failures": 0, "created": 1780000000000, "why": ""}],
  *      "secrets": [{"made": 1780000000000, "bytes": "<hex>"}]}
  *
  * Times are wall-clock milliseconds, 0 is never. Only what concerns workers is in the table. */
@@ -96,6 +96,7 @@ struct access *access_ref(struct access *a);
 void access_unref(struct access *a);
 
 /** NULL: there is none. It may have expired: access_expired() says so, for there is a reason to tell. */
+/** `sha256`: of the whole token, "adit_" and all. */
 const struct access_grant *access_token(const struct access *a,
                                         const uint8_t sha256[ACCESS_PROOF_BYTES]);
 const struct access_grant *access_key(const struct access *a,

@@ -6,10 +6,13 @@ from dnslib.server import BaseResolver, DNSServer
 
 class NameServer(BaseResolver):
     """`records` maps a name to a list of addresses; names that are not there do not exist.
-    A name in `silent` gets no answer at all."""
+    A name in `silent` gets no answer at all, one in `broken` that the server has failed. `texts` maps
+    a name to the texts of its TXT records."""
 
     def __init__(self, ttl=1):
         self.records = {}
+        self.texts = {}
+        self.broken = set()
         self.ttl = ttl
         self.queries = []
         self.silent = set()
@@ -25,8 +28,14 @@ class NameServer(BaseResolver):
         answer = request.reply()
         if name in self.silent:
             raise TimeoutError(name)
-        if name not in self.records:
+        if name in self.broken:
+            answer.header.rcode = dnslib.RCODE.SERVFAIL
+            return answer
+        if name not in self.records and name not in self.texts:
             answer.header.rcode = dnslib.RCODE.NXDOMAIN
+        for text in self.texts.get(name, []) if kind == "TXT" else []:
+            answer.add_answer(dnslib.RR(request.q.qname, dnslib.QTYPE.TXT, ttl=self.ttl,
+                                        rdata=dnslib.TXT(text)))
         for address in self.records.get(name, []):
             if (kind == "AAAA") == (":" in address) and kind in ("A", "AAAA"):
                 record = dnslib.AAAA(address) if kind == "AAAA" else dnslib.A(address)

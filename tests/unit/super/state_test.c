@@ -16,7 +16,7 @@ static char reason[2048];
 static int open_it(const char *path, const struct os_identity *who)
 {
     struct text why = text_on(reason, sizeof reason - 1);
-    int fd = state_open(path, who, &why);
+    int fd = super_state_open(path, who, &why);
     reason[why.len] = '\0';
     return fd;
 }
