@@ -34,7 +34,8 @@ struct core {
     uint32_t magic;
     uint32_t index;
     uint32_t live_count;
-    uint16_t tls_port; // of the first TLS listener, where clients in clear are sent to; 0: none
+    uint16_t tls_port;   // of the first TLS listener, where clients in clear are sent to; 0: none
+    uint16_t clear_port; // of the first one in clear; 0: none
     bool draining;
     struct loop *loop;
     struct http_handler handler; // sessions of the down side begin exchanges here

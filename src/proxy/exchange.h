@@ -73,6 +73,7 @@ struct exchange {
     const struct site *site;
     const struct route *route; // never NULL once the head has come
     struct http_stream *down;
+    void *reserved_own;              // of who answers it before any route
     const struct reserved *reserved; // who answers it before any route; NULL: it takes a route
     /** Set by a stage that says STAGE_WAIT, or NULL: the client has gone, and the exchange ends when
      * this returns. The stage must let go of it. */

@@ -534,6 +534,12 @@ bool tls_store_in_use(const struct tls_store *s)
     return s->in_use;
 }
 
+bool tls_store_serves(const struct tls_store *s, struct slice name)
+{
+    const struct store_host *h = store_find(s, name);
+    return h != NULL && !h->off && store_host_cert(s, h, name, 0) != NULL;
+}
+
 struct slice tls_store_http_01(const struct tls_store *s, struct slice token)
 {
     const struct store_credential *c = slice_map_get(&s->http_01, token);

@@ -41,5 +41,7 @@ void tls_store_unref(struct tls_store *s);
 
 /** True when some site has TLS. */
 bool tls_store_in_use(const struct tls_store *s);
+/** Whether there is a certificate to show to who asks for that name (lower case). */
+bool tls_store_serves(const struct tls_store *s, struct slice name);
 /** The answer to an HTTP-01 challenge for that token; empty: not ours. Lives as long as the store. */
 struct slice tls_store_http_01(const struct tls_store *s, struct slice token);

@@ -31,6 +31,7 @@
 #include "tls/store.h"
 #include "tls/tls.h"
 #include "tunnel/access.h"
+#include "tunnel/handshake.h"
 #include "tunnel/registry.h"
 #include "upstream/pool.h"
 
@@ -109,7 +110,8 @@ struct traffic_core {
     struct up_protocol protocols[PROTOCOL_COUNT + 1];
     struct dialer dialer;
     struct resolver *resolver;
-    struct access *access; // NULL: nobody has said yet who may have tunnels
+    struct handshakes *handshakes; // of agents
+    struct access *access;         // NULL: nobody has said yet who may have tunnels
     bool paused;
     struct wheel_timer pause;
     struct listener listeners[LISTENERS_MAX];
@@ -668,6 +670,9 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
     if (e == 0) {
         e = open_streams(tc, log);
     }
+    if (e == 0) {
+        e = handshakes_new(&tc->core, t->tunnels, &tc->handshakes);
+    }
     if (e < 0) {
         mem_free(tc);
         return e;
@@ -705,6 +710,7 @@ void traffic_core_free(struct traffic_core *tc)
     down_core_abort(&tc->down);
     mirrors_end(&tc->core);
     l4_core_abort(tc->l4);
+    handshakes_free(tc->handshakes);
     tunnel_registry_close(tc->traffic->tunnels, tc->loop->core);
     upstream_registry_close(&tc->traffic->registry, tc->loop->core);
     l4_core_free(tc->l4);
@@ -769,18 +775,26 @@ void traffic_core_reserve(struct traffic_core *tc, const struct reserved *r)
     reserved_add(&tc->core, r);
 }
 
-// Where clients in clear are sent to.
-static void find_tls_port(struct traffic_core *tc)
+/** Of the first listener for the sites that is so; 0: none is. */
+static uint16_t first_port(const struct traffic_core *tc, bool secure)
 {
     const struct listener *first = NULL;
     for (unsigned i = 0; i < LISTENERS_MAX; i++) {
         const struct listener *l = &tc->listeners[i];
-        bool counts = l->used && l->secure && l->addr.kind != OS_ADDR_UNIX;
+        bool counts = l->used && l->secure == secure && l->addr.kind != OS_ADDR_UNIX &&
+                      (secure || l->stream == 0);
         if (counts && (first == NULL || l->index < first->index)) {
             first = l;
         }
     }
-    tc->core.tls_port = first != NULL ? first->addr.port : 0;
+    return first != NULL ? first->addr.port : 0;
+}
+
+// Where clients in clear are sent to, and where agents' visitors come.
+static void find_ports(struct traffic_core *tc)
+{
+    tc->core.tls_port = first_port(tc, true);
+    tc->core.clear_port = first_port(tc, false);
 }
 
 int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_listener *what)
@@ -811,7 +825,7 @@ int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_li
         if (e == 0) {
             atomic_store(&tc->traffic->places[tc->loop->core].accepting, true);
         }
-        find_tls_port(tc);
+        find_ports(tc);
         return e;
     }
     return E_NO_MEMORY;
@@ -840,7 +854,7 @@ void traffic_core_unlisten(struct traffic_core *tc, uint32_t index)
         l->used = false;
         l->watched = false;
     }
-    find_tls_port(tc);
+    find_ports(tc);
     l4_unlisten(tc->l4, index);
 }
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/slab.h"
 #include "http/move.h"
+#include "tunnel/callers.h"
 #include "tunnel/tunnel_int.h"
 
 static struct loop *home_loop(const struct tunnel_connection *c)
@@ -107,6 +108,9 @@ void connection_let_go(struct tunnel_connection *c)
 {
     ensure_magic(c, CONNECTION_MAGIC);
     if (atomic_fetch_sub_explicit(&c->holders, 1, memory_order_acq_rel) == 1) {
+        if (c->callers != NULL) {
+            callers_leave(c->callers, &c->address);
+        }
         server_drop(c->server);
         tunnel_let_go(c->tunnel);
         c->magic = 0;
@@ -184,6 +188,8 @@ void tunnel_arrive(struct tunnel_claim *claim, struct transport *t, const struct
     struct tunnel_connection *c = claim->connection;
     struct tunnel_registry *r = claim->registry;
     bool here = c->core == claim->loop->core;
+    c->address = claim->address;
+    c->callers = claim->callers;
     claim_free(claim);
     if (here) {
         open_here(c, t, peer);
@@ -204,6 +210,9 @@ void tunnel_arrive(struct tunnel_claim *claim, struct transport *t, const struct
 void tunnel_abandon(struct tunnel_claim *claim)
 {
     struct tunnel_connection *c = claim->connection;
+    if (claim->callers != NULL) {
+        callers_leave(claim->callers, &claim->address);
+    }
     claim_free(claim);
     if (c != NULL) {
         tell_gone(c);

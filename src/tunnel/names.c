@@ -139,6 +139,27 @@ static enum names_verdict judge_by(struct slice pattern, struct slice label, str
     return NAMES_OK;
 }
 
+static enum names_verdict judge_by_zone(struct conf_node banned, struct slice label,
+                                        struct slice bones)
+{
+    enum names_verdict worst = NAMES_OK;
+    conf_each(one, banned)
+    {
+        enum names_verdict v = judge_by(conf_text(one), label, bones);
+        if (v == NAMES_BANNED) {
+            return v;
+        }
+        worst = v != NAMES_OK ? v : worst;
+    }
+    return worst;
+}
+
+bool names_is_banned(struct slice name, struct conf_node banned)
+{
+    char room[NAMES_DOMAIN_MAX + 1];
+    return judge_by_zone(banned, name, skeleton(name, room)) != NAMES_OK;
+}
+
 enum names_verdict names_judge(struct slice label, struct conf_node banned)
 {
     char room[NAMES_DOMAIN_MAX + 1];
@@ -154,15 +175,8 @@ enum names_verdict names_judge(struct slice label, struct conf_node banned)
         }
         worst = v != NAMES_OK ? v : worst;
     }
-    conf_each(one, banned)
-    {
-        enum names_verdict v = judge_by(conf_text(one), label, bones);
-        if (v == NAMES_BANNED) {
-            return v;
-        }
-        worst = v != NAMES_OK ? v : worst;
-    }
-    return worst;
+    enum names_verdict v = judge_by_zone(banned, label, bones);
+    return v == NAMES_BANNED || worst == NAMES_OK ? v : worst;
 }
 
 // ---- names that the edge makes ----------------------------------------------------------------------

@@ -43,6 +43,8 @@ bool names_is_domain(struct slice text);
 /** Judges a label that an agent asks for. `banned`: the zone's list of words and patterns ('*' for any
  * characters); may not exist. */
 enum names_verdict names_judge(struct slice label, struct conf_node banned);
+/** Whether the zone's own list has that name, or one that it looks like. */
+bool names_is_banned(struct slice name, struct conf_node banned);
 /** Whether two names look alike; equal ones do. */
 bool names_look_alike(struct slice a, struct slice b);
 

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "obs/tunnel_rows.h"
 #include "tunnel/access.h"
+#include "tunnel/callers.h"
 #include "tunnel/tunnel_int.h"
 
 enum {
@@ -50,11 +51,14 @@ int tunnel_registry_new(const struct tunnel_registry_order *o, struct tunnel_reg
     struct tunnel_registry *r = mem_zalloc(sizeof(*r) + o->cores * sizeof(r->cores[0]));
     struct registry_part *parts =
         mem_zalloc_aligned(REGISTRY_PARTS * sizeof(*parts), _Alignof(struct registry_part));
-    if (r == NULL || parts == NULL) {
+    struct callers *callers = callers_new();
+    if (r == NULL || parts == NULL || callers == NULL) {
         mem_free(r);
         mem_free(parts);
+        callers_free(callers);
         return E_NO_MEMORY;
     }
+    r->callers = callers;
     r->magic = REGISTRY_MAGIC;
     r->core_count = o->cores;
     r->upstreams = o->upstreams;
@@ -114,6 +118,7 @@ void tunnel_registry_free(struct tunnel_registry *r)
     }
     (void)pthread_mutex_destroy(&r->lock);
     r->magic = 0;
+    callers_free(r->callers);
     mem_free(r->parts);
     mem_free(r);
 }
@@ -309,6 +314,11 @@ void owner_count_down(struct tunnel_registry *r, const char *owner)
         mem_free(o);
     }
     pthread_mutex_unlock(&r->lock);
+}
+
+struct callers *tunnels_callers(struct tunnel_registry *r)
+{
+    return r->callers;
 }
 
 // ---- claims -----------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@
 #include "tunnel/zone.h"
 
 struct access;
+struct callers;
 struct conn_door;
 struct transport;
 struct tunnel;
@@ -82,6 +83,7 @@ struct tunnel_claim {
     uint64_t sequence;
     uint8_t instance[TUNNEL_INSTANCE_BYTES];
     struct os_addr address;
+    struct callers *callers; // where the address was counted: left when the connection is gone
     // The answer.
     int error; // 0, E_TUNNEL_..., E_DRAINING, E_NO_MEMORY
     uint32_t retry_within_ms;
@@ -93,13 +95,15 @@ struct tunnel_claim {
     void *arg;
 };
 
+/** Who calls, on all cores. Lives as long as the registry. */
+struct callers *tunnels_callers(struct tunnel_registry *r);
 /** All zero but the registry and the loop; NULL: out of memory. On the core that asks. */
 struct tunnel_claim *tunnel_claim_new(struct tunnel_registry *r, struct loop *l) must_check;
 /** Sends it to the name's home. */
 void tunnel_claim(struct tunnel_claim *c);
 /** The 101 has been sent: the connection is the tunnel's from here on, whatever becomes of it. */
 void tunnel_arrive(struct tunnel_claim *c, struct transport *t, const struct http_peer *peer);
-/** It was refused, or the agent has gone. */
+/** It was refused, or the agent has gone. Leaves the callers as well. */
 void tunnel_abandon(struct tunnel_claim *c);
 
 /** From now on this is what tokens may do; tunnels that it does not allow any more are ended. On the

@@ -56,6 +56,7 @@ struct tunnel_registry {
     uint32_t core_count;
     struct upstream_registry *upstreams;
     struct tunnel_rows *rows;
+    struct callers *callers;
     const struct tunnel_rows *before;
     struct group_crowd crowd; // visitors that wait for agents
     struct hash_key key;
@@ -133,8 +134,10 @@ struct tunnel_connection {
     uint64_t id;
     uint8_t slot;
     uint32_t core;
-    bool is_open;  // home core: it has arrived
-    bool told_end; // home core
+    struct os_addr address;  // once it has arrived ...
+    struct callers *callers; // ... where it is counted
+    bool is_open;            // home core: it has arrived
+    bool told_end;           // home core
     // Its own core.
     struct called called;
     struct list at_core;
