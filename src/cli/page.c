@@ -377,6 +377,7 @@ static void write_directives(FILE *to)
     static const char *const titles[] = {
         "At the top level", "In sites", "In routes", "In upstreams", "In `tunnels`",
     };
+    static_assert(array_len(titles) == array_len(sections), "a title for each section");
     (void)fputs("# Directives\n\n" GENERATED
                 "Each directive of the configuration. The [guide](../guide/configuration.md) says "
                 "how they\nwork together; `adit help NAME` shows these pages on a terminal.\n",
