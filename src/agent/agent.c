@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "conf/load.h"
 #include "obs/log.h"
+#include "os/memory.h"
 #include "os/network.h"
 #include "os/signals.h"
 #include "os/sys.h"
@@ -28,6 +29,7 @@ enum {
     LEAVE_MS = 10000,         // what is under way may take so long once we leave
     NETWORK_SETTLES_MS = 300, // addresses and routes come one after the other
     LOOK_MS = 50,
+    TRIM_MS = 1500, // after a handshake: its first requests are through
 };
 
 static const int agent_signals[] = {SIGINT, SIGTERM, SIGHUP, 0};
@@ -104,6 +106,20 @@ void agent_line_is_over(struct agent *a)
     if (a->live == 0 && !a->leaving) {
         loop_stop(&a->loop);
     }
+}
+
+// ---- memory ---------------------------------------------------------------------------------------------
+
+static void on_trim_timer(struct wheel_timer *t)
+{
+    struct agent *a = container_of(t, struct agent, trim_timer);
+    ensure_magic(a, AGENT_MAGIC);
+    os_memory_trim();
+}
+
+void agent_trim_soon(struct agent *a)
+{
+    loop_timer_set(&a->loop, &a->trim_timer, TRIM_MS);
 }
 
 // ---- the network changes -------------------------------------------------------------------------------
@@ -256,6 +272,7 @@ int agent_new(const struct agent_plan *plan, agent_event_fn *on_event, void *arg
     slab_init(&a->conn_slab, "agent connections", sizeof(struct agent_conn), AGENT_CONNS_MAX);
     wheel_timer_init(&a->network_timer, on_network_timer);
     wheel_timer_init(&a->leave_timer, on_leave_timer);
+    wheel_timer_init(&a->trim_timer, on_trim_timer);
     int e = open_core(a);
     if (e == 0) {
         e = agent_compile(a, why);
@@ -277,6 +294,7 @@ int agent_new(const struct agent_plan *plan, agent_event_fn *on_event, void *arg
 bool agent_run(struct agent *a)
 {
     ensure_magic(a, AGENT_MAGIC);
+    os_memory_trim(); // of reading the configuration
     loop_run(&a->loop);
     return a->signalled;
 }
@@ -285,6 +303,7 @@ static void close_watches(struct agent *a)
 {
     loop_timer_stop(&a->loop, &a->network_timer);
     loop_timer_stop(&a->loop, &a->leave_timer);
+    loop_timer_stop(&a->loop, &a->trim_timer);
     if (a->network.fd >= 0) {
         loop_close(&a->loop, &a->network, false);
     }

@@ -210,6 +210,7 @@ struct agent {
     struct io network;
     struct wheel_timer network_timer; // changes come in swarms
     struct wheel_timer leave_timer;
+    struct wheel_timer trim_timer;
     uint64_t leave_end_ms;
     bool has_loop;
     bool leaving;
@@ -233,5 +234,7 @@ bool agent_site_tunnel(struct slice name, uint32_t *tunnel);
 void agent_tell(struct agent *a, const struct agent_event *e);
 /** Answers requests of edges to the agent itself. */
 void agent_own_open(struct agent *a);
+/** A connection was let in: what it took to get there is not needed for a while. */
+void agent_trim_soon(struct agent *a);
 /** A line is over. */
 void agent_line_is_over(struct agent *a);

@@ -113,6 +113,7 @@ void agent_line_on_grant(struct agent_link *k, const struct agent_answer *answer
     }
     n->told = true;
     n->down = false;
+    agent_trim_soon(n->agent);
 }
 
 /** No attempt of the link is under way now: the next one after a pause. */
