@@ -175,7 +175,8 @@ static void on_signal(struct io *io, unsigned events)
     ensure_magic(a, AGENT_MAGIC);
     (void)events;
     for (int signal = os_signals_take(io->fd); signal != 0; signal = os_signals_take(io->fd)) {
-        if (signal != SIGHUP) {
+        bool closed = a->plan->terminal >= 0 && os_terminal_is_gone(a->plan->terminal);
+        if (signal != SIGHUP || closed) {
             leave(a);
         } else if (!a->leaving) {
             traffic_core_read_names(a->core);

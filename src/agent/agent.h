@@ -64,6 +64,8 @@ struct agent_plan {
     uint32_t edge_count;
     struct slice token; // empty: none
     struct slice ca;    // PEM: whom to trust instead of the system's authorities; empty: those
+    int terminal; // descriptor of the terminal that it is shown on; -1: none. HUP ends the agent
+                  // when that is gone
     bool watch_network; // call again at once when this machine's addresses change
 };
 

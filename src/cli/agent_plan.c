@@ -55,6 +55,7 @@ void agent_words_init(struct agent_words *w)
     *w = (struct agent_words){0};
     arena_init(&w->arena, NULL, 0, NULL, WORDS_BYTES_MAX);
     w->plan.watch_network = true;
+    w->plan.terminal = isatty(STDOUT_FILENO) == 1 ? STDOUT_FILENO : -1;
 }
 
 void agent_words_fini(struct agent_words *w)
@@ -293,6 +294,9 @@ static int take_as(struct agent_words *w, const struct cli_parsed *p, struct age
 {
     if (p->count == 1) {
         return CLI_OK;
+    }
+    if (p->count == 2 && strcmp(p->arguments[1], "as") == 0) {
+        return cli_usage_error(p->command, "`as` needs a name behind it");
     }
     if (p->count != 3 || strcmp(p->arguments[1], "as") != 0) {
         return cli_usage_error(p->command, "write it so: adit %s%s as NAME",

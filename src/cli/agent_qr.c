@@ -13,7 +13,7 @@
 
 #ifdef ADIT_HAVE_QRENCODE
 
-enum { QUIET = 2 }; // modules; scanners are content with half of what the standard asks
+enum { INDENT = 2, QUIET = 2 }; // modules; scanners are content with half of what the standard asks
 
 static bool is_dark(const QRcode *q, int x, int y)
 {
@@ -21,13 +21,14 @@ static bool is_dark(const QRcode *q, int x, int y)
     return inside && (q->data[y * q->width + x] & 1) != 0;
 }
 
-void agent_qr_draw(const char *what, struct text *out)
+void agent_qr_draw(const char *what, unsigned columns, struct text *out)
 {
     QRcode *q = QRcode_encodeString8bit(what, 0, QR_ECLEVEL_L);
     if (q == NULL) {
         return;
     }
-    for (int y = -QUIET; y < q->width + QUIET; y += 2) {
+    bool fits = q->width + 2 * QUIET + INDENT <= (int)columns;
+    for (int y = -QUIET; fits && y < q->width + QUIET; y += 2) {
         text_str(out, "  \033[38;5;16;48;5;231m");
         for (int x = -QUIET; x < q->width + QUIET; x++) {
             bool upper = is_dark(q, x, y);
@@ -41,9 +42,10 @@ void agent_qr_draw(const char *what, struct text *out)
 
 #else
 
-void agent_qr_draw(const char *what, struct text *out)
+void agent_qr_draw(const char *what, unsigned columns, struct text *out)
 {
     (void)what;
+    (void)columns;
     (void)out;
 }
 

@@ -7,5 +7,5 @@
 struct text;
 
 /** Draws `what`, two rows of modules to a line of half blocks, with the quiet zone around it; nothing
- * when this build has no library for it. For a terminal that knows UTF-8. */
-void agent_qr_draw(const char *what, struct text *out);
+ * when it would not fit, or this build has no library for it. For a terminal that knows UTF-8. */
+void agent_qr_draw(const char *what, unsigned columns, struct text *out);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,7 +20,14 @@
 #include "cli/agent_qr.h"
 #include "cli/options.h"
 
-enum { SHOW_MAX = 32768, TARGET_CUT = 200 };
+enum {
+    SHOW_MAX = 32768,
+    TARGET_CUT = 200,
+    SHOWN_CUT = 40,
+    METHOD_CUT = 16,
+    METHOD_WIDTH = 7,
+    LINE_BEGIN = 9 + 6 + METHOD_WIDTH, // columns before the target: time, status, method
+};
 
 static const char RED[] = "\033[31m";
 static const char GREEN[] = "\033[32m";
@@ -40,12 +48,19 @@ static bool has_utf8(void)
     return false;
 }
 
+static unsigned columns_of(int fd)
+{
+    struct winsize size;
+    return isatty(fd) == 1 && ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 void agent_show_init(struct agent_show *s, const struct agent_plan *plan, bool json, bool quiet,
                      bool qr)
 {
     *s = (struct agent_show){.plan = plan, .json = json, .quiet = quiet};
     s->colour = !json && cli_colour_stdout();
     s->utf8 = has_utf8();
+    s->columns = columns_of(STDOUT_FILENO);
     s->qr = qr && !json && !quiet && s->utf8 && isatty(STDOUT_FILENO) == 1;
 }
 
@@ -68,6 +83,17 @@ static void put_safe(struct text *out, struct slice s, size_t most)
         }
     }
     text_str(out, s.len > most ? "..." : "");
+}
+
+/** The same in at most `room` columns; dots stand for what is left out. */
+static void put_cut(struct text *out, struct slice s, size_t room)
+{
+    char buffer[1024];
+    struct text t = text_on(buffer, sizeof buffer);
+    put_safe(&t, s, TARGET_CUT);
+    bool fits = t.len <= room;
+    text_put(out, slice_sub(text_slice(&t), 0, fits ? t.len : room - 3));
+    text_str(out, fits ? "" : "...");
 }
 
 static void put_size(struct text *out, uint64_t bytes)
@@ -120,24 +146,10 @@ static const char *colour_of(unsigned status)
     return status >= 500 ? RED : status >= 400 ? YELLOW : status >= 300 ? CYAN : GREEN;
 }
 
-static void show_request(const struct agent_show *s, const struct agent_event *e, struct text *out)
+/** What follows the target: it stays whole, whatever the width. */
+static void put_figures(const struct agent_show *s, const struct agent_event *e, struct text *out)
 {
     const struct agent_request *r = e->request;
-    put_clock(s, out);
-    colour(s, out, r->status == 0 ? DIM : colour_of(r->status));
-    if (r->status != 0) {
-        text_printf(out, " %u ", r->status);
-    } else {
-        text_str(out, " --- ");
-    }
-    colour(s, out, PLAIN);
-    text_char(out, ' ');
-    put_safe(out, r->method, 32);
-    for (size_t i = r->method.len; i < 7; i++) {
-        text_char(out, ' ');
-    }
-    put_safe(out, r->target, TARGET_CUT);
-    colour(s, out, DIM);
     text_str(out, "  ");
     put_time(out, r->took_us);
     text_str(out, "  ");
@@ -149,15 +161,38 @@ static void show_request(const struct agent_show *s, const struct agent_event *e
     }
     if (s->plan->tunnel_count > 1) {
         text_str(out, "  ");
-        put_safe(out, s->plan->tunnels[e->tunnel].shown, TARGET_CUT);
+        put_safe(out, s->plan->tunnels[e->tunnel].shown, SHOWN_CUT);
     }
-    colour(s, out, PLAIN);
     if (r->error.len > 0 && !slice_eq(r->error, SLICE("client-gone"))) {
-        colour(s, out, RED);
         text_str(out, "  ");
         text_put(out, r->error);
-        colour(s, out, PLAIN);
     }
+}
+
+static void show_request(const struct agent_show *s, const struct agent_event *e, struct text *out)
+{
+    const struct agent_request *r = e->request;
+    put_clock(s, out);
+    colour(s, out, r->status == 0 ? DIM : colour_of(r->status));
+    if (r->status != 0) {
+        text_printf(out, " %u  ", r->status);
+    } else {
+        text_str(out, " ---  ");
+    }
+    colour(s, out, PLAIN);
+    put_safe(out, r->method, METHOD_CUT);
+    for (size_t i = r->method.len; i < METHOD_WIDTH; i++) {
+        text_char(out, ' ');
+    }
+    char buffer[512];
+    struct text figures = text_on(buffer, sizeof buffer);
+    put_figures(s, e, &figures);
+    size_t taken = LINE_BEGIN + figures.len;
+    size_t room = s->columns == 0 ? TARGET_CUT : s->columns > taken + 8 ? s->columns - taken : 8;
+    put_cut(out, r->target, room);
+    colour(s, out, DIM);
+    text_put(out, text_slice(&figures));
+    colour(s, out, PLAIN);
     text_char(out, '\n');
 }
 
@@ -178,13 +213,13 @@ static void show_urls(const struct agent_show *s, const struct agent_event *e, s
             text_char(out, ' ');
         }
         text_str(out, s->utf8 ? " → " : " -> ");
-        put_safe(out, s->plan->tunnels[e->tunnel].shown, TARGET_CUT);
+        put_safe(out, s->plan->tunnels[e->tunnel].shown, SHOWN_CUT);
         text_char(out, '\n');
     }
     bool https = e->answer->url_count > 0 && strncmp(e->answer->urls[0], "https://", 8) == 0;
     if (s->qr && https && s->plan->tunnel_count == 1) {
         text_char(out, '\n');
-        agent_qr_draw(e->answer->urls[0], out);
+        agent_qr_draw(e->answer->urls[0], s->columns, out);
     }
     if (e->answer->has_expiry && e->answer->expires_s < 86400) {
         text_printf(out, "  the token is good for another %llu min\n",
@@ -197,7 +232,7 @@ static void show_urls(const struct agent_show *s, const struct agent_event *e, s
 static void put_subject(const struct agent_show *s, const struct agent_event *e, struct text *out)
 {
     if (s->plan->tunnel_count > 1) {
-        put_safe(out, s->plan->tunnels[e->tunnel].shown, TARGET_CUT);
+        put_safe(out, s->plan->tunnels[e->tunnel].shown, SHOWN_CUT);
         text_str(out, ": ");
     }
 }

@@ -17,7 +17,8 @@ struct agent_show {
     bool quiet; // no requests, no hints
     bool qr;
     bool colour;
-    bool utf8; // arrows and blocks may be drawn
+    unsigned columns; // of the terminal; 0: it is none
+    bool utf8;        // arrows and blocks may be drawn
     uint64_t left_out;
     uint64_t said_failed[AGENT_TUNNELS_MAX * AGENT_EDGES_MAX]; // hash of the last reason told
 };

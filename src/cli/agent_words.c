@@ -4,6 +4,8 @@
 
 #include "cli/agent_words.h"
 
+#include <sys/stat.h>
+
 #include "base/error.h"
 #include "base/num.h"
 #include "base/text.h"
@@ -39,8 +41,21 @@ static bool is_digits(struct slice s)
 static bool is_folder(struct slice s)
 {
     return slice_eq(s, SLICE(".")) || slice_eq(s, SLICE("..")) || slice_starts(s, SLICE("./")) ||
-           slice_starts(s, SLICE("../")) || slice_starts(s, SLICE("/")) ||
-           slice_starts(s, SLICE("~/"));
+           slice_starts(s, SLICE("../")) || slice_starts(s, SLICE("/"));
+}
+
+static int take_folder(struct slice word, struct arena *arena, struct agent_tunnel *out,
+                       struct conf_problem *problem)
+{
+    struct stat st;
+    const char *path = arena_strdup(arena, word);
+    if (path == NULL || stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
+        return wrong(problem, "there is no such folder", "");
+    }
+    out->folder = true;
+    out->target = slice_str(path);
+    out->shown = out->target;
+    return 0;
 }
 
 bool agent_word_is_target(struct slice word)
@@ -52,10 +67,7 @@ int agent_word_target(struct slice word, struct arena *arena, struct agent_tunne
                       struct conf_problem *problem)
 {
     if (is_folder(word)) {
-        out->folder = true;
-        int e = keep(arena, word, &out->target, problem);
-        out->shown = out->target;
-        return e;
+        return take_folder(word, arena, out, problem);
     }
     char buffer[ADDRESS_MAX];
     struct text t = text_on(buffer, sizeof(buffer));

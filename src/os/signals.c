@@ -5,6 +5,7 @@
 #include "os/signals.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -44,4 +45,10 @@ void os_signals_close(int fd, const int *signals)
     make_set(&set, signals);
     (void)close(fd);
     ensure(pthread_sigmask(SIG_UNBLOCK, &set, NULL) == 0);
+}
+
+bool os_terminal_is_gone(int fd)
+{
+    struct pollfd p = {.fd = fd};
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }

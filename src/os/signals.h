@@ -13,3 +13,6 @@ int os_signals_open(const int *signals) must_check;
 int os_signals_take(int fd);
 /** Closes, and unblocks them again. */
 void os_signals_close(int fd, const int *signals);
+/** Whether a terminal has hung up: its window was closed, its line cut. HUP says that too, but is also
+ * sent by people. */
+bool os_terminal_is_gone(int fd);

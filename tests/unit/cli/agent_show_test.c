@@ -69,6 +69,22 @@ static void escapes_what_visitors_wrote(void)
     CHECK(strchr(text, '\n') == text + strlen(text) - 1);
 }
 
+static void lines_fit_the_terminal(void)
+{
+    struct agent_show s = {.plan = &plan, .columns = 60};
+    const struct agent_request r = {
+        .method = SLICE("GET"),
+        .target = SLICE("/a/very/long/path/that/goes/on/and/on/and/on/and/on/and/on/and/on"),
+        .status = 200,
+        .took_us = 900,
+        .error = SLICE("refused")};
+    const struct agent_event e = {.kind = AGENT_EVENT_REQUEST, .request = &r};
+    struct text t = text_on(buffer, sizeof(buffer));
+    agent_show_text(&s, &e, &t);
+    CHECK_EQ_INT(t.len, 61);
+    CHECK(slice_ends(text_slice(&t), SLICE("...  <1 ms  0 B  refused\n")));
+}
+
 static void says_what_failed_once(void)
 {
     static struct agent_show s = {.plan = &plan};
@@ -101,7 +117,9 @@ static void says_why_it_ended(void)
 static void draws_codes(void)
 {
     struct text t = text_on(buffer, sizeof(buffer));
-    agent_qr_draw("https://c9k2m4p7q1x8v3.tunnel.example.com", &t);
+    agent_qr_draw("https://c9k2m4p7q1x8v3.tunnel.example.com", 20, &t);
+    CHECK_EQ_INT(t.len, 0); // it would be cut
+    agent_qr_draw("https://c9k2m4p7q1x8v3.tunnel.example.com", 80, &t);
     CHECK(!t.overflow);
 #ifdef ADIT_HAVE_QRENCODE
     CHECK(t.len > 500);
@@ -110,5 +128,5 @@ static void draws_codes(void)
 #endif
 }
 
-TAP_MAIN(shows_urls, escapes_what_visitors_wrote, says_what_failed_once, says_why_it_ended,
-         draws_codes)
+TAP_MAIN(shows_urls, escapes_what_visitors_wrote, lines_fit_the_terminal, says_what_failed_once,
+         says_why_it_ended, draws_codes)

@@ -27,9 +27,9 @@ static void reads_targets(void)
         {"https://localhost:8443", "https://localhost:8443", "https://localhost:8443", false,
          false},
         {"unix:/run/app.sock", "unix:/run/app.sock", "unix:/run/app.sock", false, false},
-        {"./dist", "./dist", "./dist", false, true},
+        {"./", "./", "./", false, true},
         {".", ".", ".", false, true},
-        {"/srv/www", "/srv/www", "/srv/www", false, true},
+        {"/tmp", "/tmp", "/tmp", false, true},
     };
     for (size_t i = 0; i < array_len(rows); i++) {
         struct agent_tunnel t = {0};
@@ -39,8 +39,14 @@ static void reads_targets(void)
         CHECK_TEXT(t.shown.ptr, t.shown.len, rows[i].shown);
         CHECK(t.local == rows[i].local && t.folder == rows[i].folder);
     }
-    static const char *const bad[] = {"0",      "99999", "host:", "ftp://x:1", "srv://_http._tcp.a",
-                                      "http://"};
+    static const char *const bad[] = {"0",
+                                      "99999",
+                                      "host:",
+                                      "ftp://x:1",
+                                      "srv://_http._tcp.a",
+                                      "http://",
+                                      "./no-such-folder",
+                                      "/dev/null"};
     for (size_t i = 0; i < array_len(bad); i++) {
         struct agent_tunnel t = {0};
         if (!CHECK(agent_word_target(slice_str(bad[i]), &arena, &t, &problem) != 0)) {
