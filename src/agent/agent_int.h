@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "base/slab.h"
 #include "h1/codec.h"
+#include "http/session.h"
 #include "http/stream.h"
 #include "loop/loop.h"
 #include "loop/transport.h"
@@ -107,8 +108,8 @@ void agent_place_close(struct agent_place *p);
 /** One that was let in. */
 struct agent_conn {
     uint32_t magic;
-    struct transport_note note; // its end is the connection's
-    struct agent_link *link;    // NULL: the link has another one, or is given up
+    struct down_session *session; // NULL: it is being opened
+    struct agent_link *link;      // NULL: the link has another one, or is given up
     struct agent *agent;
     struct transport *t;
     struct list in_agent;

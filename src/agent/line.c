@@ -201,7 +201,7 @@ void agent_line_on_farewell(struct agent_link *k, const struct agent_farewell *f
 {
     struct agent_line *n = k->line;
     struct rng *rng = &n->agent->loop.rng;
-    if (n->agent->leaving || n->over) {
+    if (n->agent->leaving || n->over || (k->state != LINK_UP && !f->end)) {
         return;
     }
     if (f->end) {
@@ -221,6 +221,8 @@ void agent_line_want(struct agent_line *n, unsigned connections)
         struct agent_link *k = &n->links[i];
         if (i < connections && k->state == LINK_OFF) {
             agent_link_start(k, 0);
+        } else if (i >= connections) {
+            agent_link_stop(k);
         }
     }
 }

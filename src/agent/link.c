@@ -23,10 +23,9 @@ static struct loop *loop_of(const struct agent_link *k)
 
 // ---- connections that were let in ------------------------------------------------------------------
 
-static void on_conn_gone(struct transport_note *note)
+/** It is closed: forgets it, and tells the line when it was in use. */
+static void conn_is_gone(struct agent_conn *c, int error)
 {
-    struct agent_conn *c = container_of(note, struct agent_conn, note);
-    ensure_magic(c, AGENT_CONN_MAGIC);
     struct agent *a = c->agent;
     struct agent_link *k = c->link;
     uint64_t held_ms = a->loop.now_ms - c->since_ms;
@@ -36,16 +35,44 @@ static void on_conn_gone(struct transport_note *note)
     if (k != NULL) {
         ensure(k->conn == c);
         k->conn = NULL;
-        agent_line_on_loss(k, held_ms, SLICE("the connection was lost"));
+        bool plain = error == E_EOF || error == 0;
+        agent_line_on_loss(k, held_ms,
+                           slice_str(plain ? "the edge closed the connection" : error_text(error)));
     }
 }
 
-/** The link has no more to do with its connection. */
+static void on_gone(struct down_session *s, void *arg, int error)
+{
+    struct agent_conn *c = arg;
+    ensure_magic(c, AGENT_CONN_MAGIC);
+    ensure(c->session == s);
+    conn_is_gone(c, error);
+}
+
+static void on_goaway(struct down_session *s, void *arg, uint32_t code, struct slice text)
+{
+    struct agent_conn *c = arg;
+    ensure_magic(c, AGENT_CONN_MAGIC);
+    (void)s;
+    if (c->link != NULL && code == 0) { // with any other code it is about to be closed
+        struct agent_farewell f;
+        agent_farewell_parse(text, &f);
+        agent_line_on_farewell(c->link, &f);
+    }
+}
+
+static const struct down_session_watcher watcher = {.on_goaway = on_goaway, .on_gone = on_gone};
+
+/** The link has no more to do with its connection, which ends with what it carries. */
 static void let_go(struct agent_link *k)
 {
-    if (k->conn != NULL) {
-        k->conn->link = NULL;
+    struct agent_conn *c = k->conn;
+    if (c != NULL) {
         k->conn = NULL;
+        c->link = NULL;
+        if (c->session != NULL) {
+            c->session->ops->drain(c->session);
+        }
     }
 }
 
@@ -99,7 +126,6 @@ static void let_in(struct agent_link *k)
         return;
     }
     *c = (struct agent_conn){.magic = AGENT_CONN_MAGIC,
-                             .note = {on_conn_gone},
                              .link = k,
                              .agent = a,
                              .t = k->t,
@@ -123,15 +149,22 @@ static void let_in(struct agent_link *k)
     let_go(k);
     k->conn = c;
     k->state = LINK_UP;
-    t->note = &c->note;
     struct http_peer peer = {
         .transport = t, .listener = k->line->tunnel, .site = slice_str(k->line->site)};
     // The edge stands for its visitors like a proxy on this machine; their addresses are in the fields
     // that it writes.
     http_peer_set(&peer, &(struct os_addr){.kind = OS_ADDR_UNIX});
     agent_line_on_grant(k, &k->answer);
-    int e = traffic_core_adopt(a->core, t, &peer, first, pos);
-    (void)e; // it was closed then, and that was told
+    const struct down_session_terms terms = {
+        .peer = &peer, .watcher = &watcher, .watcher_arg = c, .liveness = true};
+    int e = 0;
+    struct down_session *session = traffic_core_adopt(a->core, t, &terms, first, pos, &e);
+    c->session = session;
+    if (session == NULL) {
+        conn_is_gone(c, e);
+    } else if (c->link == NULL) { // the line has ended meanwhile
+        session->ops->drain(session);
+    }
 }
 
 static void judge(struct agent_link *k)

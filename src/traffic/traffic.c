@@ -397,11 +397,12 @@ struct core *traffic_core_exchanges(struct traffic_core *tc)
     return &tc->core;
 }
 
-int traffic_core_adopt(struct traffic_core *tc, struct transport *t, const struct http_peer *peer,
-                       struct chunk *first, uint32_t pos)
+struct down_session *traffic_core_adopt(struct traffic_core *tc, struct transport *t,
+                                        const struct down_session_terms *terms, struct chunk *first,
+                                        uint32_t pos, int *error)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
-    return h2_down_open(tc->h2, t, peer, first, pos);
+    return h2_down_open_watched(tc->h2, t, terms, first, pos, error);
 }
 
 static void open_session(struct front_session *f, struct transport *t, const struct http_peer *peer,

@@ -22,7 +22,8 @@ struct conf_doc;
 struct core;
 struct counters;
 struct dialer;
-struct http_peer;
+struct down_session;
+struct down_session_terms;
 struct log_ring;
 struct loop;
 struct reserved;
@@ -132,10 +133,11 @@ struct dialer *traffic_core_dialer(struct traffic_core *tc);
 struct resolver *traffic_core_resolver(struct traffic_core *tc);
 /** Where exchanges are: for a watcher, for reserved requests. Before the first connection. */
 struct core *traffic_core_exchanges(struct traffic_core *tc);
-/** Serves HTTP/2 on a connection that this process made and whose other end is the client from now on.
- * `first`, `pos`: what was read from it already, as in h2_down_open(). On an error it is closed. */
-int traffic_core_adopt(struct traffic_core *tc, struct transport *t, const struct http_peer *peer,
-                       struct chunk *first, uint32_t pos) must_check;
+/** Serves HTTP/2 on a connection that this process made and whose other end is the client from now on;
+ * as h2_down_open_watched(). */
+struct down_session *traffic_core_adopt(struct traffic_core *tc, struct transport *t,
+                                        const struct down_session_terms *terms, struct chunk *first,
+                                        uint32_t pos, int *error) must_check;
 
 /** The worker is to end: unlisten all, close idle connections, let the others end with their current
  * answer. Patient: idle clients may ask once more (http/session.h). May be called again. */

@@ -34,8 +34,8 @@ static void refuses_bad_words(void)
     const char *s = "-shttp://localhost:1";
     REFUSED("not a name", "3000", "as", "My_App", s);
     REFUSED("as NAME", "3000", "myapp", s);
-    REFUSED("as NAME", "3000", "as", s);
-    REFUSED("PORT or HOST:PORT", "tcp", "./folder", s);
+    REFUSED("needs a name", "3000", s, "as");
+    REFUSED("PORT or HOST:PORT", "tcp", "./", s);
     REFUSED("PORT or HOST:PORT", "udp", "unix:/x", s);
     REFUSED("not a network", "3000", s, "--allow", "10.0.0.1/8");
     REFUSED("not USER:PASSWORD", "3000", s, "--basic-auth", "me");
