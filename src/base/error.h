@@ -110,6 +110,7 @@ enum error_class {
     X(OUTBOUND_UNREACHABLE, 502, PEER, "the proxy on the way out could not reach the target")      \
     X(OUTBOUND_MALFORMED, 502, PEER, "what the proxy on the way out answered is no such protocol") \
     X(OUTBOUND_CLOSED, 502, PEER, "the proxy on the way out closed the connection")                \
+    X(BAD_WEBSOCKET, 400, PEER, "bad WebSocket frame (RFC 6455 5)")                                \
     X(LOOP, 508, PEER, "the request came through here too often (RFC 9110 7.6.3)")                 \
     X(ADDRESS_REFUSED, 403, LOCAL, "the client's address may not ask here")                        \
     X(NO_LOGIN, 401, LOCAL, "no user's name and password, or wrong ones")                          \

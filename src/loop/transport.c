@@ -235,8 +235,9 @@ int transport_pack(struct transport *t, struct transport_parcel *p)
     ensure(!t->dead);
     struct transport_core *c = t->core;
     *p = (struct transport_parcel){.fd = -1};
+    bool over = t->io.fd < 0;
     if (t->ops != &clear_ops) {
-        if (t->ops->pack == NULL) {
+        if (t->ops->pack == NULL || (over && t->ops->unpack_over == NULL)) {
             return E_UNSUPPORTED;
         }
         int e = t->ops->pack(t, &p->packed);
@@ -244,9 +245,11 @@ int transport_pack(struct transport *t, struct transport_parcel *p)
             return e;
         }
         p->ops = t->ops;
+        p->over = over;
     }
-    // The next core hears of the descriptor's state when it begins to watch it.
-    loop_unwatch(c->loop, &t->io);
+    if (!over) { // the next core hears of the descriptor's state when it begins to watch it
+        loop_unwatch(c->loop, &t->io);
+    }
     p->fd = t->io.fd;
     p->hung_up = t->hung_up;
     p->note = t->note;
@@ -258,8 +261,25 @@ int transport_pack(struct transport *t, struct transport_parcel *p)
     return 0;
 }
 
+/** The same of one without a descriptor. */
+static struct transport *unpack_over(struct transport_core *c, struct transport_parcel *p,
+                                     int *error)
+{
+    struct transport *t = p->ops->unpack_over(c, p->packed, error);
+    if (t != NULL) {
+        t->note = p->note;
+    } else if (p->note != NULL) {
+        p->note->drop(p->note);
+    }
+    *p = (struct transport_parcel){.fd = -1};
+    return t;
+}
+
 struct transport *transport_unpack(struct transport_core *c, struct transport_parcel *p, int *error)
 {
+    if (p->over) {
+        return unpack_over(c, p, error);
+    }
     ensure(p->fd >= 0);
     struct transport *t = transport_new(c, p->fd, error);
     if (t == NULL) {
@@ -285,15 +305,19 @@ struct transport *transport_unpack(struct transport_core *c, struct transport_pa
 
 void transport_parcel_drop(struct transport_parcel *p, struct sys *sys)
 {
-    if (p->fd < 0) {
+    if (p->fd < 0 && !p->over) {
         return;
     }
-    if (p->ops != NULL) {
+    if (p->over) {
+        p->ops->drop_over(p->packed, sys);
+    } else if (p->ops != NULL) {
         p->ops->drop(p->packed);
     }
     if (p->note != NULL) {
         p->note->drop(p->note);
     }
-    sys->ops->close(sys, p->fd, true);
+    if (p->fd >= 0) {
+        sys->ops->close(sys, p->fd, true);
+    }
     *p = (struct transport_parcel){.fd = -1};
 }

@@ -3,7 +3,8 @@
 // A transport: the byte stream under a session. In clear it is the descriptor itself; a filter (TLS)
 // may be put on it, also in the middle of its life, and the session above does not notice: it reads,
 // writes and closes through the same five calls. One may also have no descriptor at all: its bytes
-// then come from something else, a stream of another session (http/stream_transport.h).
+// then come from something else, a stream of another session (http/stream_transport.h), or from another
+// transport that it owns: so filters are stacked (http/websocket_transport.h).
 //
 // Readiness is remembered here. Events come on edges; `readable` stays true until a read has shown
 // that nothing is left, so that a session reads for as long as it is true, and no longer. In clear a
@@ -21,6 +22,7 @@
 
 struct http_security;
 struct transport;
+struct transport_core;
 
 /** What goes with a transport and ends with it, whoever its owner is then, and on whichever core. */
 struct transport_note {
@@ -51,6 +53,11 @@ struct transport_ops {
     int (*unpack)(struct transport *t, void *packed);
     /** It will not be unpacked. Any thread. */
     void (*drop)(void *packed);
+    // One without a descriptor has these two in place of the last two.
+    /** As transport_unpack(): whatever comes of it, `packed` is taken. */
+    struct transport *(*unpack_over)(struct transport_core *c, void *packed, int *error);
+    /** `sys`: of the thread that calls. */
+    void (*drop_over)(void *packed, struct sys *sys);
 };
 
 enum { TRANSPORT_LAYERS_MAX = 4 };
@@ -88,7 +95,8 @@ struct transport {
 /** A transport between two cores, nobody's and in no core's memory: it may travel in a mail. What had
  * been read and decrypted by a filter, or not been taken by the socket, is in it. */
 struct transport_parcel {
-    int fd; // -1: it was unpacked or dropped
+    int fd;    // -1: it was unpacked or dropped, or there is none (`over`)
+    bool over; // packed by one without a descriptor
     bool hung_up;
     struct transport_note *note;
     const struct transport_ops *ops; // NULL: in clear

@@ -20,6 +20,7 @@
 #include "h1/session.h"
 #include "h2/session.h"
 #include "http/move.h"
+#include "http/websocket_transport.h"
 #include "l4/l4.h"
 #include "loop/kernel_pipe.h"
 #include "loop/loop.h"
@@ -102,6 +103,7 @@ struct traffic_core {
     struct h2_core *h2;
     struct tls_core *tls;
     struct front front;
+    struct websocket_core websockets;
     struct stream_transports streams;
     struct switches switches;
     struct l4_core *l4;
@@ -588,6 +590,7 @@ static int open_sessions(struct traffic_core *tc)
     down_core_init(&tc->down, tc->loop, tc->counters, &tc->core.handler);
     transport_core_init(&tc->transports, tc->loop, connections);
     stream_transports_init(&tc->streams, &tc->transports, connections);
+    websocket_core_init(&tc->websockets, &tc->transports, connections);
     h1_core_init(&tc->h1, tc->loop, tc->counters, &tc->down, connections);
     tc->h1.on_preface = on_preface;
     tc->h1.preface_arg = tc;
@@ -645,6 +648,7 @@ static void close_sessions(struct traffic_core *tc)
     front_fini(&tc->front);
     h2_core_free(tc->h2);
     h1_core_fini(&tc->h1);
+    websocket_core_fini(&tc->websockets);
     tls_core_free(tc->tls);
     stream_transports_fini(&tc->streams);
     transport_core_fini(&tc->transports);
