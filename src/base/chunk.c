@@ -41,6 +41,7 @@ void chunk_pool_init(struct chunk_pool *p, uint32_t chunks_max, uint32_t free_ma
 void chunk_pool_fini(struct chunk_pool *p)
 {
     ensure_magic(p, CHUNK_POOL_MAGIC);
+    chunk_pool_collect(p);
     ensure(p->in_use == 0);
     while (p->free_list != NULL) {
         struct chunk *c = p->free_list;
@@ -54,6 +55,9 @@ void chunk_pool_fini(struct chunk_pool *p)
 struct chunk *chunk_new(struct chunk_pool *p)
 {
     ensure_magic(p, CHUNK_POOL_MAGIC);
+    if (unlikely(p->free_list == NULL || p->in_use >= p->in_use_max)) {
+        chunk_pool_collect(p);
+    }
     if (unlikely(p->in_use >= p->in_use_max)) {
         return NULL;
     }
@@ -73,11 +77,11 @@ struct chunk *chunk_new(struct chunk_pool *p)
         }
         c->pool = p;
         c->capacity = CHUNK_BYTES;
-        c->pad = 0;
     }
     c->next = NULL;
     c->refs = 1;
     c->used = 0;
+    c->shared = false;
     p->in_use++;
     return c;
 }
@@ -96,6 +100,7 @@ struct chunk *chunk_new_large(struct chunk_pool *p, uint32_t capacity)
     ensure_magic(p, CHUNK_POOL_MAGIC);
     ensure(capacity > CHUNK_BYTES);
     uint32_t chunks = weight(capacity);
+    chunk_pool_collect(p);
     if (chunks > p->in_use_max || p->in_use > p->in_use_max - chunks) {
         return NULL;
     }
@@ -141,8 +146,42 @@ static void free_chunk(struct chunk *c)
     }
 }
 
+void chunk_pool_collect(struct chunk_pool *p)
+{
+    ensure_magic(p, CHUNK_POOL_MAGIC);
+    if (atomic_load_explicit(&p->returned, memory_order_relaxed) == NULL) {
+        return;
+    }
+    struct chunk *c = atomic_exchange_explicit(&p->returned, NULL, memory_order_acquire);
+    while (c != NULL) {
+        struct chunk *next = c->next;
+        free_chunk(c);
+        c = next;
+    }
+}
+
+// Whoever lets go last may be on any core: the chunk goes onto a stack that its pool takes whole.
+static void unref_shared(struct chunk *c)
+{
+    uint32_t before = __atomic_fetch_sub(&c->refs, 1, __ATOMIC_ACQ_REL);
+    ensure(before > 0);
+    if (before > 1) {
+        return;
+    }
+    struct chunk_pool *p = c->pool;
+    struct chunk *head = atomic_load_explicit(&p->returned, memory_order_relaxed);
+    do {
+        c->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&p->returned, &head, c, memory_order_release,
+                                                    memory_order_relaxed));
+}
+
 void chunk_unref(struct chunk *c)
 {
+    if (unlikely(c->shared)) {
+        unref_shared(c);
+        return;
+    }
     ensure(c->refs > 0);
     if (--c->refs == 0) {
         free_chunk(c);
@@ -186,7 +225,7 @@ static size_t tail_room(struct bufq *q)
     }
     const struct span *tail = span_at(q, q->count - 1u);
     const struct chunk *c = tail->chunk;
-    return c->refs == 1 && tail->off + tail->len == c->used ? chunk_room(c) : 0;
+    return chunk_is_sole(c) && tail->off + tail->len == c->used ? chunk_room(c) : 0;
 }
 
 static void tail_append(struct bufq *q, const void *bytes, size_t len)
@@ -208,7 +247,7 @@ static void add_span(struct bufq *q, struct chunk *c, size_t off, size_t len)
 
 int bufq_push(struct bufq *q, struct chunk *c, size_t off, size_t len)
 {
-    ensure(off + len <= c->used);
+    ensure(c->shared ? off + len <= c->capacity : off + len <= c->used);
     if (len == 0) {
         return 0;
     }

@@ -7,9 +7,14 @@
 // A queue has at most BUFQ_SPANS spans: with whole chunks that is 256 KiB, the most that is taken
 // from one side ahead of the other. Small pieces are copied together so that a peer that sends one
 // byte at a time cannot make a queue of slivers. One core, no locks.
+//
+// A chunk that is to be read on another core is shared first (chunk_share()); from then on its
+// references are counted atomically, wherever they are taken and given up, and with the last one it
+// goes back to the pool that it is of, which finds it when it next needs one. Nobody else pays for it.
 
 #pragma once
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -27,10 +32,11 @@ enum {
 struct chunk {
     struct chunk *next; // free list of the pool, block list of an arena
     struct chunk_pool *pool;
-    uint32_t refs;
+    uint32_t refs; // chunk_is_sole() asks for it
     uint32_t used; // data bytes filled by their writer; appending is for the sole writer only
     uint32_t capacity;
-    uint32_t pad;
+    bool shared; // other cores may hold references; `used` is not for them
+    char pad[3];
     char data[]; // `capacity` bytes: CHUNK_BYTES, or more when made by chunk_new_large()
 };
 
@@ -41,11 +47,15 @@ struct chunk_pool {
     uint32_t free_count;
     uint32_t free_max; // kept for reuse, or as many as are in use; more goes back to the system
     struct chunk *free_list;
+    char apart[64];                   // other cores write the next, not what is used with each chunk
+    _Atomic(struct chunk *) returned; // shared ones that nobody holds any more; they still count
+    char apart_too[64];
 };
 
 /** `chunks_max`: budget of this core; `free_max`: how many free ones are kept warm when few are
  * in use. */
 void chunk_pool_init(struct chunk_pool *p, uint32_t chunks_max, uint32_t free_max);
+/** Every chunk must have been given back, those that other cores held as well. */
 void chunk_pool_fini(struct chunk_pool *p);
 /** One reference, used = 0; NULL over the budget or out of memory. */
 struct chunk *chunk_new(struct chunk_pool *p) must_check;
@@ -54,11 +64,32 @@ struct chunk *chunk_new(struct chunk_pool *p) must_check;
 struct chunk *chunk_new_large(struct chunk_pool *p, uint32_t capacity) must_check;
 static inline struct chunk *chunk_ref(struct chunk *c)
 {
+    if (unlikely(c->shared)) {
+        uint32_t before = __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+        ensure(before > 0);
+        return c;
+    }
     ensure(c->refs > 0);
     c->refs++;
     return c;
 }
 void chunk_unref(struct chunk *c);
+/** From now on other cores may be given references to it, and views of what it holds by now. On the
+ * core of its pool, by who holds a reference. */
+static inline void chunk_share(struct chunk *c)
+{
+    if (!c->shared) {
+        c->shared = true;
+    }
+}
+/** Nobody else holds a reference. */
+static inline bool chunk_is_sole(const struct chunk *c)
+{
+    // What the others did with it comes before what the sole holder does now.
+    return __atomic_load_n(&c->refs, __ATOMIC_ACQUIRE) == 1;
+}
+/** Takes back the shared ones that nobody holds any more. On the pool's core. */
+void chunk_pool_collect(struct chunk_pool *p);
 static inline size_t chunk_room(const struct chunk *c)
 {
     return c->capacity - c->used;

@@ -43,7 +43,7 @@ static int prepare_input(struct h1_conn *c)
     if (c->in != NULL && c->in->capacity > CHUNK_BYTES) {
         release_input(c); // a large one is for heads only
     }
-    if (c->in != NULL && unread == 0 && c->in->refs == 1) {
+    if (c->in != NULL && unread == 0 && chunk_is_sole(c->in)) {
         c->in->used = 0;
         c->in_pos = 0;
     }

@@ -607,7 +607,7 @@ void h2_rx_bytes(struct h2_conn *c, struct chunk *chunk, uint32_t pos)
 static struct chunk *input(struct h2_core *core)
 {
     struct chunk *in = core->in;
-    if (in != NULL && in->refs == 1) {
+    if (in != NULL && chunk_is_sole(in)) {
         in->used = 0;
         return in;
     }

@@ -286,7 +286,7 @@ static int hold(struct h2_stream *s, const char *p, uint32_t n)
 {
     while (n > 0) {
         struct chunk *last = s->held_last;
-        if (last == NULL || chunk_room(last) == 0 || last->refs > 1) {
+        if (last == NULL || chunk_room(last) == 0 || !chunk_is_sole(last)) {
             struct chunk *fresh = chunk_new(&s->conn->core->loop->chunks);
             if (fresh == NULL) {
                 return E_NO_MEMORY;

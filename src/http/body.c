@@ -149,7 +149,8 @@ static void put_tee(struct http_body *b, struct chunk_pool *pool, struct chunk *
     if (to->discarding) {
         rc = 0;
     } else if (bytes.len <= to->limit - num_min_size(to->limit, to->q.bytes)) {
-        rc = c == NULL || bytes.len <= BUFQ_COPY_MAX
+        bool copied = c == NULL || (bytes.len <= BUFQ_COPY_MAX && !c->shared);
+        rc = copied
                  ? bufq_write(&to->q, pool, bytes.ptr, bytes.len)
                  : bufq_push(&to->q, c, (size_t)(bytes.ptr - c->data), bytes.len);
     }

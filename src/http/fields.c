@@ -167,6 +167,78 @@ int fields_copy(struct fields *to, const struct fields *from)
     return 0;
 }
 
+// ---- packing ---------------------------------------------------------------------------------------
+
+/** Before the entries; their text, without what was removed, comes behind them. */
+struct packed_fields {
+    uint32_t text;
+    uint32_t count;
+    uint64_t present;
+};
+
+static uint32_t text_bytes(const struct fields *f)
+{
+    uint32_t n = 0;
+    for (uint16_t i = 0; i < f->count; i++) {
+        n += f->entries[i].name_len + f->entries[i].value_len;
+    }
+    return n;
+}
+
+size_t fields_packed_size(const struct fields *f)
+{
+    return sizeof(struct packed_fields) + f->count * sizeof(struct field) + text_bytes(f);
+}
+
+void fields_pack(const struct fields *f, void *out)
+{
+    struct packed_fields head = {.count = f->count, .present = f->present[0]};
+    char *entries = (char *)out + sizeof(head);
+    char *text = entries + f->count * sizeof(struct field);
+    for (uint16_t i = 0; i < f->count; i++) {
+        struct field e = f->entries[i];
+        memcpy(text + head.text, f->store + e.name_off, e.name_len);
+        e.name_off = head.text;
+        head.text += e.name_len;
+        if (e.value_len > 0) {
+            memcpy(text + head.text, f->store + e.value_off, e.value_len);
+        }
+        e.value_off = head.text;
+        head.text += e.value_len;
+        memcpy(entries + i * sizeof(e), &e, sizeof(e));
+    }
+    memcpy(out, &head, sizeof(head));
+}
+
+int fields_unpack(struct fields *f, const void *packed)
+{
+    ensure(f->count == 0 && f->used == 0);
+    struct packed_fields head;
+    memcpy(&head, packed, sizeof(head));
+    const char *entries = (const char *)packed + sizeof(head);
+    if (head.count > f->count_max) {
+        return E_TOO_MANY_FIELDS;
+    }
+    while (f->entry_capacity < head.count) {
+        int rc = grow_entries(f);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    int rc = need_store(f, head.text);
+    if (rc != 0) {
+        return rc;
+    }
+    if (head.count > 0) {
+        memcpy(f->entries, entries, head.count * sizeof(struct field));
+        memcpy(f->store, entries + head.count * sizeof(struct field), head.text);
+    }
+    f->used = head.text;
+    f->count = (uint16_t)head.count;
+    f->present[0] = head.present;
+    return 0;
+}
+
 // ---- finding ---------------------------------------------------------------------------------------
 
 static bool is_named(const struct fields *f, const struct field *e, enum http_name id,

@@ -87,6 +87,14 @@ struct slice fields_get_id(const struct fields *f, enum http_name id);
 struct slice fields_get(const struct fields *f, struct slice name);
 /** Copies all entries of `from` (another arena). */
 int fields_copy(struct fields *to, const struct fields *from) must_check;
+/** How many bytes fields_pack() writes. */
+size_t fields_packed_size(const struct fields *f);
+/** Writes all entries and their text to `out`, which is aligned to 4: a form without pointers, for
+ * fields_unpack(). */
+void fields_pack(const struct fields *f, void *out);
+/** Fills an empty block from what fields_pack() has written. E_HEAD_TOO_LARGE, E_TOO_MANY_FIELDS,
+ * E_NO_MEMORY. */
+int fields_unpack(struct fields *f, const void *packed) must_check;
 /** True when some field of that id has this token in its comma list, in any case. */
 bool fields_list_has(const struct fields *f, enum http_name id, struct slice token);
 
