@@ -47,7 +47,7 @@ struct chunk_pool {
     uint32_t free_count;
     uint32_t free_max; // kept for reuse, or as many as are in use; more goes back to the system
     struct chunk *free_list;
-    char apart[64];                   // other cores write the next, not what is used with each chunk
+    char apart[64]; // other cores write the next, not what is used with each chunk
     _Atomic(struct chunk *) returned; // shared ones that nobody holds any more; they still count
     char apart_too[64];
 };

@@ -16,8 +16,9 @@
 #pragma once
 
 #include "base/slab.h"
-#include "bridge/bridge.h"
 #include "loop/gate.h"
+
+#include "bridge/bridge.h"
 
 enum {
     BRIDGES_MAGIC = 0x62726773,
@@ -27,13 +28,18 @@ enum {
     BRIDGE_FAR_MAGIC = 0x62726661,
     BRIDGE_PORT_MAGIC = 0x6272706f,
 
-    BRIDGE_RECORDS = BUFQ_SPANS, // pieces of a body on their way: the pipe there has room for each
-    BRIDGE_VIEW_MIN = 2048,      // smaller pieces are copied into the message
-    BRIDGE_COPY_MAX = 4096,      // as many of them as this in one
-    BRIDGE_LAZY_MS = 5,          // what nobody waits for goes with others, or after this time
-    BRIDGE_RETRY_MS = 10,        // after there was no memory for a message
-    BRIDGE_WAIT_MS = 10 * 1000,  // for room in a far session
-    BRIDGE_FAR_MEMORY = 3072,    // two usual heads
+    // Pieces of a body on their way. The pipe there has a place for each, and one for a piece that was
+    // copied to the end of one chunk and the beginning of the next.
+    BRIDGE_RECORDS = BUFQ_SPANS - 1,
+    // Of a request, before it has a stream: it can still be given to another server (proxy/attempt.h).
+    BRIDGE_FIRST_BYTES = 32 * 1024,
+    BRIDGE_FIRST_RECORDS = 6,
+    BRIDGE_VIEW_MIN = 2048,     // smaller pieces are copied into the message
+    BRIDGE_COPY_MAX = 4096,     // as many of them as this in one
+    BRIDGE_LAZY_MS = 5,         // what nobody waits for goes with others, or after this time
+    BRIDGE_RETRY_MS = 10,       // after there was no memory for a message
+    BRIDGE_WAIT_MS = 10 * 1000, // for room in a far session
+    BRIDGE_FAR_MEMORY = 3072,   // two usual heads
     BRIDGE_ARENA_MAX = 512 * 1024,
 };
 
@@ -97,11 +103,11 @@ enum {
     BRIDGE_SAY_TIMEOUTS = 4,
     BRIDGE_SAY_SENT = 8,
     BRIDGE_SAY_CLOSED = 16,
-    BRIDGE_SAY_LAST = 32,    // END, FORGET, DETACH, DETACHED
-    BRIDGE_SAY_ATTACH = 64,  // a session
-    BRIDGE_SAY_STATE = 128,  // a session
+    BRIDGE_SAY_LAST = 32,     // END, FORGET, DETACH, DETACHED
+    BRIDGE_SAY_ATTACH = 64,   // a session
+    BRIDGE_SAY_STATE = 128,   // a session
     BRIDGE_SAY_CLOSING = 256, // a session
-    BRIDGE_SAY_GONE = 512,   // a session
+    BRIDGE_SAY_GONE = 512,    // a session
 };
 
 struct bridge_voice {
@@ -119,6 +125,7 @@ struct bridge_channel {
     struct list voices;
     struct chunk *first; // what is written so far
     struct chunk *last;
+    struct chunk *spare; // for when the pool is used up, by what waits for these messages
     struct task flush;
     struct wheel_timer later;
 };
@@ -301,6 +308,8 @@ int bridge_in_data(struct bridge_in *in, struct chunk_pool *pool, const struct b
     must_check;
 /** Counts what was taken; true: it is time to say so. */
 bool bridge_in_taken(struct bridge_in *in);
+/** The sender may send all that a window has. */
+void bridge_in_open(struct bridge_in *in);
 bool bridge_in_speak(struct bridge_in *in, struct bridge_channel *c, bool to_far, void *to);
 /** The end has come; `packed` NULL: without trailers. The consumer is told. */
 int bridge_in_end(struct bridge_in *in, struct arena *arena, const struct http_head *limits,

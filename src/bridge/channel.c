@@ -13,7 +13,8 @@
 /** At the beginning of a mail's first chunk. */
 struct batch {
     struct gate_mail mail;
-    struct bridge_channel *channel;
+    struct bridge_core *from;
+    struct bridge_core *to;
     struct chunk *first;
 };
 
@@ -24,12 +25,36 @@ enum { INBOUND_MAX = 1 << 30 }; // mails are bounded by what they carry
 
 // ---- writing ---------------------------------------------------------------------------------------
 
-static struct chunk *more(struct bridge_channel *c, size_t size)
+/** The spare one, when it has come back. */
+static struct chunk *take_spare(struct bridge_channel *c)
+{
+    if (c->spare == NULL || !chunk_is_sole(c->spare)) {
+        return NULL;
+    }
+    c->spare->next = NULL;
+    return chunk_ref(c->spare);
+}
+
+static struct chunk *new_chunk(struct bridge_channel *c, size_t size)
 {
     struct chunk_pool *pool = &c->from->loop->chunks;
+    if (size > CHUNK_BYTES) {
+        return chunk_new_large(pool, (uint32_t)size);
+    }
+    if (c->spare == NULL) {
+        c->spare = chunk_new(pool);
+        if (c->spare != NULL) {
+            chunk_share(c->spare);
+        }
+    }
+    struct chunk *k = chunk_new(pool);
+    return k != NULL ? k : take_spare(c);
+}
+
+static struct chunk *more(struct bridge_channel *c, size_t size)
+{
     size_t head = c->first == NULL ? sizeof(struct batch) : 0;
-    struct chunk *k = head + size <= CHUNK_BYTES ? chunk_new(pool)
-                                                 : chunk_new_large(pool, (uint32_t)(head + size));
+    struct chunk *k = new_chunk(c, head + size);
     if (k == NULL) {
         return NULL;
     }
@@ -128,11 +153,10 @@ static void read_message(struct bridge_core *c, struct bridge_channel *back,
 static void on_batch(struct gate_mail *mail)
 {
     struct batch *b = container_of(mail, struct batch, mail);
-    struct bridge_channel *channel = b->channel;
-    struct bridge_core *c = channel->to;
+    struct bridge_core *c = b->to;
     ensure_magic(c, BRIDGE_CORE_MAGIC);
-    struct bridge_channel *back = &c->channels[channel->from->loop->core];
-    back->to = channel->from;
+    struct bridge_channel *back = &c->channels[b->from->loop->core];
+    back->to = b->from;
     uint32_t at = sizeof(*b);
     for (struct chunk *k = b->first, *next; k != NULL; k = next) {
         next = k->next;
@@ -179,7 +203,7 @@ static void post(struct bridge_channel *c)
         return;
     }
     struct batch *b = (struct batch *)(void *)c->first->data;
-    *b = (struct batch){.mail.fn = on_batch, .channel = c, .first = c->first};
+    *b = (struct batch){.mail.fn = on_batch, .from = c->from, .to = c->to, .first = c->first};
     c->first = NULL;
     c->last = NULL;
     gate_post(&c->to->gate, &b->mail);
@@ -305,13 +329,16 @@ void bridge_core_close(struct bridge_core *c)
         channel->down = true;
         loop_cancel(c->loop, &channel->flush);
         loop_timer_stop(c->loop, &channel->later);
+        if (channel->spare != NULL) {
+            chunk_unref(channel->spare);
+            channel->spare = NULL;
+        }
     }
 }
 
 /** No loop runs any more: what the cores could not tell each other is forgotten. */
 static void free_core(struct bridge_core *c)
 {
-    ensure(c->closed);
     struct list *node;
     while ((node = list_first(&c->all_streams)) != NULL) {
         struct bridge_stream *s = list_entry(node, struct bridge_stream, all);

@@ -32,10 +32,11 @@ static bool write_end(struct bridge_channel *c, enum bridge_type type, struct br
     return e != NULL;
 }
 
-/** What came before the end has been said. */
+/** What came before the end has been said, and so has the body's own, which may have come just now. */
 static bool is_drained(const struct bridge_far *f)
 {
-    return f == NULL || f->out.body == NULL || f->out.body->q.bytes == 0;
+    const struct http_body *b = f != NULL ? f->out.body : NULL;
+    return b == NULL || (b->q.bytes == 0 && !b->ended);
 }
 
 static bool speak(struct bridge_voice *v)
@@ -56,8 +57,8 @@ static bool speak(struct bridge_voice *v)
         v->say &= (uint16_t) ~(unsigned)BRIDGE_SAY_SENT;
     }
     v->say &= (uint16_t) ~(unsigned)(BRIDGE_SAY_BODY | BRIDGE_SAY_ACK);
-    if (f != NULL && (!bridge_in_speak(&f->in, c, false, s) ||
-                      !bridge_out_speak(&f->out, c, false, s))) {
+    if (f != NULL &&
+        (!bridge_in_speak(&f->in, c, false, s) || !bridge_out_speak(&f->out, c, false, s))) {
         return false;
     }
     if ((v->say & BRIDGE_SAY_CLOSED) != 0 && is_drained(f)) {
@@ -187,6 +188,10 @@ void bridge_far_start(struct bridge_far *f, struct http_stream *s)
     s->receive_head = &f->response;
     s->ops->set_timeouts(s, &f->timeouts);
     s->ops->send_head(s, &f->request, f->has_body ? &f->request_body : NULL);
+    if (f->has_body && f->stream != NULL && f->in.body != NULL) {
+        bridge_in_open(&f->in);
+        say(f, BRIDGE_SAY_ACK);
+    }
 }
 
 void bridge_far_refuse(struct bridge_far *f, int error)

@@ -2,7 +2,7 @@
 //
 // A body over a bridge. The sender is the consumer of the pipe on its core, the receiver the producer
 // of that on the other. At most BRIDGE_WINDOW bytes and BRIDGE_RECORDS pieces are on their way or in
-// the receiver's pipe: as many pieces as such a pipe has places, so that whatever comes can be put.
+// the receiver's pipe: fewer pieces than such a pipe has places, so that whatever comes can be put.
 // What was taken out of the receiver's pipe is told when it is half of that.
 //
 // Large pieces go as references to their chunk (base/chunk.h), small ones within the message, and are
@@ -186,6 +186,12 @@ bool bridge_in_taken(struct bridge_in *in)
     }
     b->wants_room = in->count > 0;
     return in->ack.bytes >= BRIDGE_WINDOW / 2 || in->ack.records >= BRIDGE_RECORDS / 2;
+}
+
+void bridge_in_open(struct bridge_in *in)
+{
+    in->ack.bytes += BRIDGE_WINDOW - BRIDGE_FIRST_BYTES;
+    in->ack.records += BRIDGE_RECORDS - BRIDGE_FIRST_RECORDS;
 }
 
 bool bridge_in_speak(struct bridge_in *in, struct bridge_channel *c, bool to_far, void *to)

@@ -171,7 +171,8 @@ static bool speak(struct bridge_voice *v)
     if (!bridge_in_speak(&s->in, c, true, s) || !bridge_out_speak(&s->out, c, true, s)) {
         return s->over; // it is asked again
     }
-    const struct http_body *b = s->out.body; // NULL also when the exchange has turned away meanwhile
+    const struct http_body *b =
+        s->out.body; // NULL also when the exchange has turned away meanwhile
     if (b != NULL && b->error != 0) {
         finish(s, b->error, b->error); // what came before the cut went first, as far as it may
     }
@@ -233,6 +234,8 @@ static void send_head(struct http_stream *stream, const struct http_head *head,
     bridge_hush(&s->voice); // the times went along
     if (body != NULL) {
         bridge_out_begin(&s->out, body, s, on_data);
+        s->out.bytes = BRIDGE_FIRST_BYTES;
+        s->out.records = BRIDGE_FIRST_RECORDS;
         bridge_say(channel_of(s), &s->voice, BRIDGE_SAY_BODY, false);
     }
 }
@@ -377,9 +380,11 @@ static void stream_message(struct bridge_stream *s, const struct bridge_message 
 static void on_state(struct bridge_session *s, const struct bridge_port_state *state)
 {
     struct up_session *session = &s->session;
+    bool same =
+        session->streams_max == state->streams_max && session->can_upgrade == state->can_upgrade;
     session->streams_max = state->streams_max;
     session->can_upgrade = state->can_upgrade;
-    if (!s->ended && up_session_has_room(session)) {
+    if (!same && !s->ended && up_session_has_room(session)) {
         session->owner->on_room(session, session->owner_arg);
     }
 }
@@ -410,8 +415,7 @@ static void session_message(struct bridge_session *s, const struct bridge_messag
     }
 }
 
-void bridge_near_message(struct bridge_core *c, const struct bridge_message *m,
-                         struct chunk *chunk)
+void bridge_near_message(struct bridge_core *c, const struct bridge_message *m, struct chunk *chunk)
 {
     (void)c;
     if (m->type >= BRIDGE_ATTACH) {

@@ -85,9 +85,8 @@ static void publish(struct bridge_port *p)
 {
     const struct up_session *s = p->order.session;
     atomic_store_explicit(&p->streams, s->streams + p->waiting_count, memory_order_relaxed);
-    bool same =
-        atomic_load_explicit(&p->streams_max, memory_order_relaxed) == s->streams_max &&
-        atomic_load_explicit(&p->can_upgrade, memory_order_relaxed) == s->can_upgrade;
+    bool same = atomic_load_explicit(&p->streams_max, memory_order_relaxed) == s->streams_max &&
+                atomic_load_explicit(&p->can_upgrade, memory_order_relaxed) == s->can_upgrade;
     if (same) {
         return;
     }

@@ -150,9 +150,8 @@ static void put_tee(struct http_body *b, struct chunk_pool *pool, struct chunk *
         rc = 0;
     } else if (bytes.len <= to->limit - num_min_size(to->limit, to->q.bytes)) {
         bool copied = c == NULL || (bytes.len <= BUFQ_COPY_MAX && !c->shared);
-        rc = copied
-                 ? bufq_write(&to->q, pool, bytes.ptr, bytes.len)
-                 : bufq_push(&to->q, c, (size_t)(bytes.ptr - c->data), bytes.len);
+        rc = copied ? bufq_write(&to->q, pool, bytes.ptr, bytes.len)
+                    : bufq_push(&to->q, c, (size_t)(bytes.ptr - c->data), bytes.len);
     }
     if (rc != 0) {
         cut_tee(b, E_TOO_LARGE);

@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "bridge/bridge.h"
 #include "conf/diag.h"
 #include "h1/session.h"
 #include "h2/session.h"
@@ -49,10 +50,12 @@ enum {
     DATAGRAM_SESSIONS_MAX = 4 << 20, // of a core: its streams have limits of their own
     FILE_BYTES_MAX = 256 * 1024,
     PROTOCOL_COUNT = 2,
-    WINDOW_SHARE = 4,           // of the memory that may be promised beyond first HTTP/2 windows
-    PLACEMENT_LOOKS = 8,        // up to so many other cores are all looked at
-    PLACEMENT_SLACK = 8,        // an eighth more connections is not worth a move
-    PLACEMENT_INBOUND_MAX = 64, // a core with so many unread is behind: it gets no more
+    WINDOW_SHARE = 4, // of the memory that may be promised beyond first HTTP/2 windows
+    BRIDGED_SESSIONS_MAX = 1 << 20, // of a core: tunnels that others hold
+    BRIDGED_STREAMS = 16,           // for each connection, and at the end of each they overlap
+    PLACEMENT_LOOKS = 8,            // up to so many other cores are all looked at
+    PLACEMENT_SLACK = 8,            // an eighth more connections is not worth a move
+    PLACEMENT_INBOUND_MAX = 64,     // a core with so many unread is behind: it gets no more
 };
 
 /** What the other cores see of one, to hand it connections: loads and stores of theirs cross threads.
@@ -72,6 +75,7 @@ struct traffic {
     struct zone_factory zones;
     struct tunnel_registry *tunnels;
     struct h2_windows windows;
+    struct bridges *bridges;
     struct slice resolv_conf; // texts that a sandboxed worker could not read later
     struct slice hosts;
     struct placement places[]; // one per core
@@ -101,6 +105,7 @@ struct traffic_core {
     struct transport_core transports;
     struct h1_core h1;
     struct h2_core *h2;
+    struct bridge_core *bridge;
     struct tls_core *tls;
     struct front front;
     struct websocket_core websockets;
@@ -155,6 +160,10 @@ int traffic_new(const struct traffic_limits *limits, struct traffic **out)
     }
     t->magic = TRAFFIC_MAGIC;
     t->limits = *limits;
+    if (bridges_new(limits->cores, &t->bridges) < 0) {
+        mem_free(t);
+        return E_NO_MEMORY;
+    }
     upstream_registry_init(&t->registry, limits->cores);
     t->registry.rows = limits->rows;
     pool_factory_init(&t->factory, &t->registry);
@@ -183,6 +192,7 @@ void traffic_free(struct traffic *t)
     tunnel_registry_free(t->tunnels);
     ensure(atomic_load(&t->windows.used) == 0); // each stream gives back what it had
     upstream_registry_fini(&t->registry);
+    bridges_free(t->bridges);
     mem_free((void *)(uintptr_t)t->resolv_conf.ptr);
     mem_free((void *)(uintptr_t)t->hosts.ptr);
     t->magic = 0;
@@ -599,6 +609,11 @@ static int open_sessions(struct traffic_core *tc)
     if (e == 0) {
         e = tls_core_new(tc->loop, tc->counters, connections, &tc->tls);
     }
+    const struct bridge_limits bridged = {connections * BRIDGED_STREAMS, BRIDGED_SESSIONS_MAX};
+    tc->bridge = e == 0 ? bridge_core_new(tc->traffic->bridges, tc->loop, &bridged) : NULL;
+    if (e == 0 && tc->bridge == NULL) {
+        e = E_NO_MEMORY;
+    }
     if (e < 0) {
         return e;
     }
@@ -692,6 +707,7 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
         .counters = counters,
         .dialer = &tc->dialer,
         .protocols = tc->protocols,
+        .bridge = tc->bridge,
         .resolver = tc->resolver,
         .streams = &tc->streams,
     };
@@ -716,6 +732,7 @@ void traffic_core_free(struct traffic_core *tc)
     mirrors_end(&tc->core);
     l4_core_abort(tc->l4);
     handshakes_free(tc->handshakes);
+    bridge_core_close(tc->bridge);
     tunnel_registry_close(tc->traffic->tunnels, tc->loop->core);
     upstream_registry_close(&tc->traffic->registry, tc->loop->core);
     l4_core_free(tc->l4);
@@ -884,4 +901,16 @@ bool traffic_core_idle(const struct traffic_core *tc)
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
     return tc->down.count == 0 && l4_core_idle(tc->l4) && tls_core_is_idle(tc->tls) &&
            gate_inbound(&tc->traffic->places[tc->loop->core].door.gate) == 0;
+}
+
+struct up_protocol *traffic_core_protocols(struct traffic_core *tc)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    return tc->protocols;
+}
+
+struct bridge_core *traffic_core_bridge(struct traffic_core *tc)
+{
+    ensure_magic(tc, TRAFFIC_CORE_MAGIC);
+    return tc->bridge;
 }

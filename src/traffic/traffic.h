@@ -17,6 +17,7 @@
 #include "os/addr.h"
 
 struct access;
+struct bridge_core;
 struct chunk;
 struct conf_doc;
 struct core;
@@ -31,6 +32,7 @@ struct resolver;
 struct server_rows;
 struct snapshot;
 struct text;
+struct up_protocol;
 struct tls_store;
 struct tls_wanted;
 struct transport;
@@ -144,3 +146,8 @@ struct down_session *traffic_core_adopt(struct traffic_core *tc, struct transpor
 void traffic_core_drain(struct traffic_core *tc, bool patient);
 /** While draining: nothing is left that is worth waiting for. */
 bool traffic_core_idle(const struct traffic_core *tc);
+
+/** How sessions are opened to origins, ended by one without a name, and the core's bridges: the
+ * simulation puts the one into the other. */
+struct up_protocol *traffic_core_protocols(struct traffic_core *tc);
+struct bridge_core *traffic_core_bridge(struct traffic_core *tc);

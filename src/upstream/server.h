@@ -36,6 +36,7 @@
 #include "upstream/eject.h"
 #include "upstream/vitals.h"
 
+struct bridge_core;
 struct group;
 struct resolver;
 struct server_rows;
@@ -54,6 +55,7 @@ struct upstream_core {
     struct counters *counters;
     struct dialer *dialer;
     const struct up_protocol *protocols; // ended by one without a name
+    struct bridge_core *bridge;          // NULL: none
     struct resolver *resolver;           // NULL: names do not resolve
     struct stream_transports *streams;   // for layer 4 to servers that call in
     uint32_t checks;                     // of health that are on their way

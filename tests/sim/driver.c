@@ -19,6 +19,8 @@
 
 enum { CASE_SECONDS = 30, FAILURES_SHOWN = 5 };
 
+bool sim_is_bridged;
+
 static char epitaph[256];
 static uint32_t seeds_failed;
 
@@ -87,9 +89,12 @@ static bool parse(int argc, char **argv, struct options *o)
             o->only = argv[++i];
         } else if (strcmp(argv[i], "--verbose") == 0) {
             o->verbose = true;
+        } else if (strcmp(argv[i], "--bridged") == 0) {
+            sim_is_bridged = true;
         } else {
             (void)fprintf(stderr,
-                          "usage: %s [--seed N] [--count N] [--only SCENARIO] [--verbose]\n",
+                          "usage: %s [--seed N] [--count N] [--only SCENARIO] [--verbose] "
+                          "[--bridged]\n",
                           argv[0]);
             return false;
         }
@@ -105,13 +110,13 @@ static bool run_scenario(const struct sim_scenario *s, const struct options *o, 
     for (uint32_t i = 0; i < count; i++) {
         struct sim_case c = {.scenario = s->name, .seed = o->seed + i, .verbose = o->verbose};
         (void)snprintf(epitaph, sizeof(epitaph),
-                       "# died in %s; again: %s --only %s --seed %" PRIu64 " --count 1\n", s->name,
-                       program, s->name, c.seed);
+                       "# died in %s; again: %s --only %s --seed %" PRIu64 " --count 1%s\n",
+                       s->name, program, s->name, c.seed, sim_is_bridged ? " --bridged" : "");
         (void)alarm(CASE_SECONDS);
         s->run(&c);
         if (c.failures > 0 && seeds_failed++ < FAILURES_SHOWN) {
-            printf("# again: %s --only %s --seed %" PRIu64 " --count 1\n", program, s->name,
-                   c.seed);
+            printf("# again: %s --only %s --seed %" PRIu64 " --count 1%s\n", program, s->name,
+                   c.seed, sim_is_bridged ? " --bridged" : "");
         }
     }
     (void)alarm(0);

@@ -2,7 +2,7 @@
 //
 // Runs scenarios over seeds and prints TAP, one result per scenario.
 //
-//     sim_NAME [--seed N] [--count N] [--only SCENARIO] [--verbose]
+//     sim_NAME [--seed N] [--count N] [--only SCENARIO] [--verbose] [--bridged]
 //
 // A scenario is a function of a seed. When one fails, breaks a promise (ensure), crashes or hangs,
 // its seed is printed, and `--only SCENARIO --seed N --count 1` repeats it exactly.
@@ -18,6 +18,9 @@ struct sim_case {
     bool verbose;
     int failures;
 };
+
+/** --bridged was given (bridged.h). */
+extern bool sim_is_bridged;
 
 struct sim_scenario {
     const char *name;

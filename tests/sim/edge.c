@@ -15,6 +15,8 @@
 #include "obs/counters.h"
 #include "traffic/traffic.h"
 
+#include "bridged.h"
+
 /** A document, as long as a snapshot reads it. */
 struct document {
     struct conf_doc *doc;
@@ -102,6 +104,7 @@ struct edge *edge_open(struct sim_case *c, struct sim *s, const struct os_addr *
         rc = traffic_core_new(e->traffic, &e->loop[i], &e->counters[i], NULL, &e->core[i]);
         ensure(rc == 0);
     }
+    bridged_open(e->core, e->cores);
     struct snapshot *snapshot = compile(e, config);
     e->listener = sim_listen_fd(s, at);
     struct l4_plan_listener streams[L4_PLAN_LISTENERS_MAX]; // the first one, if any, listens there
@@ -180,8 +183,12 @@ bool edge_is_idle(const struct edge *e)
 
 void edge_close(struct sim_case *c, struct edge *e)
 {
+    bridged_close(e->core, e->cores);
     for (uint32_t i = 0; i < e->cores; i++) {
         traffic_core_free(e->core[i]);
+    }
+    for (uint32_t i = 0; i < e->cores; i++) {
+        chunk_pool_collect(&e->loop[i].chunks);
         if (e->loop[i].chunks.in_use != 0) {
             sim_fail(c, "core %u: %u chunks are left", i, e->loop[i].chunks.in_use);
             e->loop[i].chunks.in_use = 0;

@@ -4,6 +4,8 @@
 
 #include "base/chunk.h"
 
+#include <pthread.h>
+
 #include "base/error.h"
 #include "base/rng.h"
 #include "base/slab.h"
@@ -288,6 +290,86 @@ static void counts_large_chunks(void)
     chunk_pool_fini(&pool);
 }
 
+// ---- shared chunks ----------------------------------------------------------------------------------
+
+enum { SHARED = 200, THREADS = 3 };
+
+static struct chunk *shared[SHARED];
+
+static void *reads_and_lets_go(void *arg)
+{
+    (void)arg;
+    struct bufq q;
+    bufq_init(&q);
+    uintptr_t wrong = 0;
+    for (int i = 0; i < SHARED; i++) {
+        wrong += bufq_push(&q, shared[i], 1, 3) != 0;
+        wrong += memcmp(bufq_front(&q).ptr, "bcd", 3) != 0;
+        bufq_drop(&q, 3);
+        chunk_unref(shared[i]);
+    }
+    return (void *)wrong;
+}
+
+static void shared_ones_come_back_from_any_thread(void)
+{
+    struct chunk_pool pool;
+    chunk_pool_init(&pool, SHARED, 8);
+    for (int i = 0; i < SHARED; i++) {
+        shared[i] = filled(&pool, "abcde");
+        chunk_share(shared[i]);
+        CHECK(chunk_is_sole(shared[i]));
+        for (int k = 0; k < THREADS; k++) {
+            (void)chunk_ref(shared[i]);
+        }
+        CHECK(!chunk_is_sole(shared[i]));
+    }
+    CHECK(chunk_new(&pool) == NULL);
+    pthread_t threads[THREADS];
+    for (int k = 0; k < THREADS; k++) {
+        REQUIRE(pthread_create(&threads[k], NULL, reads_and_lets_go, NULL) == 0);
+    }
+    for (int i = 0; i < SHARED; i++) {
+        shared[i]->data[5] = 'f'; // behind what the others look at
+        shared[i]->used = 6;
+        chunk_unref(shared[i]);
+    }
+    for (int k = 0; k < THREADS; k++) {
+        void *wrong = NULL;
+        REQUIRE(pthread_join(threads[k], &wrong) == 0);
+        CHECK(wrong == NULL);
+    }
+    CHECK_EQ_INT(pool.in_use, SHARED); // nobody has asked for one
+    struct chunk *c = chunk_new(&pool);
+    REQUIRE(c != NULL);
+    CHECK(!c->shared);
+    CHECK_EQ_INT(pool.in_use, 1);
+    chunk_unref(c);
+    chunk_pool_fini(&pool);
+}
+
+static void a_shared_one_is_appended_to_by_its_sole_holder(void)
+{
+    struct chunk_pool pool;
+    chunk_pool_init(&pool, 4, 4);
+    struct chunk *c = filled(&pool, "ab");
+    chunk_share(c);
+    struct bufq q;
+    bufq_init(&q);
+    CHECK_EQ_INT(bufq_push(&q, c, 0, 2), 0);
+    CHECK_EQ_INT(bufq_write(&q, &pool, "cd", 2), 0); // another holds it: not into its tail
+    CHECK_EQ_INT(q.count, 2);
+    bufq_clear(&q);
+    CHECK_EQ_INT(bufq_push(&q, c, 0, 2), 0);
+    chunk_unref(c);
+    CHECK_EQ_INT(bufq_write(&q, &pool, "cd", 2), 0);
+    CHECK_EQ_INT(q.count, 1);
+    CHECK_BYTES(bufq_front(&q).ptr, bufq_front(&q).len, "abcd", 4);
+    bufq_clear(&q);
+    chunk_pool_fini(&pool);
+}
+
 TAP_MAIN(counts_references, gives_a_burst_back_when_it_is_over, joins_neighbours_and_copies_slivers,
          is_bounded, writes_all_or_nothing, equals_a_byte_string, takes_slivers_for_long,
-         counts_large_chunks)
+         counts_large_chunks, shared_ones_come_back_from_any_thread,
+         a_shared_one_is_appended_to_by_its_sole_holder)
