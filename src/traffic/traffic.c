@@ -174,6 +174,7 @@ int traffic_new(const struct traffic_limits *limits, struct traffic **out)
     int e = tunnel_registry_new(&tunnels, &t->tunnels);
     if (e < 0) {
         upstream_registry_fini(&t->registry);
+        bridges_free(t->bridges);
         mem_free(t);
         return e;
     }
