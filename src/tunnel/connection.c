@@ -100,6 +100,14 @@ void connection_end(struct tunnel_connection *c, struct slice why)
     why = slice_sub(why, 0, why.len < TUNNEL_REASON_MAX ? why.len : TUNNEL_REASON_MAX);
     memcpy(c->reason, why.ptr, why.len);
     c->reason_len = (uint32_t)why.len;
+    if (c->core ==
+        c->tunnel->home) { // before its server leaves the list, which closes what is idle
+        c->end_came = true;
+        if (c->open) {
+            leave(c, why);
+        }
+        return;
+    }
     atomic_fetch_add_explicit(&c->holders, 1, memory_order_relaxed);
     loop_post(c->tunnel->registry->cores[c->core].loop, &c->end);
 }

@@ -5,6 +5,7 @@
 #include "upstream/called.h"
 
 #include "base/error.h"
+#include "bridge/bridge.h"
 #include "upstream/group.h"
 #include "upstream/server_int.h"
 
@@ -48,29 +49,47 @@ static void remove_port(struct called *c)
 static void on_room(struct up_session *s, void *owner)
 {
     struct called *c = owner;
-    lane_on_room(c->lane, s);
+    if (c->port != NULL) {
+        bridge_port_room(c->port);
+    }
+    lane_on_room(c->lane, s); // it may be closed inside
+}
+
+/** Nobody gets a new stream of it. */
+static void stop_giving(struct called *c)
+{
+    lane_place(c->lane, c->session);
+    remove_port(c);
+    if (c->port != NULL) {
+        bridge_port_closing(c->port);
+    }
 }
 
 static void on_closing(struct up_session *s, void *owner)
 {
     struct called *c = owner;
-    lane_place(c->lane, s);
-    remove_port(c);
+    (void)s;
+    stop_giving(c);
     if (c->on_closing != NULL) {
         c->on_closing(c);
     }
 }
 
-static void over(struct called *c)
+static void over(struct called *c, int error)
 {
     remove_port(c);
+    if (c->port != NULL) {
+        bridge_port_close(c->port, error);
+        bridge_port_unref(c->port);
+        c->port = NULL;
+    }
     list_remove(&c->link);
     c->session = NULL;
 }
 
 void called_closed(struct called *c)
 {
-    over(c);
+    over(c, E_EOF);
     c->on_gone(c, E_EOF);
 }
 
@@ -78,7 +97,7 @@ static void on_gone(struct up_session *s, void *owner, int error)
 {
     struct called *c = owner;
     struct lane *lane = c->lane;
-    over(c);
+    over(c, error);
     c->on_gone(c, error);
     lane_on_gone(lane, s);
 }
@@ -94,8 +113,32 @@ static struct up_session *open_session(struct called *c, struct transport *t,
         p++;
     }
     ensure(p->alpn != NULL);
-    const struct up_session_terms terms = {.peer = peer, .owner = &owner_ops, .owner_arg = c};
+    const struct up_session_terms terms = {
+        .peer = peer, .owner = &owner_ops, .owner_arg = c, .liveness = true};
     return p->open(p->core, t, &terms, error);
+}
+
+/** A stream for another core. */
+static struct http_stream *give(void *arg, int *error)
+{
+    struct called *c = arg;
+    if (!lane_has_room(c->lane->core, c->session)) {
+        *error = E_AGAIN;
+        return NULL;
+    }
+    struct http_stream *stream = c->session->ops->take(c->session);
+    lane_place(c->lane, c->session);
+    *error = stream == NULL ? E_NO_MEMORY : 0;
+    return stream;
+}
+
+static void open_port(struct called *c)
+{
+    struct bridge_core *bridges = server_core_what(c->lane->core)->bridge;
+    const struct bridge_port_order order = {.session = c->session, .take = give, .arg = c};
+    if (bridges == NULL || bridge_port_new(bridges, &order, &c->port) < 0) {
+        c->port = NULL;
+    }
 }
 
 int called_open(struct called *c, struct server *s, uint32_t core, struct transport *t,
@@ -121,20 +164,60 @@ int called_open(struct called *c, struct server *s, uint32_t core, struct transp
     }
     c->session->owner_flags = SESSION_CALLED;
     list_push_back(&sc->called, &c->link);
+    open_port(c); // without memory for it, other cores do without this connection
     add_port(c);
     lane_join(c->lane, c->session);
     return 0;
 }
 
+/** The one of other cores that carries least. One reference, the caller's. */
+static struct bridge_port *least_loaded(struct server *s, uint32_t core)
+{
+    struct bridge_port *best = NULL;
+    uint32_t least = UINT32_MAX;
+    pthread_mutex_lock(&s->registry->lock);
+    list_each(node, &s->ports)
+    {
+        const struct called *c = list_entry(node, struct called, port_link);
+        if (c->port == NULL || c->core == core) {
+            continue;
+        }
+        const struct bridge_port_state state = bridge_port_look(c->port);
+        if (state.open && state.streams < least) {
+            least = state.streams;
+            best = c->port;
+        }
+    }
+    if (best != NULL) {
+        best = bridge_port_ref(best);
+    }
+    pthread_mutex_unlock(&s->registry->lock);
+    return best;
+}
+
 struct up_session *called_reach(struct lane *lane, const struct up_session_owner *owner)
 {
-    (void)lane;
-    (void)owner;
-    return NULL;
+    struct server_core *sc = lane->core;
+    struct server *s = sc->server;
+    struct bridge_core *bridges = server_core_what(sc)->bridge;
+    struct bridge_port *port = bridges == NULL ? NULL : least_loaded(s, (uint32_t)(sc - s->cores));
+    if (port == NULL) {
+        return NULL;
+    }
+    const struct http_peer peer = {.addr = os_peer_of(&s->addr), .secure = true};
+    const struct up_session_terms terms = {.peer = &peer, .owner = owner, .owner_arg = lane};
+    int error = 0;
+    struct up_session *session = bridge_open(bridges, port, &terms, &error);
+    bridge_port_unref(port);
+    return session;
 }
 
 void called_leave(struct called *c, struct slice text)
 {
-    (void)c;
-    (void)text;
+    struct up_session *s = c->session;
+    if (s == NULL || s->ops->drain == NULL) {
+        return;
+    }
+    s->ops->drain(s, text);
+    stop_giving(c);
 }

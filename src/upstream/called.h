@@ -18,6 +18,7 @@ struct called {
     struct server *server;
     struct up_session *session;
     struct lane *lane;
+    struct bridge_port *port; // for the other cores; NULL: they do without
     uint32_t core;
     /** It carries nothing new any more (GOAWAY of the agent, or ours). On its core; may be NULL. */
     void (*on_closing)(struct called *c);
