@@ -8,7 +8,10 @@
 #include "base/slab.h"
 #include "http/move.h"
 #include "tunnel/callers.h"
+#include "tunnel/ask.h"
 #include "tunnel/tunnel_int.h"
+
+enum { ASK_AGAIN_MS = 2000 };
 
 static struct loop *home_loop(const struct tunnel_connection *c)
 {
@@ -59,6 +62,20 @@ static void on_closing(struct called *called)
     struct tunnel_connection *c = of_called(called);
     if (!c->left_by_us) {
         loop_post(home_loop(c), &c->leaving);
+    }
+}
+
+/** Many requests at once: another connection, on another core, would carry some of them. The agent is
+ * asked once in a while. */
+static void on_busy(struct called *called)
+{
+    struct tunnel_connection *c = of_called(called);
+    uint64_t now = core_of(c)->loop->now_ms;
+    unsigned count =
+        c->asked_ms == 0 || now - c->asked_ms >= ASK_AGAIN_MS ? called_count(called) : TUNNEL_SLOTS;
+    if (count < TUNNEL_SLOTS && !c->left_by_us) {
+        c->asked_ms = now;
+        tunnel_ask_connections(called->session, count + 1);
     }
 }
 
@@ -157,6 +174,7 @@ static void open_here(struct tunnel_connection *c, struct transport *t,
 {
     c->called.on_closing = on_closing;
     c->called.on_gone = on_gone;
+    c->called.on_busy = on_busy;
     c->open = true;
     list_push_back(&core_of(c)->connections, &c->at_core);
     loop_post(home_loop(c), &c->arrived);

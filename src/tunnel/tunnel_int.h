@@ -142,7 +142,8 @@ struct tunnel_connection {
     struct called called;
     struct list at_core;
     bool open;
-    bool left_by_us; // GOAWAY was ours
+    bool left_by_us;   // GOAWAY was ours
+    uint64_t asked_ms; // for more connections
     bool end_came;
     // Mail to the home core, once each and in this order; the last one is always sent.
     struct mail arrived;

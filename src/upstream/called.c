@@ -118,6 +118,26 @@ static struct up_session *open_session(struct called *c, struct transport *t,
     return p->open(p->core, t, &terms, error);
 }
 
+void called_busy(struct called *c)
+{
+    if (c->on_busy != NULL) {
+        c->on_busy(c);
+    }
+}
+
+unsigned called_count(struct called *c)
+{
+    struct server *s = c->server;
+    unsigned count = 0;
+    pthread_mutex_lock(&s->registry->lock);
+    list_each(node, &s->ports)
+    {
+        count++;
+    }
+    pthread_mutex_unlock(&s->registry->lock);
+    return count;
+}
+
 /** A stream for another core. */
 static struct http_stream *give(void *arg, int *error)
 {
@@ -128,6 +148,7 @@ static struct http_stream *give(void *arg, int *error)
     }
     struct http_stream *stream = c->session->ops->take(c->session);
     lane_place(c->lane, c->session);
+    called_look(c->session);
     *error = stream == NULL ? E_NO_MEMORY : 0;
     return stream;
 }

@@ -11,6 +11,8 @@
 
 #include "upstream/server.h"
 
+enum { CALLED_BUSY = 24 };
+
 /** One connection; embedded by who took it in, whose memory it is until on_gone. */
 struct called {
     struct list link;      // of the core's share of the server
@@ -22,6 +24,9 @@ struct called {
     uint32_t core;
     /** It carries nothing new any more (GOAWAY of the agent, or ours). On its core; may be NULL. */
     void (*on_closing)(struct called *c);
+    /** It carries CALLED_BUSY requests, or as many more: another connection would help. On its core;
+     * may be NULL. */
+    void (*on_busy)(struct called *c);
     /** It is gone, the memory is the caller's again. On its core, once; possibly from inside
      * called_open(), which then returns 0 all the same. */
     void (*on_gone)(struct called *c, int error);
@@ -32,6 +37,8 @@ struct called {
  * why not; after 0 the caller does not touch it again unless it is told to. */
 int called_open(struct called *c, struct server *s, uint32_t core, struct transport *t,
                 const struct http_peer *peer) must_check;
+/** How many connections its server has. Any core. */
+unsigned called_count(struct called *c);
 /** The agent is to go: it gets no new stream, and GOAWAY with this text; on_gone comes when the last
  * stream has ended. On its core. */
 void called_leave(struct called *c, struct slice text);

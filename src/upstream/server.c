@@ -296,6 +296,7 @@ static void give(struct lane *lane, struct up_session *s, struct upstream_reques
     bool reused = s->exchanges > 0;
     struct http_stream *stream = s->ops->take(s);
     lane_place(lane, s);
+    called_look(s);
     struct server *server = lane->core->server;
     if (stream == NULL) {
         server->owner->on_failed(server, rq, E_NO_MEMORY);

@@ -5,7 +5,7 @@
 
 #pragma once
 
-#include "upstream/server.h"
+#include "upstream/called.h"
 
 struct called;
 
@@ -35,5 +35,13 @@ void called_cancel_raw(struct server_core *sc, struct upstream_request *rq);
 
 /** Of called.c: its session was closed by the lane. */
 void called_closed(struct called *c);
+void called_busy(struct called *c);
+/** After a stream was taken. */
+static inline void called_look(const struct up_session *s)
+{
+    if ((s->owner_flags & SESSION_CALLED) != 0 && s->streams > 0 && s->streams % CALLED_BUSY == 0) {
+        called_busy(s->owner_arg);
+    }
+}
 /** A session to one of the server's connections on another core; NULL: there is none. */
 struct up_session *called_reach(struct lane *lane, const struct up_session_owner *owner);
