@@ -12,6 +12,9 @@ import websockets
 
 from harness import WAIT, reply, until
 from harness.apps import MIB, Store, blob, blob_hash
+from harness.ports import free_port
+from test_websocket_h2 import connect as connect_h2
+from test_websocket_h2 import echo, talk
 
 VERSIONS = pytest.mark.parametrize("version", [1, 2], ids=["h1", "h2"])
 
@@ -246,8 +249,14 @@ def test_websocket_words_and_how_they_end(road, websocket_server):
     assert closed == [(3456, "enough")]
 
 
+def test_websocket_over_h2(road, websocket_server):
+    """RFC 8441 from the visitor; the app sees an ordinary WebSocket."""
+    way = road(websocket_server(echo).port)
+    with way.h2_client() as client:
+        talk(connect_h2(client, "/chat"))
+
+
 def test_an_app_that_is_away_is_said_at_once(road):
     """502, not a wait: the tunnel is there, what is behind it is not."""
-    from harness.ports import free_port     # pylint: disable=import-outside-toplevel
     way = road(free_port())
     assert way.get("/").status == 502
