@@ -54,7 +54,7 @@ def test_a_visitors_exchange(front, other):
     assert answer.trailers == [("x-end", "1")] or answer.get("content-length")
     asked = it.requests[0]
     assert (asked.method, asked.target, asked.get("x-word")) == ("POST", "/some?thing", "kept")
-    assert asked.pseudo(":authority") == f"{it.given}.{ZONE}:{road(front, it).port}"
+    assert asked.pseudo("authority") == f"{it.given}.{ZONE}:{road(front, it).port}"
     assert asked.get("x-forwarded-for") == "127.0.0.1" and asked.get("x-forwarded-proto") == scheme
 
 
