@@ -103,6 +103,8 @@ enum tls_source tls_plan_source(struct conf_node root, struct conf_node site, st
     return source_of_mode(mode, name, tls_plan_dns(root, site).len > 0);
 }
 
+static const char *const lists[] = {"names", "aliases"}; // of a site
+
 struct walk {
     struct conf_node root;
     void (*each)(void *arg, const struct tls_plan_name *name);
@@ -116,10 +118,54 @@ static void walk_name(const struct walk *w, struct conf_node site, struct conf_n
     w->each(w->arg, &one);
 }
 
+static struct conf_node tunnels_of(struct conf_node site)
+{
+    struct conf_node own = conf_get(site, "tunnels");
+    conf_each(route, conf_get(site, "routes"))
+    {
+        own = conf_exists(own) ? own : conf_get(route, "tunnels");
+    }
+    return own;
+}
+
+static bool is_named(struct conf_node root, struct slice name)
+{
+    conf_each(site, conf_get(root, "sites"))
+    {
+        bool found = slice_eq(conf_key(site), name);
+        for (size_t i = 0; i < array_len(lists) && !found; i++) {
+            conf_each(at, conf_get(site, lists[i]))
+            {
+                found = found || slice_eq(conf_text(at), name);
+            }
+        }
+        if (found) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** Where agents call is a name that the site with the tunnels answers to, unless another site does. */
+static void walk_call(const struct walk *w, struct conf_node site)
+{
+    struct conf_node tunnels = tunnels_of(site);
+    if (!conf_exists(tunnels) || conf_is_off(tunnels)) {
+        return;
+    }
+    bool map = conf_kind_of(tunnels) == CONF_MAP;
+    struct slice name = map ? conf_string(conf_get(tunnels, "at"), "") : SLICE("");
+    if (name.len == 0 && is_wildcard(conf_key(site))) {
+        name = slice_from(conf_key(site), 2);
+    }
+    if (name.len > 0 && !is_named(w->root, name)) {
+        walk_name(w, site, tunnels, name);
+    }
+}
+
 void tls_plan_names(struct conf_node root,
                     void (*each)(void *arg, const struct tls_plan_name *name), void *arg)
 {
-    static const char *const lists[] = {"names", "aliases"};
     const struct walk w = {root, each, arg};
     conf_each(site, conf_get(root, "sites"))
     {
@@ -130,6 +176,7 @@ void tls_plan_names(struct conf_node root,
                 walk_name(&w, site, at, conf_text(at));
             }
         }
+        walk_call(&w, site);
     }
 }
 

@@ -4,7 +4,8 @@
 // served with which kind of certificate, what a site's settings are, which listeners speak TLS. Pure
 // functions over the document; any thread.
 //
-// A name is what a site answers to: its key, one of its `names` or `aliases`. What it is served with:
+// A name is what a site answers to: its key, one of its `names` or `aliases`, and where the agents of its
+// tunnels call (`at`, else what the wildcard is below) unless another site has that name. What it is served with:
 //
 //     tls: off                       nothing
 //     tls: {cert, key} or {certs}    files, for all names of the site

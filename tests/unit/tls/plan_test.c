@@ -58,6 +58,17 @@ static void wildcards_need_a_hook(void)
     CHECK_STR(plan_of("sites: {'*.a.test': {proxy: 3000}}\n"), "*.a.test=local");
 }
 
+static void agents_call_at_a_name_of_its_own(void)
+{
+    CHECK_STR(plan_of("sites: {'*.a.com': {tls: {cert: a, key: b}, tunnels: on}}\n"),
+              "*.a.com=files a.com=files");
+    CHECK_STR(plan_of("sites: {'*.a.com': {tls: {dns: /hook}, tunnels: {at: edge.b.com}}}\n"),
+              "*.a.com=acme edge.b.com=acme");
+    CHECK_STR(plan_of("sites: {'*.a.com': {tls: {dns: /hook}, routes: [{tunnels: on}]}, "
+                      "a.com: {proxy: 3000, tls: local}}\n"),
+              "*.a.com=acme a.com=local");
+}
+
 static void levels_are_resolved(void)
 {
     CHECK_STR(plan_of("tls: off\nsites: {a.com: {proxy: 1}, b.com: {tls: on, proxy: 1}}\n"),
@@ -173,5 +184,6 @@ static void rates_are_read(void)
     CHECK(tls_plan_rate(SLICE("1/m"), &count, &ms) == E_INVALID);
 }
 
-TAP_MAIN(names_have_sources, wildcards_need_a_hook, levels_are_resolved, credentials_have_ids,
-         files_are_listed, listeners_know_tls, names_are_public_or_not, rates_are_read)
+TAP_MAIN(names_have_sources, wildcards_need_a_hook, agents_call_at_a_name_of_its_own,
+         levels_are_resolved, credentials_have_ids, files_are_listed, listeners_know_tls,
+         names_are_public_or_not, rates_are_read)
