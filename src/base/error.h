@@ -119,6 +119,7 @@ enum error_class {
     X(NO_TUNNEL, 404, LOCAL, "no tunnel has this name")                                            \
     X(TUNNEL_TAKEN, 409, LOCAL, "another agent has this name")                                     \
     X(TUNNEL_SEQUENCE, 409, LOCAL, "a newer connection of this agent is here already")             \
+    X(TUNNEL_PORT, 403, LOCAL, "that public port is not for tunnels")                              \
     X(TUNNEL_LIMIT, 429, LIMIT, "as many tunnels as there may be")                                 \
     X(NO_SERVER, 503, LIMIT, "no server is available")                                             \
     X(UPSTREAM_FULL, 503, LIMIT, "every connection to the upstream is in use")                     \

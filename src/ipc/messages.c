@@ -73,7 +73,7 @@ static bool addr_ok(const struct os_addr *a)
 
 static bool speech_ok(const struct ipc_speech *s)
 {
-    bool ok = s->secure <= 1 && s->proxy_count <= IPC_PROXIES_MAX;
+    bool ok = s->secure <= 1 && s->tunnel <= 1 && s->proxy_count <= IPC_PROXIES_MAX;
     for (uint32_t i = 0; ok && i < s->proxy_count; i++) {
         const struct os_cidr *c = &s->proxies[i];
         ok = (c->kind == OS_ADDR_V4 && c->bits <= 32) ||
@@ -100,8 +100,8 @@ static bool texts_ok(const struct ipc_message *m)
     case IPC_file_request:
         return TERMINATED(m->u.file_request.path);
     case IPC_plan:
-        return TERMINATED(m->u.plan.user) && TERMINATED(m->u.plan.access_path) &&
-               TERMINATED(m->u.plan.control_path);
+        return m->u.plan.port_ranges <= IPC_PORT_RANGES_MAX && TERMINATED(m->u.plan.user) &&
+               TERMINATED(m->u.plan.access_path) && TERMINATED(m->u.plan.control_path);
     case IPC_listener:
         return addr_ok(&m->u.listener.addr) && speech_ok(&m->u.listener.speech);
     case IPC_in_force:

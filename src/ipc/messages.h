@@ -24,6 +24,7 @@ enum {
     IPC_VERSION_MAX = 32,
     IPC_NAME_MAX = 256, // a host name
     IPC_LISTENERS_MAX = 64,
+    IPC_PORT_RANGES_MAX = 8,
     IPC_PROXIES_MAX = 32, // sources of PROXY headers on a listener
     IPC_CORES_MAX = 256,
     IPC_DOC_MAX = 64 << 20,  // bytes of a document
@@ -87,7 +88,9 @@ struct ipc_fds {
     X(tunnels_request, IPC_KEEPER, 0, 0)                                                           \
     X(tunnels, IPC_SUPERVISOR, 0, 2)                                                               \
     X(kick, IPC_SUPERVISOR | IPC_KEEPER, 0, 0)                                                     \
-    X(kicked, IPC_SUPERVISOR | IPC_WORKER, 0, 0)
+    X(kicked, IPC_SUPERVISOR | IPC_WORKER, 0, 0)                                                   \
+    X(port_request, IPC_WORKER, 0, 0)                                                              \
+    X(port, IPC_SUPERVISOR, 0, 0)
 
 enum ipc_type {
     IPC_none,
@@ -144,6 +147,13 @@ struct ipc_load_failed {
 enum ipc_access { IPC_ACCESS_OFF, IPC_ACCESS_STDOUT, IPC_ACCESS_STDERR, IPC_ACCESS_FILE };
 enum ipc_control { IPC_CONTROL_DEFAULT, IPC_CONTROL_OFF, IPC_CONTROL_PATH };
 
+/** Public ports that the worker may have opened for tunnels, on every address. */
+struct ipc_port_range {
+    uint64_t keys[2]; // of the streams: TCP, UDP
+    uint32_t first;
+    uint32_t last;
+};
+
 /** What a checked document asks of the supervisor. Its listeners came before, one message each; the
  * document and its credentials (tls/credentials.h), both sealed, come with it. */
 struct ipc_plan {
@@ -156,6 +166,8 @@ struct ipc_plan {
     uint32_t connections;
     uint64_t memory_bytes;
     uint64_t drain_ms;
+    uint32_t port_ranges;
+    struct ipc_port_range ranges[IPC_PORT_RANGES_MAX];
     char user[IPC_USER_MAX];
     char access_path[IPC_PATH_MAX];
     char control_path[OS_ADDR_PATH_MAX];
@@ -167,6 +179,7 @@ struct ipc_speech {
     uint64_t stream;      // key of the stream (l4/plan.h); 0: for the sites
     uint32_t datagram;    // 1: UDP
     uint32_t secure;      // 1: clients speak TLS
+    uint32_t tunnel;      // 1: a tunnel's port, opened when the worker asked for it
     uint32_t proxy_count; // not 0: a PROXY header comes first, and only from these sources
     struct os_cidr proxies[IPC_PROXIES_MAX];
 };
@@ -386,6 +399,21 @@ struct ipc_kicked {
     uint32_t count; // tunnels that were ended
 };
 
+/** Open a port of a tunnel, or close the listener of one that the worker has left. */
+struct ipc_port_request {
+    uint64_t number;
+    uint64_t stream; // key; 0: close
+    uint32_t datagram;
+    uint32_t port;
+    uint32_t index; // to close
+};
+
+/** What became of it; the listener came before. Nothing is said of one that was closed. */
+struct ipc_port {
+    uint64_t number;
+    int32_t error; // 0, E_IN_USE, E_DENIED (no range has it, or no privilege), E_TOO_LARGE, E_AGAIN
+};
+
 struct ipc_message {
     uint32_t type; // enum ipc_type
     union {
@@ -420,6 +448,8 @@ struct ipc_message {
         struct ipc_drain_request drain_request;
         struct ipc_old_worker old_worker;
         struct ipc_death death;
+        struct ipc_port_request port_request;
+        struct ipc_port port;
         struct ipc_grants grants;
         struct ipc_grants_done grants_done;
         struct ipc_tunnels_request tunnels_request;

@@ -15,6 +15,7 @@
 #include "os/addr.h"
 #include "os/memfd.h"
 #include "tls/plan.h"
+#include "tunnel/ports.h"
 
 #include "keeper/keeper_int.h"
 
@@ -23,6 +24,7 @@ enum {
     DEFAULT_DRAIN_MS = 30000,
 };
 
+static_assert((int)TUNNEL_PORT_RANGES_MAX == (int)IPC_PORT_RANGES_MAX, "each fits the plan");
 static_assert((int)TLS_PLAN_LISTENERS_MAX == (int)IPC_LISTENERS_MAX, "the check bounds them");
 
 static const uint64_t default_memory = UINT64_C(1) << 30;
@@ -152,6 +154,16 @@ static uint32_t log_level_of(struct slice word)
     return LOG_INFO;
 }
 
+static void plan_ports(struct ipc_plan *plan, struct conf_node root)
+{
+    struct tunnel_port_range ranges[TUNNEL_PORT_RANGES_MAX];
+    plan->port_ranges = tunnel_port_ranges(root, ranges);
+    for (uint32_t i = 0; i < plan->port_ranges; i++) {
+        plan->ranges[i] = (struct ipc_port_range){
+            {ranges[i].keys[0], ranges[i].keys[1]}, ranges[i].first, ranges[i].last};
+    }
+}
+
 static int fill_plan(struct ipc_plan *plan, struct conf_node root, struct text *why)
 {
     struct slice workers = conf_string(conf_get(root, "workers"), "auto");
@@ -165,6 +177,7 @@ static int fill_plan(struct ipc_plan *plan, struct conf_node root, struct text *
     plan->memory_bytes = conf_size(conf_get(root, "memory"), default_memory);
     ipc_set_text(plan->user, sizeof plan->user, conf_string(conf_get(root, "user"), ""));
     plan_control(plan, conf_get(root, "control"));
+    plan_ports(plan, root);
     return plan_access(plan, conf_get(root, "access_log"), why);
 }
 

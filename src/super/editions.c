@@ -147,6 +147,7 @@ static int try_next(struct super *s, struct text *why)
 {
     int error = listeners_try(&s->listeners, s->plan_listeners, s->planned, why);
     if (error == 0) {
+        listeners_keep_ports(&s->listeners, &s->next.plan);
         error = files_open_access(&s->next.plan, &s->next.access, why);
     }
     if (error == 0 && s->now.generation == 0) {

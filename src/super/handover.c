@@ -98,6 +98,7 @@ static const struct row listener_rows[] = {
     {"secure", NUMBER, false, LISTENER(secure), 1},
     {"stream", NUMBER, false, LISTENER(stream), UINT64_MAX},
     {"datagram", NUMBER, false, LISTENER(datagram), 1},
+    {"tunnel", NUMBER, true, LISTENER(tunnel), 1},
     {"proxies", RANGES, false, LISTENER(proxies), 0},
     {"backlog", NUMBER, false, LISTENER(backlog), INT_MAX_31},
     {"asked", ADDRESS, false, LISTENER(asked), 0},

@@ -93,6 +93,7 @@ struct handover_listener {
     uint64_t secure;
     uint64_t stream; // the rest of struct ipc_speech
     uint64_t datagram;
+    uint64_t tunnel;
     struct handover_ranges proxies; // who must send a PROXY header
     uint64_t backlog;
     struct os_addr asked;

@@ -195,6 +195,82 @@ void listeners_undo(struct listeners *ls)
     }
 }
 
+// ---- ports of tunnels ---------------------------------------------------------------------------
+
+static bool allows(const struct ipc_plan *plan, uint64_t key, bool datagram, uint32_t port)
+{
+    for (uint32_t i = 0; i < plan->port_ranges; i++) {
+        const struct ipc_port_range *r = &plan->ranges[i];
+        if (r->keys[datagram ? 1 : 0] == key && port > 0 && port >= r->first && port <= r->last) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void listeners_keep_ports(struct listeners *ls, const struct ipc_plan *plan)
+{
+    for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        struct listener *l = &ls->at[i];
+        if (l->used && l->speech.tunnel != 0 &&
+            allows(plan, l->speech.stream, l->speech.datagram != 0, l->bound.port)) {
+            l->wanted = true;
+            l->asked_next = l->asked;
+        }
+    }
+}
+
+static bool is_full(const struct listeners *ls)
+{
+    unsigned tunnels = 0;
+    for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
+        tunnels += ls->at[i].used && ls->at[i].speech.tunnel != 0;
+    }
+    return tunnels >= LISTENERS_TUNNELS_MAX;
+}
+
+int listeners_open_port(struct listeners *ls, const struct ipc_plan *plan,
+                        const struct ipc_port_request *what)
+{
+    enum { BACKLOG = 1024 };
+    bool datagram = what->datagram != 0;
+    if (what->port > UINT16_MAX || !allows(plan, what->stream, datagram, what->port)) {
+        return E_DENIED;
+    }
+    struct ipc_listener wanted;
+    memset(&wanted, 0, sizeof wanted); // all bytes of what is spoken count
+    wanted.backlog = BACKLOG;
+    wanted.speech.stream = what->stream;
+    wanted.speech.datagram = datagram;
+    wanted.speech.tunnel = 1;
+    wanted.addr.kind = OS_ADDR_V6;
+    wanted.addr.dual = true;
+    wanted.addr.port = (uint16_t)what->port;
+    struct listener *l = is_full(ls) ? NULL : find_free(ls);
+    if (l == NULL) {
+        return E_TOO_LARGE;
+    }
+    if (find(ls, &wanted, true) != NULL) {
+        return E_IN_USE; // the configuration listens there
+    }
+    int error = open_one(ls, l, &wanted);
+    if (error != 0) {
+        return error;
+    }
+    l->fresh = false;
+    l->told = true;
+    return (int)(l - ls->at);
+}
+
+bool listeners_close_port(struct listeners *ls, uint32_t index)
+{
+    if (index >= IPC_LISTENERS_MAX || !ls->at[index].used || ls->at[index].speech.tunnel == 0) {
+        return false;
+    }
+    close_one(ls, &ls->at[index]);
+    return true;
+}
+
 void listeners_close(struct listeners *ls)
 {
     for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {

@@ -157,6 +157,7 @@ static void unpack_listeners(const struct handover *h, struct listeners *ls)
         to->speech.secure = from->secure != 0;
         to->speech.stream = from->stream;
         to->speech.datagram = (uint32_t)from->datagram;
+        to->speech.tunnel = (uint32_t)from->tunnel;
         to->speech.proxy_count = from->proxies.count;
         memcpy(to->speech.proxies, from->proxies.at, sizeof to->speech.proxies);
         to->fd = from->fd;

@@ -153,6 +153,7 @@ static void pack_listeners(const struct listeners *ls, struct handover *h)
             .secure = l->speech.secure,
             .stream = l->speech.stream,
             .datagram = l->speech.datagram,
+            .tunnel = l->speech.tunnel,
             .backlog = l->backlog,
             .asked = l->asked,
             .bound = l->bound,

@@ -171,8 +171,35 @@ static void on_death(struct super *s, const struct ipc_death *d)
     super_on_worker_gone(s);
 }
 
+// The worker is trusted with what the plan allows, and with nothing else.
+static void on_port_request(struct super *s, const struct ipc_port_request *p)
+{
+    if (p->stream == 0) {
+        if (!listeners_close_port(&s->listeners, p->index)) {
+            log_line(LOG_ERROR, "worker: asked to close what is no port of a tunnel");
+        }
+        return;
+    }
+    bool busy = s->draining || proving(s) || !s->worker.ready;
+    int index = busy ? E_AGAIN : listeners_open_port(&s->listeners, &s->now.plan, p);
+    if (index >= 0) {
+        log_line(LOG_INFO, "tunnel port %u open protocol=%s", p->port,
+                 p->datagram != 0 ? "udp" : "tcp");
+        super_send_listener(s, (uint32_t)index);
+    }
+    struct ipc_message m;
+    ipc_init(&m, IPC_port);
+    m.u.port.number = p->number;
+    m.u.port.error = index < 0 ? index : 0;
+    child_send(&s->worker, &m, NULL, 0);
+}
+
 void super_on_worker(struct super *s, const struct ipc_message *m)
 {
+    if (m->type == IPC_port_request) {
+        on_port_request(s, &m->u.port_request);
+        return;
+    }
     if (m->type == IPC_death) {
         on_death(s, &m->u.death);
         return;

@@ -34,6 +34,7 @@
 #include "tls/tls.h"
 #include "tunnel/access.h"
 #include "tunnel/handshake.h"
+#include "tunnel/ports.h"
 #include "tunnel/registry.h"
 #include "upstream/pool.h"
 
@@ -74,6 +75,7 @@ struct traffic {
     struct pool_factory factory;
     struct zone_factory zones;
     struct tunnel_registry *tunnels;
+    struct tunnel_ports ports;
     struct h2_windows windows;
     struct bridges *bridges;
     struct slice resolv_conf; // texts that a sandboxed worker could not read later
@@ -178,6 +180,8 @@ int traffic_new(const struct traffic_limits *limits, struct traffic **out)
         mem_free(t);
         return e;
     }
+    tunnel_ports_init(&t->ports, t->tunnels);
+    tunnels_set_ports(t->tunnels, &t->ports);
     zone_factory_init(&t->zones, t->tunnels, &t->factory);
     t->factory.base.next = &t->zones.base;
     h2_windows_init(&t->windows, limits->memory_bytes / WINDOW_SHARE);
@@ -187,10 +191,17 @@ int traffic_new(const struct traffic_limits *limits, struct traffic **out)
     return 0;
 }
 
+struct tunnel_ports *traffic_ports(struct traffic *t)
+{
+    ensure_magic(t, TRAFFIC_MAGIC);
+    return &t->ports;
+}
+
 void traffic_free(struct traffic *t)
 {
     ensure_magic(t, TRAFFIC_MAGIC);
     tunnel_registry_free(t->tunnels);
+    tunnel_ports_fini(&t->ports);
     ensure(atomic_load(&t->windows.used) == 0); // each stream gives back what it had
     upstream_registry_fini(&t->registry);
     bridges_free(t->bridges);
@@ -227,6 +238,7 @@ int traffic_compile(struct traffic *t, const struct traffic_document *d, struct 
     int e = snapshot_compile(d->doc, &t->factory.base, diags, &s);
     if (e == 0) {
         e = l4_streams_compile(s, d->doc, &t->factory.base, diags);
+        e = e < 0 ? e : tunnel_ports_compile(s, conf_root(d->doc));
         if (e < 0) {
             snapshot_discard(s);
         }

@@ -36,6 +36,7 @@ struct up_protocol;
 struct tls_store;
 struct tls_wanted;
 struct transport;
+struct tunnel_ports;
 struct tunnel_rows;
 
 struct traffic;
@@ -52,6 +53,8 @@ struct traffic_limits {
 
 /** What all cores share. 0, E_NO_MEMORY. Main thread. */
 int traffic_new(const struct traffic_limits *limits, struct traffic **out) must_check;
+/** The public ports of tunnels (tunnel/ports.h), for who opens them: the steward. */
+struct tunnel_ports *traffic_ports(struct traffic *t);
 /** After every core is freed. */
 void traffic_free(struct traffic *t);
 

@@ -238,6 +238,28 @@ struct tunnel *tunnel_find_port(struct tunnel_zone *z, enum tunnel_kind kind, ui
     return tunnel_find_exact(z, tunnel_port_name(kind, port, &text));
 }
 
+bool tunnels_have_port(struct tunnel_registry *r, enum tunnel_kind kind, uint16_t port)
+{
+    bool found = false;
+    pthread_mutex_lock(&r->lock);
+    list_each(node, &r->zones)
+    {
+        struct tunnel *t =
+            found ? NULL : tunnel_find_port(list_entry(node, struct tunnel_zone, link), kind, port);
+        found = found || t != NULL;
+        if (t != NULL) {
+            tunnel_let_go(t);
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+    return found;
+}
+
+void tunnels_set_ports(struct tunnel_registry *r, struct tunnel_ports *ports)
+{
+    r->ports = ports;
+}
+
 void tunnel_hold(struct tunnel *t)
 {
     ensure_magic(t, TUNNEL_MAGIC);
@@ -392,17 +414,54 @@ static void on_claim(struct mail *m, struct loop *to)
     loop_post(c->loop, &c->mail);
 }
 
-void tunnel_claim(struct tunnel_claim *c)
+static void send_claim(struct tunnel_claim *c)
 {
-    if (c->kind != TUNNEL_HTTP && c->name_len == 0) {
-        struct text text = text_on(c->name, sizeof(c->name));
-        c->name_len = (uint32_t)tunnel_port_name(c->kind, c->port, &text).len;
-    }
     uint32_t home = tunnel_home(c->registry, c->zone, slice_of(c->name, c->name_len));
     c->error = 0;
     c->connection = NULL;
     c->mail.fn = on_claim;
     loop_post(c->registry->cores[home].loop, &c->mail);
+}
+
+static void on_port(struct tunnel_port_ask *a)
+{
+    struct tunnel_claim *c = container_of(a, struct tunnel_claim, ask);
+    if (a->error < 0) {
+        c->error = a->error;
+        c->connection = NULL;
+        c->on_judged(c);
+        return;
+    }
+    c->port = a->port;
+    struct text text = text_on(c->name, sizeof(c->name));
+    c->name_len = (uint32_t)tunnel_port_name(c->kind, c->port, &text).len;
+    send_claim(c);
+}
+
+/** A tunnel of TCP or UDP is called by its port, which must be open before anybody has it. */
+static void ask_for_port(struct tunnel_claim *c)
+{
+    const struct zone *z = c->zone->at[c->loop->core];
+    bool datagram = c->kind == TUNNEL_UDP;
+    c->ask = (struct tunnel_port_ask){
+        .loop = c->loop,
+        .key = tunnel_port_key(slice_of(c->zone->site, c->zone->site_len), datagram),
+        .datagram = datagram,
+        .port = c->port,
+        .first = z != NULL ? z->settings.port_first : 0,
+        .last = z != NULL ? z->settings.port_last : 0,
+        .on_port = on_port,
+    };
+    tunnel_ports_ask(c->registry->ports, &c->ask);
+}
+
+void tunnel_claim(struct tunnel_claim *c)
+{
+    if (c->kind == TUNNEL_HTTP) {
+        send_claim(c);
+    } else {
+        ask_for_port(c);
+    }
 }
 
 // ---- zones ------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@
 #include "http/stream.h"
 #include "loop/loop.h"
 #include "proxy/snapshot.h"
+#include "tunnel/ports.h"
 #include "tunnel/zone.h"
 
 struct access;
@@ -53,6 +54,8 @@ int tunnel_registry_new(const struct tunnel_registry_order *o, struct tunnel_reg
     must_check;
 /** Every core must have been closed. */
 void tunnel_registry_free(struct tunnel_registry *r);
+/** Who opens public ports; outlives the registry. Without it there are no tunnels of TCP and UDP. */
+void tunnels_set_ports(struct tunnel_registry *r, struct tunnel_ports *ports);
 /** What a core brings. Main thread, before its loop runs. */
 void tunnel_registry_attach(struct tunnel_registry *r, struct loop *l, struct conn_door *door);
 /** The core ends, its exchanges have ended. On the core. */
@@ -64,6 +67,7 @@ struct tunnel_claim {
     struct list link; // the registry's
     struct tunnel_registry *registry;
     struct loop *loop; // of the core that asks
+    struct tunnel_port_ask ask;
     struct tunnel_zone *zone;
     enum tunnel_kind kind;
     uint16_t port;              // TCP, UDP: the public one; 0: any
@@ -129,6 +133,8 @@ void tunnel_zone_leave(struct tunnel_zone *z, uint32_t core, const struct zone *
 struct tunnel *tunnel_find(struct tunnel_zone *z, struct slice name) must_check;
 struct tunnel *tunnel_find_port(struct tunnel_zone *z, enum tunnel_kind kind, uint16_t port)
     must_check;
+/** Whether a tunnel of any zone has the port, parked ones included. Any thread. */
+bool tunnels_have_port(struct tunnel_registry *r, enum tunnel_kind kind, uint16_t port);
 void tunnel_hold(struct tunnel *t);
 void tunnel_let_go(struct tunnel *t);
 struct group *tunnel_group(const struct tunnel *t);

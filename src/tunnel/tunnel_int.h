@@ -55,6 +55,7 @@ struct tunnel_registry {
     uint32_t magic;
     uint32_t core_count;
     struct upstream_registry *upstreams;
+    struct tunnel_ports *ports;
     struct tunnel_rows *rows;
     struct callers *callers;
     const struct tunnel_rows *before;

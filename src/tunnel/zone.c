@@ -90,7 +90,8 @@ static struct tunnel *find(const struct zone *z, const struct upstream_request *
 {
     const struct http_head *request = rq->subject->request;
     if (request == NULL) {
-        return NULL;
+        return tunnel_find_port(z->runtime, rq->datagram ? TUNNEL_UDP : TUNNEL_TCP,
+                                rq->subject->peer->port);
     }
     struct slice name = name_in(&z->settings, request->host);
     return name.len == 0 ? NULL : tunnel_find(z->runtime, name);

@@ -65,9 +65,15 @@ static bool within_rate(struct wanted *w, uint64_t now_ms)
     return w->count++ < WANTED_PER_S;
 }
 
-bool wanted_add(struct wanted *w, struct slice name, uint64_t now_ms)
+void wanted_wake(const struct wanted *w)
 {
     static const uint64_t one = 1;
+    ssize_t ignored = write(w->wake, &one, sizeof one); // a full one has woken it already
+    (void)ignored;
+}
+
+bool wanted_add(struct wanted *w, struct slice name, uint64_t now_ms)
+{
     if (name.len == 0 || name.len >= IPC_NAME_MAX || memchr(name.ptr, '\0', name.len) != NULL ||
         pthread_mutex_trylock(&w->lock) != 0) {
         return false;
@@ -80,9 +86,8 @@ bool wanted_add(struct wanted *w, struct slice name, uint64_t now_ms)
         ipc_set_text(place->name, sizeof place->name, name);
     }
     ensure(pthread_mutex_unlock(&w->lock) == 0);
-    if (passed) { // a full one has woken the steward already
-        ssize_t ignored = write(w->wake, &one, sizeof one);
-        (void)ignored;
+    if (passed) {
+        wanted_wake(w);
     }
     return passed;
 }

@@ -42,5 +42,7 @@ int wanted_init(struct wanted *w) must_check;
 void wanted_fini(struct wanted *w);
 /** A core asks. True: it will be passed on. Any thread; never waits. */
 bool wanted_add(struct wanted *w, struct slice name, uint64_t now_ms);
+/** Wakes the steward for something else. Any thread. */
+void wanted_wake(const struct wanted *w);
 /** The next name to pass on; false: none. Steward's thread. */
 bool wanted_take(struct wanted *w, char name[IPC_NAME_MAX]);

@@ -43,6 +43,7 @@
 #include "upstream/servers.h"
 #include "worker/cores.h"
 #include "worker/death.h"
+#include "worker/ports.h"
 #include "worker/wanted.h"
 
 enum { DRAIN_LOOK_MS = 20, EXIT_START = 1 };
@@ -161,6 +162,12 @@ static int drop_privileges(const struct worker *w)
     return error;
 }
 
+static void wake_for_ports(void *arg)
+{
+    struct worker *w = arg;
+    wanted_wake(&w->wanted);
+}
+
 static int open_traffic(struct worker *w)
 {
     struct traffic_limits limits = {
@@ -180,6 +187,8 @@ static int open_traffic(struct worker *w)
     }
     if (error == 0) {
         cores_set_wanted(w->cores, &w->wanted.base);
+        traffic_ports(w->traffic)->wake = wake_for_ports;
+        traffic_ports(w->traffic)->wake_arg = w;
     }
     return error;
 }
@@ -260,12 +269,27 @@ static int open_listener(struct worker *w, uint32_t index)
 static void close_listener(struct worker *w, uint32_t index)
 {
     struct worker_listener *l = &w->listeners[index];
+    if (l->speech.tunnel != 0) {
+        tunnel_ports_closed(traffic_ports(w->traffic), index);
+    }
     if (l->open) {
         struct core_order order = {.task = CORE_UNLISTEN, .index = index};
         (void)cores_ask(w->cores, &order);
     }
     (void)close(l->fd);
     *l = (struct worker_listener){.fd = -1};
+}
+
+// A port that a claim has asked for is opened at once; one that was there before, with the others.
+static void take_port(struct worker *w, const struct ipc_listener *m)
+{
+    const struct tunnel_port port = {
+        .datagram = m->speech.datagram != 0, .port = m->addr.port, .index = m->index};
+    bool found = !w->serving;
+    if (found || open_listener(w, m->index) == 0) {
+        w->listeners[m->index].fresh = found;
+        tunnel_ports_opened(traffic_ports(w->traffic), &port, os_clock_ms(), found);
+    }
 }
 
 static bool on_listener(struct worker *w, const struct ipc_listener *m, struct ipc_fds *fds)
@@ -276,7 +300,10 @@ static bool on_listener(struct worker *w, const struct ipc_listener *m, struct i
     w->listeners[m->index] = (struct worker_listener){
         .used = true, .fresh = true, .fd = fds->fd[0], .speech = m->speech, .addr = m->addr};
     fds->count = 0;
-    return true; // opened when the document that comes next is in force
+    if (m->speech.tunnel != 0) {
+        take_port(w, m);
+    }
+    return true; // others are opened when the document that comes next is in force
 }
 
 // ---- documents ----------------------------------------------------------------------------------
@@ -611,6 +638,19 @@ static void on_kick(struct worker *w, const struct ipc_kick *kick)
     (void)ignored;
 }
 
+// ---- public ports of tunnels --------------------------------------------------------------------
+
+// Ports that no tunnel needs any more.
+static void give_ports_back(struct worker *w)
+{
+    uint32_t index = 0;
+    uint64_t now = os_clock_ms();
+    while (!w->draining && tunnel_ports_unused(traffic_ports(w->traffic), now, &index)) {
+        close_listener(w, index);
+        ports_give_back(index);
+    }
+}
+
 // ---- messages -----------------------------------------------------------------------------------
 
 // An edge that stops while the worker of before an upgrade drains orders it again, with less time.
@@ -664,6 +704,9 @@ static bool on_message(struct worker *w, const struct ipc_message *m, struct ipc
         }
         close_listener(w, m->u.unlisten.index);
         return true;
+    case IPC_port:
+        ports_answered(traffic_ports(w->traffic), &m->u.port);
+        return true;
     case IPC_drain:
         on_drain(w, &m->u.drain);
         return true;
@@ -711,12 +754,20 @@ static void serve(struct worker *w)
             {.fd = IPC_CHANNEL, .events = POLLIN},
             {.fd = w->wanted.wake, .events = POLLIN},
         };
-        int n = poll(p, array_len(p), w->draining ? DRAIN_LOOK_MS : -1);
+        bool ports = tunnel_ports_any(traffic_ports(w->traffic));
+        int n = poll(p, array_len(p),
+                     w->draining ? DRAIN_LOOK_MS
+                     : ports     ? TUNNEL_PORT_LOOK_MS
+                                 : -1);
         if (n > 0 && p[0].revents != 0) {
             take_message(w);
         }
         if (n > 0 && p[1].revents != 0) {
             pass_wanted(w);
+            ports_ask(traffic_ports(w->traffic));
+        }
+        if (ports) {
+            give_ports_back(w);
         }
         w->ending = w->ending || (w->draining && drained(w));
     }
