@@ -204,6 +204,7 @@ struct agent {
     struct traffic *traffic;
     struct traffic_core *core;
     struct conf_doc *doc;
+    uint64_t streams[AGENT_TUNNELS_MAX]; // key (l4/plan.h) of each tunnel of TCP or UDP; else 0
     struct tls_store *tls;
     struct exchange_watcher watcher;
     struct reserved own;

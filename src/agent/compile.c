@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "conf/diag.h"
 #include "conf/load.h"
+#include "l4/plan.h"
 #include "tls/credentials.h"
 #include "tls/store.h"
 
@@ -133,6 +134,35 @@ static void put_site(struct text *t, uint32_t i, const struct agent_tunnel *n)
     text_str(t, "}}");
 }
 
+/** What TCP and UDP are for. Nothing listens there: the address is the stream's name, and visitors come
+ * as CONNECT on the tunnel's connections (http_peer.stream). */
+static void put_stream(struct text *t, uint32_t i, const struct agent_tunnel *n)
+{
+    bool datagram = n->kind == AGENT_UDP;
+    text_printf(t, "{\"listen\": \"%s127.0.0.1:%u\", \"access_log\": \"off\", ",
+                datagram ? "udp://" : "", i + 1);
+    text_str(t, datagram ? "\"timeouts\": {\"idle\": \"60s\"}, "
+                         : "\"timeouts\": {\"connect\": \"5s\", \"idle\": \"1d\"}, ");
+    text_str(t, "\"proxy\": {");
+    put_servers(t, n);
+    text_str(t, ", \"eject\": \"off\"");
+    if (n->proxy_protocol.len > 0 && !datagram) {
+        text_str(t, ", \"proxy_protocol\": ");
+        quoted(t, n->proxy_protocol);
+    }
+    text_str(t, "}}");
+}
+
+static void put_streams(struct text *t, const struct agent_plan *plan)
+{
+    for (uint32_t i = 0, count = 0; i < plan->tunnel_count; i++) {
+        if (plan->tunnels[i].kind != AGENT_HTTP) {
+            text_str(t, count++ > 0 ? ",\n" : "\n");
+            put_stream(t, i, &plan->tunnels[i]);
+        }
+    }
+}
+
 void agent_compile_text(const struct agent_plan *plan, struct text *t)
 {
     text_str(t, "{\"access_log\": \"off\", \"via\": \"off\", \"forwarded\": \"off\", "
@@ -149,7 +179,9 @@ void agent_compile_text(const struct agent_plan *plan, struct text *t)
             put_site(t, i, &plan->tunnels[i]);
         }
     }
-    text_str(t, "}}\n");
+    text_str(t, "},\n\"streams\": [");
+    put_streams(t, plan);
+    text_str(t, "]}\n");
 }
 
 // ---- authorities -------------------------------------------------------------------------------------
@@ -241,6 +273,17 @@ static void forget(void *owner)
     a->doc = NULL;
 }
 
+/** By what streams are known: they stand in the order of their tunnels. */
+static void find_streams(struct agent *a)
+{
+    struct l4_plan_listener streams[L4_PLAN_LISTENERS_MAX];
+    uint32_t count = l4_plan_listeners(conf_root(a->doc), streams);
+    for (uint32_t i = 0, at = 0; i < a->plan->tunnel_count; i++) {
+        bool has = a->plan->tunnels[i].kind != AGENT_HTTP && at < count;
+        a->streams[i] = has ? streams[at++].key : 0;
+    }
+}
+
 static int load(struct agent *a, struct conf_diags *diags)
 {
     char *room = mem_alloc(TEXT_MAX);
@@ -252,6 +295,9 @@ static int load(struct agent *a, struct conf_diags *diags)
     const struct conf_load in = {.path = "(agent)", .text = text_slice(&t), .tables = conf_tables};
     int e = t.overflow ? E_TOO_LARGE : conf_load(&in, diags, &a->doc);
     mem_free(room);
+    if (e == 0) {
+        find_streams(a);
+    }
     return e;
 }
 

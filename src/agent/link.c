@@ -150,7 +150,11 @@ static void let_in(struct agent_link *k)
     k->conn = c;
     k->state = LINK_UP;
     struct http_peer peer = {
-        .transport = t, .listener = k->line->tunnel, .site = slice_str(k->line->site)};
+        .transport = t,
+        .listener = k->line->tunnel,
+        .stream = a->streams[k->line->tunnel],
+        .site = slice_str(k->line->site),
+    };
     // The edge stands for its visitors like a proxy on this machine; their addresses are in the fields
     // that it writes.
     http_peer_set(&peer, &(struct os_addr){.kind = OS_ADDR_UNIX});

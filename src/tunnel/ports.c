@@ -128,8 +128,8 @@ int tunnel_ports_compile(struct snapshot *s, struct conf_node root)
         return E_NO_MEMORY;
     }
     *all = (struct l4_streams){.count = before, .list = list};
-    all->drain_ms = (uint32_t)num_min_u64(conf_duration_ms(conf_get(root, "drain"), DRAIN_MS),
-                                          UINT32_MAX);
+    all->drain_ms =
+        (uint32_t)num_min_u64(conf_duration_ms(conf_get(root, "drain"), DRAIN_MS), UINT32_MAX);
     if (before > 0) {
         memcpy(list, s->streams->list, before * sizeof(*list));
     }
@@ -185,7 +185,8 @@ void tunnel_ports_ask(struct tunnel_ports *p, struct tunnel_port_ask *a)
     uint32_t count = (uint32_t)a->last - a->first + 1;
     list_init(&a->link);
     a->tries = 0;
-    if (a->first == 0 || p->wake == NULL || (a->port != 0 && (a->port < a->first || a->port > a->last))) {
+    if (a->first == 0 || p->wake == NULL ||
+        (a->port != 0 && (a->port < a->first || a->port > a->last))) {
         answer(a, E_TUNNEL_PORT);
         return;
     }

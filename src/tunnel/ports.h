@@ -22,10 +22,10 @@ struct tunnel_registry;
 
 enum {
     TUNNEL_PORT_RANGES_MAX = 8,
-    TUNNEL_PORTS_MAX = 40,           // open at once
-    TUNNEL_PORT_UNUSED_MS = 20000,   // without a tunnel for so long it is closed
-    TUNNEL_PORT_FOUND_MS = 180000,   // the same of one that was there when the worker began
-    TUNNEL_PORT_LOOK_MS = 5000,      // the steward looks so often
+    TUNNEL_PORTS_MAX = 40,         // open at once
+    TUNNEL_PORT_UNUSED_MS = 20000, // without a tunnel for so long it is closed
+    TUNNEL_PORT_FOUND_MS = 180000, // the same of one that was there when the worker began
+    TUNNEL_PORT_LOOK_MS = 5000,    // the steward looks so often
 };
 
 /** A range of the configuration. */
