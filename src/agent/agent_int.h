@@ -173,6 +173,7 @@ struct agent_line {
     char site[AGENT_SITE_MAX]; // of the snapshot: where its requests go
     char instance[AGENT_INSTANCE_TEXT];
     char name[ANSWER_NAME_MAX];
+    uint16_t port; // given, of TCP or UDP; 0: none yet
     char secret[ANSWER_SECRET_MAX];
     char ticket[ANSWER_TICKET_MAX];
     uint32_t within_ms;

@@ -49,8 +49,8 @@ void agent_hello_write(struct text *out, const struct agent_hello *h)
     field(out, "Adit-Ticket", h->ticket);
     field(out, "Adit-Name", h->name);
     field(out, "Adit-Kind", kinds[h->tunnel->kind]);
-    if (h->tunnel->port != 0) {
-        text_printf(out, "Adit-Port: %u\r\n", h->tunnel->port);
+    if (h->port != 0) {
+        text_printf(out, "Adit-Port: %u\r\n", h->port);
     }
     field(out, "Adit-Join", h->tunnel->join ? SLICE("?1") : SLICE(""));
     field(out, "Adit-Wildcard", h->tunnel->wildcard ? SLICE("?1") : SLICE(""));

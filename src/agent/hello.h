@@ -24,6 +24,7 @@ struct agent_hello {
     struct slice secret; // empty the first time, as is the ticket
     struct slice ticket;
     struct slice name; // given before, else wanted; empty: any
+    uint16_t port;     // the same of TCP and UDP; 0: any
 };
 
 void agent_hello_write(struct text *out, const struct agent_hello *h);

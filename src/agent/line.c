@@ -7,6 +7,7 @@
 // People hear of the tunnel, not of each of its connections: it is lost when the last one is.
 
 #include "base/error.h"
+#include "base/num.h"
 #include "base/text.h"
 
 #include "agent/agent_int.h"
@@ -101,6 +102,15 @@ static void keep(char *to, size_t room, const char *from)
     }
 }
 
+/** The port of "tcp://HOST:PORT", by which the tunnel is called; 0: it has none. */
+static uint16_t port_of(const char *url)
+{
+    const char *colon = strrchr(url, ':');
+    uint64_t port = 0;
+    int e = colon != NULL ? num_parse_u64(slice_str(colon + 1), UINT16_MAX, &port) : E_INVALID;
+    return e == 0 ? (uint16_t)port : 0;
+}
+
 void agent_line_on_grant(struct agent_link *k, const struct agent_answer *answer)
 {
     struct agent_line *n = k->line;
@@ -108,6 +118,9 @@ void agent_line_on_grant(struct agent_link *k, const struct agent_answer *answer
     keep(n->secret, sizeof(n->secret), answer->secret);
     keep(n->ticket, sizeof(n->ticket), answer->ticket);
     n->within_ms = answer->within_ms;
+    if (agent_line_tunnel(n)->kind != AGENT_HTTP) {
+        n->port = port_of(answer->urls[0]);
+    }
     if (!n->told || n->down) {
         tell(n, n->told ? AGENT_EVENT_BACK : AGENT_EVENT_READY, SLICE(""), answer, 0);
     }

@@ -292,6 +292,7 @@ static int write_hello(struct agent_link *k)
         .secret = slice_str(n->secret),
         .ticket = slice_str(n->ticket),
         .name = n->name[0] != '\0' ? slice_str(n->name) : wanted->name,
+        .port = n->port != 0 ? n->port : wanted->port,
     };
     struct text out = text_on(k->out->data, CHUNK_BYTES);
     agent_hello_write(&out, &hello);

@@ -423,6 +423,15 @@ static void send_claim(struct tunnel_claim *c)
     loop_post(c->registry->cores[home].loop, &c->mail);
 }
 
+/** It is open, whosoever it will be. */
+static void claim_port(struct tunnel_claim *c, uint16_t port)
+{
+    c->port = port;
+    struct text text = text_on(c->name, sizeof(c->name));
+    c->name_len = (uint32_t)tunnel_port_name(c->kind, port, &text).len;
+    send_claim(c);
+}
+
 static void on_port(struct tunnel_port_ask *a)
 {
     struct tunnel_claim *c = container_of(a, struct tunnel_claim, ask);
@@ -432,10 +441,7 @@ static void on_port(struct tunnel_port_ask *a)
         c->on_judged(c);
         return;
     }
-    c->port = a->port;
-    struct text text = text_on(c->name, sizeof(c->name));
-    c->name_len = (uint32_t)tunnel_port_name(c->kind, c->port, &text).len;
-    send_claim(c);
+    claim_port(c, a->port);
 }
 
 /** A tunnel of TCP or UDP is called by its port, which must be open before anybody has it. */
@@ -443,6 +449,10 @@ static void ask_for_port(struct tunnel_claim *c)
 {
     const struct zone *z = c->zone->at[c->loop->core];
     bool datagram = c->kind == TUNNEL_UDP;
+    if (c->registry->ports == NULL) { // of a worker that is none
+        claim_port(c, c->port);
+        return;
+    }
     c->ask = (struct tunnel_port_ask){
         .loop = c->loop,
         .key = tunnel_port_key(slice_of(c->zone->site, c->zone->site_len), datagram),

@@ -14,7 +14,7 @@ static void writes_all_fields(void)
     const struct agent_edge edge = {
         .host = SLICE("tunnel.example.com"), .port = 443, .secure = true};
     const struct agent_tunnel tunnel = {
-        .kind = AGENT_TCP, .port = 20022, .join = true, .wildcard = true};
+        .kind = AGENT_TCP, .port = 20001, .join = true, .wildcard = true};
     const struct agent_hello h = {.edge = &edge,
                                   .tunnel = &tunnel,
                                   .authorization = SLICE("Bearer adit_x"),
@@ -23,7 +23,8 @@ static void writes_all_fields(void)
                                   .sequence = 77,
                                   .secret = SLICE("secret"),
                                   .ticket = SLICE("ticket"),
-                                  .name = SLICE("myapp")};
+                                  .name = SLICE("myapp"),
+                                  .port = 20022};
     agent_hello_write(&t, &h);
     CHECK_TEXT(t.ptr, t.len,
                "GET /.well-known/adit/tunnel HTTP/1.1\r\nHost: tunnel.example.com\r\n"
