@@ -407,6 +407,8 @@ static const struct refusal *refusal_of(const struct tunnel_claim *c)
         return c->kind == TUNNEL_HTTP ? &refused_taken : &refused_port_taken;
     case E_TUNNEL_SEQUENCE:
         return &refused_sequence;
+    case E_TUNNEL_PORT:
+        return &refused_port;
     case E_TUNNEL_LIMIT:
         return &refused_tunnels;
     case E_DRAINING:
