@@ -8,11 +8,15 @@
 // Name servers are asked by a thread that lives as long as one round of questions, so that nobody
 // waits for them; what it was told, the main thread takes up and writes down.
 
+#include "keeper/domains.h"
+
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -25,12 +29,8 @@
 #include "os/file.h"
 #include "state/state.h"
 
-#include "keeper/domains.h"
 #include "keeper/keeper_int.h"
 #include "keeper/vault.h"
-
-#include <fcntl.h>
-#include <unistd.h>
 
 enum {
     FIRST_MS = 10000, // after a question that proved nothing; then twice as long each time

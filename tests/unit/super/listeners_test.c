@@ -214,6 +214,7 @@ static void a_port_changes_to_proxy_headers_and_to_others(void)
     listeners_close(&ls);
 }
 
-TAP_MAIN(a_port_changes_to_proxy_headers_and_to_others, a_port_changes_to_tls_and_back,
+TAP_MAIN(a_tunnels_port_is_opened_within_the_plan_alone,
+         a_port_changes_to_proxy_headers_and_to_others, a_port_changes_to_tls_and_back,
          what_is_wanted_again_stays, an_undone_plan_leaves_nothing,
          a_failure_changes_nothing_and_says_why, more_than_there_is_room_for)
