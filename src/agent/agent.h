@@ -13,6 +13,7 @@
 
 #include "base/ensure.h"
 #include "base/slice.h"
+#include "net/outbound.h"
 
 struct agent;
 struct agent_answer;
@@ -55,6 +56,7 @@ struct agent_edge {
     struct slice host; // without brackets
     uint16_t port;
     bool secure;
+    struct outbound proxy; // that leads there; of kind OUTBOUND_DIRECT: none
 };
 
 struct agent_plan {

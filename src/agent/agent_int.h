@@ -65,6 +65,7 @@ struct agent_reach {
     uint32_t magic;
     struct loop *loop;
     struct dialer *dialer;
+    const struct agent_edge *edge;
     struct tls_origin *tls;
     struct os_addr addrs[AGENT_ADDRESSES_MAX];
     uint32_t count;
@@ -80,9 +81,8 @@ struct agent_reach {
 };
 
 void agent_reach_init(struct agent_reach *r, struct loop *l, struct dialer *d);
-/** tls NULL: in clear. At least one address. */
-void agent_reach_begin(struct agent_reach *r, const struct os_addr *addrs, uint32_t count,
-                       struct tls_origin *tls, uint32_t limit_ms);
+/** To an edge, or to the proxy that leads there; the addresses, at least one, are of that. */
+void agent_reach_begin(struct agent_reach *r, const struct agent_place *p, uint32_t limit_ms);
 /** Ends it without a call; nothing when none is under way. */
 void agent_reach_cancel(struct agent_reach *r);
 
@@ -95,7 +95,7 @@ struct agent_place {
     uint32_t index;
     struct tls_origin *tls; // NULL: in clear
     struct resolver_watch *watch;
-    struct os_addr addrs[AGENT_ADDRESSES_MAX]; // families in turn
+    struct os_addr addrs[AGENT_ADDRESSES_MAX]; // of the edge or its proxy, families in turn
     uint32_t addr_count;
     int error; // why there are none; 0: not known yet
 };

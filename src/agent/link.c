@@ -329,7 +329,7 @@ static void dial(struct agent_link *k)
 {
     const struct agent_place *p = k->line->place;
     k->state = LINK_DIALLING;
-    agent_reach_begin(&k->reach, p->addrs, p->addr_count, p->tls, AGENT_ATTEMPT_MS);
+    agent_reach_begin(&k->reach, p, AGENT_ATTEMPT_MS);
 }
 
 static void not_found(struct agent_link *k, int error)

@@ -70,8 +70,12 @@ int agent_place_open(struct agent_place *p, struct agent *a, uint32_t index)
     if (e == 0 && r == NULL) {
         e = E_NOT_RESOLVED;
     }
+    // Where a proxy leads to the edge it is the proxy that is looked up, and the edge's name is for it.
+    const struct outbound *proxy = &p->edge->proxy;
+    bool direct = proxy->kind == OUTBOUND_DIRECT;
     if (e == 0) {
-        e = resolver_watch(r, p->edge->host, p->edge->port, on_addresses, p, &p->watch);
+        e = resolver_watch(r, direct ? p->edge->host : outbound_host(proxy),
+                           direct ? p->edge->port : proxy->port, on_addresses, p, &p->watch);
     }
     return e;
 }

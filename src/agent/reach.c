@@ -32,6 +32,8 @@ static int rank(int error)
     case E_TLS_UNTRUSTED:
     case E_TLS_EXPIRED:
     case E_TLS_WRONG_NAME:
+    case E_OUTBOUND_LOGIN:
+    case E_OUTBOUND_REFUSED:
         return 3;
     case E_REFUSED:
         return 1;
@@ -98,6 +100,9 @@ static void begin_next(struct agent_reach *r)
             .to = r->addrs[i],
             .limit_ms = (uint32_t)(r->end_ms - now),
             .tls = r->tls,
+            .proxy = &r->edge->proxy,
+            .target = r->edge->host,
+            .target_port = r->edge->port,
         };
         int error = 0;
         r->dials[i] = dial_begin(r->dialer, &order, on_dial, r, &error);
@@ -118,15 +123,15 @@ static void begin_next(struct agent_reach *r)
     }
 }
 
-void agent_reach_begin(struct agent_reach *r, const struct os_addr *addrs, uint32_t count,
-                       struct tls_origin *tls, uint32_t limit_ms)
+void agent_reach_begin(struct agent_reach *r, const struct agent_place *p, uint32_t limit_ms)
 {
     ensure_magic(r, AGENT_REACH_MAGIC);
-    ensure(r->active == 0 && count > 0 && count <= AGENT_ADDRESSES_MAX);
-    memcpy(r->addrs, addrs, count * sizeof(addrs[0]));
-    r->count = count;
+    ensure(r->active == 0 && p->addr_count > 0 && p->addr_count <= AGENT_ADDRESSES_MAX);
+    memcpy(r->addrs, p->addrs, p->addr_count * sizeof(p->addrs[0]));
+    r->count = p->addr_count;
     r->next = 0;
-    r->tls = tls;
+    r->edge = p->edge;
+    r->tls = p->tls;
     r->error = 0;
     r->reason[0] = '\0';
     r->end_ms = r->loop->now_ms + limit_ms;

@@ -83,6 +83,27 @@ int agent_words_add(struct agent_words *w, struct agent_list *to, struct slice w
     return e;
 }
 
+/** Which way leads to an edge, by the environment. */
+static int choose_way(struct agent_edge *e, struct conf_problem *problem)
+{
+    const struct outbound_env env = {
+        .https_proxy = getenv("https_proxy"),
+        .HTTPS_PROXY = getenv("HTTPS_PROXY"),
+        .http_proxy = getenv("http_proxy"),
+        .all_proxy = getenv("all_proxy"),
+        .ALL_PROXY = getenv("ALL_PROXY"),
+        .no_proxy = getenv("no_proxy"),
+        .NO_PROXY = getenv("NO_PROXY"),
+    };
+    const char *why = NULL;
+    int error = outbound_choose(&env, e->secure, e->host, e->port, &e->proxy, &why);
+    if (error != 0) {
+        *problem = (struct conf_problem){why, "it is the proxy that the environment names: "
+                                              "https_proxy, http_proxy or all_proxy"};
+    }
+    return error;
+}
+
 int agent_words_edge(struct agent_words *w, struct slice word, struct conf_problem *problem)
 {
     struct agent_plan *plan = &w->plan;
@@ -98,6 +119,7 @@ int agent_words_edge(struct agent_words *w, struct slice word, struct conf_probl
                                   "write https://, or allow it with --insecure-clear"};
         error = E_INVALID;
     }
+    error = error != 0 ? error : choose_way(e, problem);
     plan->edge_count += error == 0;
     return error;
 }
