@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "base/slice.h"
 #include "conf/value.h"
 
@@ -38,16 +39,19 @@ static void put_list(json_t *order, const char *key, const char *value)
 static bool put_number(const struct cli_parsed *p, json_t *order, const char *key)
 {
     const char *value = cli_value(p, key);
-    char *end = NULL;
+    uint64_t n = 0;
     if (value == NULL) {
         return true;
     }
-    long long n = strtoll(value, &end, 10);
-    if (value[0] < '0' || value[0] > '9' || (*end != '\0' && strcmp(end, "/s") != 0)) {
+    struct slice digits = slice_str(value);
+    if (slice_ends(digits, SLICE("/s"))) {
+        digits = slice_sub(digits, 0, digits.len - 2);
+    }
+    if (num_parse_u64(digits, INT64_MAX, &n) != 0) {
         (void)cli_usage_error(p->command, "--%s takes a number, not `%s`", key, value);
         return false;
     }
-    (void)json_object_set_new(order, key, json_integer(n));
+    (void)json_object_set_new(order, key, json_integer((json_int_t)n));
     return true;
 }
 

@@ -89,7 +89,7 @@ static int failed(struct db *db, int rc)
         int os = db->handle != NULL ? sqlite3_system_errno(db->handle) : 0;
         (void)snprintf(db->trouble, sizeof db->trouble, "%s%s%s",
                        db->handle != NULL ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc),
-                       os != 0 ? ": " : "", os != 0 ? strerror(os) : "");
+                       os != 0 ? ": " : "", os != 0 ? error_text(error_from_errno(os)) : "");
     }
     return code_of(rc);
 }
