@@ -29,6 +29,7 @@ enum {
     DONE_WAIT_MS = 2000,
     SECRET_LIFE_S = 30 * 86400,
     LOOK_MS = 60000,
+    LATE_MS = 100, // the clocks of cores may be some milliseconds behind ours
     WAIT_MAX_MS = 3600000, // a wall clock may be set
     SEARCH_DEPTH = 8,
     LIST_TEXT_MAX = STATE_TEXT_MAX,
@@ -251,7 +252,7 @@ static void put_grant(void *arg, const struct state_grant *g)
         number_value(g->expires_ms), "created", number_value(g->created_ms), "used",
         number_value(g->used_ms), "note", text_value(g->note));
     (void)json_array_append_new(m->grants, one);
-    due_at(m, g->expires_ms);
+    due_at(m, g->expires_ms != 0 ? g->expires_ms + LATE_MS : 0);
 }
 
 static void put_name(void *arg, const struct state_name *n)
