@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tokens mean for live tunnels: how they end, and what the lists say of them meanwhile."""
+import json
+import os
+import signal
+
+import pytest
+
+from harness import reply, until
+from harness.tunnel import ZONE, create_token, zone
+
+pytestmark = pytest.mark.usefixtures("tunnels")
+
+
+@pytest.fixture
+def app(origin):
+    return origin(lambda request: reply(200, b"from the laptop"))
+
+
+@pytest.fixture
+def way(edge):
+    return edge(**zone(workers=2, tunnels={"anonymous": "off"}))
+
+
+def asked(way, *args):
+    done = way.command(*args, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def tunnels(way):
+    return {one["name"]: one for one in asked(way, "tunnels")["tunnels"]}
+
+
+def visit(way, name="myapp"):
+    return way.get("/", [("Host", f"{name}.{ZONE}:{way.port}")])
+
+
+def test_a_list_of_what_there_is(way, app, agent):
+    token = create_token(way, "--owner", "alice")
+    it = agent(way, app.port, "as", "myapp", token=token)
+    assert visit(way).body == b"from the laptop"
+    one = tunnels(way)["myapp"]
+    assert (one["state"], one["owner"], one["instances"], one["connections"], one["kind"]) == (
+        "live", "alice", 1, 1, "http")
+    assert one["zone"] == f"*.{ZONE}" and one["url"].startswith(f"http://myapp.{ZONE}")
+    assert one["from"].startswith("127.0.0.1:") and one["agent"].startswith("adit/")
+    assert one["grant"] == token.split("_")[1]
+    used = asked(way, "token", "list")["grants"][0]
+    assert used["used_ms"] > 0 and used["used_ms"] >= used["created_ms"]
+    it.stop()
+    until(lambda: not tunnels(way), "an empty list")
+
+
+def test_a_revoked_token_ends_its_tunnels_and_no_others(way, app, agent):
+    first, second = create_token(way, "--owner", "alice"), create_token(way, "--owner", "alice")
+    it = agent(way, app.port, "as", "one", token=first, expect_exit=None)
+    agent(way, app.port, "as", "two", token=second)
+    assert way.command("token", "revoke", first).returncode == 0
+    ended = it.wait_event("ended")
+    assert "revoked" in json.dumps(ended) or ended.get("reason") == "bad-token"
+    until(lambda: set(tunnels(way)) == {"two"}, "the end of one")
+    assert visit(way, "two").status == 200
+    assert visit(way, "one").status == 404
+
+
+def test_an_expired_token_ends_its_tunnels(way, app, agent):
+    token = create_token(way, "--expires", "3s")
+    it = agent(way, app.port, "as", "myapp", token=token, expect_exit=None)
+    assert visit(way).status == 200
+    it.wait_event("ended", timeout=20)
+    until(lambda: not tunnels(way), "its end")
+    assert asked(way, "token", "list")["grants"][0]["expired"]
+
+
+def test_a_name_that_is_reserved_for_another_ends_the_tunnel_that_has_it(way, app, agent):
+    it = agent(way, app.port, "as", "shop", token=create_token(way, "--owner", "bob"), expect_exit=None)
+    assert way.command("name", "reserve", "shop", "--owner", "alice").returncode == 0
+    it.wait_event("ended")
+    it = agent(way, app.port, "as", "shop", token=create_token(way, "--owner", "alice"))
+    assert tunnels(way)["shop"]["owner"] == "alice"
+
+
+def test_scopes_are_kept(way, app, agent):
+    token = create_token(way, "--names", "myapp,*-dev", "--tunnels", "1")
+    agent(way, app.port, "as", "x-dev", token=token)
+    it = agent(way, app.port, "as", "other", token=token, wait=False, expect_exit=None)
+    assert it.wait_exit() != 0
+    assert [event["status"] for event in it.events if event.get("event") == "ended"] == [403], it.describe()
+
+
+def test_a_kicked_agent_stays_away(way, app, agent):
+    it = agent(way, app.port, "as", "myapp", token=create_token(way), expect_exit=None)
+    done = way.command("kick", "myapp", "--reason", "it is too loud")
+    assert done.returncode == 0 and "1 tunnel ended" in done.stdout
+    assert "it is too loud" in json.dumps(it.wait_event("ended"))
+    until(lambda: not tunnels(way), "its end")
+    assert way.command("kick", "myapp").returncode == 1
+
+
+def test_what_a_worker_leaves_is_parked_by_the_next(way, app, agent):
+    """The rows of the worker that died say which names are to be kept free."""
+    it = agent(way, app.port, "as", "myapp", token=create_token(way, "--owner", "alice"), expect_exit=None)
+    it.freeze()                 # it cannot come back by itself
+    worker = way.worker_pid
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: way.worker_pid not in (0, worker), "another worker")
+    until(lambda: tunnels(way).get("myapp", {}).get("state") == "parked", "the parked name")
+    assert tunnels(way)["myapp"]["owner"] == "alice"
+    it.thaw()
+    assert visit(way).body == b"from the laptop"
+    until(lambda: tunnels(way)["myapp"]["state"] == "live", "its return")
+
+
+def test_a_keeper_that_died_takes_nothing_from_agents(way, app, agent):
+    agent(way, app.port, "as", "myapp", token=create_token(way, "--owner", "alice"))
+    keeper = way.status()["keeper"]["pid"]
+    os.kill(keeper, signal.SIGKILL)
+    until(lambda: way.status()["keeper"]["pid"] != keeper, "another keeper")
+    assert visit(way).status == 200
+    assert tunnels(way)["myapp"]["state"] == "live"
+    agent(way, app.port, "as", "other", token=create_token(way))
+
+
+def test_an_upgrade_takes_nothing_from_agents(way, app, agent):
+    it = agent(way, app.port, "as", "myapp", token=create_token(way, "--owner", "alice"), expect_exit=None)
+    assert way.command("upgrade").returncode == 0
+    until(lambda: tunnels(way).get("myapp", {}).get("state") == "live", "its tunnel at the new worker")
+    assert visit(way).body == b"from the laptop"
+    assert it.running()
+
+
+def test_a_damaged_state_file_ends_no_tunnel_and_refuses_nobody_for_good(way, app, agent):
+    """An agent is told to come again, which it does; it is not told that its token is bad."""
+    token = create_token(way, "--owner", "alice")
+    way.stop()
+    path = os.path.join(way.dir, "state", "state.db")
+    with open(path, "rb") as file:
+        whole = file.read()
+    with open(path, "wb") as file:
+        file.write(b"no database\n" * 999)
+    way.addresses.clear()
+    way.start()
+    it = agent(way, app.port, "as", "myapp", token=token, wait=False, expect_exit=None)
+    assert it.wait_event("failed")["status"] == 503
+    assert not [event for event in it.events if event.get("event") == "ended"]
+    with open(path, "wb") as file:
+        file.write(whole)
+    assert way.command("token", "list").returncode == 0
+    it.wait_event("ready", timeout=30)
+    assert visit(way).status == 200
