@@ -143,6 +143,7 @@ int grants_open(struct keeper *k)
         return error;
     }
     g->trouble[0] = '\0';
+    g->due_ms = 1; // who waits for it to be readable again, waits no longer
     if (k->state < 0) {
         log_line(LOG_WARN, "there is no state directory: tokens and names are forgotten when adit "
                            "ends");

@@ -103,10 +103,13 @@ class Agent:
     def wait_event(self, kind, since=0, timeout=None):
         """The first event of that kind, once it is there."""
         def found():
+            over = self.process.poll() is not None
+            for reader in self.readers if over else ():
+                reader.join(WAIT)   # what it said last counts
             for event in self.events[since:]:
                 if event.get("event") == kind:
                     return event
-            return self.process.poll() is not None and "over"
+            return over and "over"
         try:
             event = until(found, f"the agent's {kind}", timeout)
         except AssertionError as missing:
