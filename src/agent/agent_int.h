@@ -19,6 +19,7 @@
 #include "h1/codec.h"
 #include "http/session.h"
 #include "http/stream.h"
+#include "http/websocket.h"
 #include "loop/loop.h"
 #include "loop/transport.h"
 #include "obs/counters.h"
@@ -97,7 +98,8 @@ struct agent_place {
     struct resolver_watch *watch;
     struct os_addr addrs[AGENT_ADDRESSES_MAX]; // of the edge or its proxy, families in turn
     uint32_t addr_count;
-    int error; // why there are none; 0: not known yet
+    int error;      // why there are none; 0: not known yet
+    bool websocket; // it was reached in WebSocket messages last, or is to be tried in these
 };
 
 int agent_place_open(struct agent_place *p, struct agent *a, uint32_t index) must_check;
@@ -146,6 +148,8 @@ struct agent_link {
     struct h1_scan scan;
     size_t head_len; // 0: the head is not complete
     uint64_t sequence;
+    char websocket_key[WEBSOCKET_KEY_BYTES + 1]; // of this attempt; empty: as it is
+    bool changed_way;                            // this attempt follows one in the other form
     struct agent_answer answer;
 };
 

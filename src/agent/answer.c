@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "h1/codec.h"
+#include "http/websocket.h"
 
 enum { ARENA_BYTES = 64 * 1024 };
 
@@ -92,10 +93,25 @@ static void take_urls(struct agent_answer *out, const struct fields *f)
     }
 }
 
-static int take_grant(struct agent_answer *out, const struct http_head *h)
+/** The 101 is for what was asked. `key` empty: as it is. */
+static bool is_agreed(const struct http_head *h, struct slice key)
+{
+    char accept[WEBSOCKET_ACCEPT_BYTES];
+    if (key.len == 0) {
+        return slice_eq_nocase(h->upgrade, SLICE(AGENT_PROTOCOL));
+    }
+    websocket_accept(key, accept);
+    return slice_eq_nocase(h->upgrade, SLICE("websocket")) &&
+           slice_eq(fields_get(&h->fields, WEBSOCKET_ACCEPT), slice_of(accept, sizeof(accept))) &&
+           slice_eq(fields_get(&h->fields, SLICE("Sec-WebSocket-Protocol")),
+                    SLICE(AGENT_SUBPROTOCOL)) &&
+           fields_find(&h->fields, SLICE("Sec-WebSocket-Extensions")) == NULL;
+}
+
+static int take_grant(struct agent_answer *out, const struct http_head *h, struct slice key)
 {
     const struct fields *f = &h->fields;
-    if (!slice_eq_nocase(h->upgrade, SLICE(AGENT_PROTOCOL))) {
+    if (!is_agreed(h, key)) {
         return E_BAD_UPGRADE;
     }
     keep(out->name, sizeof(out->name), fields_get(f, SLICE("adit-name")));
@@ -151,12 +167,13 @@ static void take_refusal(struct agent_answer *out, const struct http_head *h)
     }
 }
 
-int agent_answer_parse(const char *p, size_t head_len, struct agent_answer *out)
+static int parse(const char *p, size_t head_len, struct slice key, struct agent_answer *out)
 {
     static const struct h1_limits limits = {
         .head_bytes = ANSWER_HEAD_MAX, .target_bytes = 1024, .fields = ANSWER_FIELDS_MAX};
-    static const struct http_head asked = {.method = HTTP_METHOD_GET,
-                                           .upgrade = SLICE_INIT(AGENT_PROTOCOL)};
+    const struct http_head asked = {.method = HTTP_METHOD_GET,
+                                    .upgrade =
+                                        key.len > 0 ? SLICE("websocket") : SLICE(AGENT_PROTOCOL)};
     *out = (struct agent_answer){0};
     struct arena arena;
     struct http_head head;
@@ -174,13 +191,40 @@ int agent_answer_parse(const char *p, size_t head_len, struct agent_answer *out)
                           : framing == H1_FRAMING_NONE ? 0
                                                        : -1;
         if (head.status == 101) {
-            e = take_grant(out, &head);
+            e = take_grant(out, &head, key);
         } else {
             take_refusal(out, &head);
         }
     }
     arena_fini(&arena);
     return e;
+}
+
+int agent_answer_parse(const char *p, size_t head_len, struct agent_answer *out)
+{
+    return parse(p, head_len, SLICE(""), out);
+}
+
+int agent_answer_parse_websocket(const char *p, size_t head_len, struct slice key,
+                                 struct agent_answer *out)
+{
+    return parse(p, head_len, key, out);
+}
+
+bool agent_answer_is_foreign(const struct agent_answer *a)
+{
+    switch (a->status) {
+    case 426: // an edge that was asked for nothing at all, for the field was lost on the way
+        return true;
+    case 200:
+    case 204:
+    case 400:
+    case 405:
+    case 501:
+        return a->reason[0] == '\0';
+    default:
+        return false;
+    }
 }
 
 void agent_answer_text(struct agent_answer *a, struct slice body)

@@ -11,7 +11,8 @@
 #include "base/ensure.h"
 #include "base/slice.h"
 
-#define AGENT_PROTOCOL "adit-tunnel/1"
+#define AGENT_PROTOCOL    "adit-tunnel/1"
+#define AGENT_SUBPROTOCOL "adit-tunnel.1" // in WebSocket messages
 
 enum {
     ANSWER_HEAD_MAX = 8192,
@@ -55,6 +56,12 @@ struct agent_answer {
 /** Reads a complete head that h1_scan_head() found. 0, or which rule was broken; E_BAD_UPGRADE: a 101
  * that is not for this protocol, or lacks what it must say. */
 int agent_answer_parse(const char *p, size_t head_len, struct agent_answer *out) must_check;
+/** The same where it was asked for in WebSocket messages with that key (RFC 6455 4.1). */
+int agent_answer_parse_websocket(const char *p, size_t head_len, struct slice key,
+                                 struct agent_answer *out) must_check;
+/** Whether an answer looks like that of somebody on the way who does not know what was asked: it is worth
+ * asking in WebSocket messages, which many pass. */
+bool agent_answer_is_foreign(const struct agent_answer *a);
 /** Keeps a refusal's body: one line of what can be shown. */
 void agent_answer_text(struct agent_answer *a, struct slice body);
 /** What follows the GOAWAY of an edge: "reconnect within=MS", "end TEXT", or anything else. */

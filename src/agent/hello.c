@@ -40,7 +40,14 @@ void agent_hello_write(struct text *out, const struct agent_hello *h)
     };
     text_str(out, "GET /.well-known/adit/tunnel HTTP/1.1\r\nHost: ");
     agent_edge_authority(out, h->edge);
-    text_str(out, "\r\nConnection: Upgrade\r\nUpgrade: " AGENT_PROTOCOL "\r\n");
+    text_str(out, "\r\nConnection: Upgrade\r\n");
+    if (h->websocket_key.len > 0) {
+        text_str(out, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                      "Sec-WebSocket-Protocol: " AGENT_SUBPROTOCOL "\r\n");
+        field(out, "Sec-WebSocket-Key", h->websocket_key);
+    } else {
+        text_str(out, "Upgrade: " AGENT_PROTOCOL "\r\n");
+    }
     field(out, "Authorization", h->authorization);
     field(out, "Adit-Instance", h->instance);
     text_printf(out, "Adit-Connection: slot=%u, sequence=%llu\r\n", h->slot,

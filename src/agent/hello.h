@@ -23,8 +23,9 @@ struct agent_hello {
     uint64_t sequence;
     struct slice secret; // empty the first time, as is the ticket
     struct slice ticket;
-    struct slice name; // given before, else wanted; empty: any
-    uint16_t port;     // the same of TCP and UDP; 0: any
+    struct slice name;          // given before, else wanted; empty: any
+    uint16_t port;              // the same of TCP and UDP; 0: any
+    struct slice websocket_key; // asks for it in WebSocket messages; empty: as it is
 };
 
 void agent_hello_write(struct text *out, const struct agent_hello *h);

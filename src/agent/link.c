@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "base/text.h"
+#include "http/websocket_transport.h"
 
 #include "agent/agent_int.h"
 
@@ -110,6 +111,7 @@ static void fail(struct agent_link *k, int error, const char *what, struct slice
         text_str(&t, ": ");
         text_put(&t, reason);
     }
+    k->changed_way = false;
     end_attempt(k);
     agent_line_on_failure(k, error, text_slice(&t));
 }
@@ -136,6 +138,7 @@ static void let_in(struct agent_link *k)
     struct transport *t = k->t;
     struct chunk *first = k->in;
     uint32_t pos = (uint32_t)k->head_len;
+    k->changed_way = false;
     if (a->loop.sys->ops->local_addr(a->loop.sys, t->io.fd, &c->local) != 0) {
         c->local.kind = OS_ADDR_NONE;
     }
@@ -144,6 +147,11 @@ static void let_in(struct agent_link *k)
     if (first->used == pos) {
         chunk_unref(first);
         first = NULL;
+    }
+    if (k->websocket_key[0] != '\0') {
+        t = websocket_wrap(t, true, first, pos);
+        first = NULL;
+        c->t = t;
     }
     end_attempt(k);
     let_go(k);
@@ -161,14 +169,31 @@ static void let_in(struct agent_link *k)
     agent_line_on_grant(k, &k->answer);
     const struct down_session_terms terms = {
         .peer = &peer, .watcher = &watcher, .watcher_arg = c, .liveness = true};
-    int e = 0;
-    struct down_session *session = traffic_core_adopt(a->core, t, &terms, first, pos, &e);
+    int e = E_NO_MEMORY;
+    struct down_session *session =
+        t == NULL ? NULL : traffic_core_adopt(a->core, t, &terms, first, pos, &e);
     c->session = session;
     if (session == NULL) {
         conn_is_gone(c, e);
     } else if (c->link == NULL) { // the line has ended meanwhile
         session->ops->drain(session);
     }
+}
+
+static void attempt(struct agent_link *k);
+
+/** Asks in WebSocket messages where the plain upgrade was not understood, and the other way round, at
+ * once. False: that was just tried. */
+static bool try_other_form(struct agent_link *k)
+{
+    if (k->changed_way) {
+        k->changed_way = false;
+        return false;
+    }
+    k->changed_way = true;
+    k->line->place->websocket = k->websocket_key[0] == '\0';
+    attempt(k);
+    return true;
 }
 
 static void judge(struct agent_link *k)
@@ -181,6 +206,9 @@ static void judge(struct agent_link *k)
     if (k->answer.body_bytes >= 0) {
         len = num_min_size(len, (size_t)k->answer.body_bytes);
         agent_answer_text(&k->answer, slice_of(k->in->data + k->head_len, len));
+    }
+    if (agent_answer_is_foreign(&k->answer) && try_other_form(k)) {
+        return;
     }
     end_attempt(k);
     agent_line_on_refusal(k, &k->answer);
@@ -203,7 +231,9 @@ static int look_at_input(struct agent_link *k)
         size_t len = 0;
         int e = h1_scan_head(&k->scan, &limits, k->in->data, k->in->used, &len);
         if (e == 0) {
-            e = agent_answer_parse(k->in->data, len, &k->answer);
+            struct slice key = slice_str(k->websocket_key);
+            e = key.len > 0 ? agent_answer_parse_websocket(k->in->data, len, key, &k->answer)
+                            : agent_answer_parse(k->in->data, len, &k->answer);
         }
         if (e != 0) {
             return e;
@@ -282,6 +312,13 @@ static int write_hello(struct agent_link *k)
         text_str(&authorization, "Bearer ");
         text_put(&authorization, a->plan->token);
     }
+    k->websocket_key[0] = '\0';
+    if (n->place->websocket) {
+        uint8_t random[16];
+        a->sys->ops->random(a->sys, random, sizeof(random));
+        websocket_key(random, k->websocket_key);
+        k->websocket_key[WEBSOCKET_KEY_BYTES] = '\0';
+    }
     const struct agent_hello hello = {
         .edge = n->place->edge,
         .tunnel = wanted,
@@ -293,6 +330,7 @@ static int write_hello(struct agent_link *k)
         .ticket = slice_str(n->ticket),
         .name = n->name[0] != '\0' ? slice_str(n->name) : wanted->name,
         .port = n->port != 0 ? n->port : wanted->port,
+        .websocket_key = slice_str(k->websocket_key),
     };
     struct text out = text_on(k->out->data, CHUNK_BYTES);
     agent_hello_write(&out, &hello);

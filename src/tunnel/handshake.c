@@ -13,6 +13,8 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "base/slab.h"
+#include "http/websocket.h"
+#include "http/websocket_transport.h"
 #include "loop/transport.h"
 #include "proxy/core.h"
 #include "tls/digest.h"
@@ -54,6 +56,7 @@ struct arrival {
     const struct zone *zone; // of the exchange's snapshot
     uint32_t tries;
     bool any_port;
+    bool websocket;      // what follows the 101 is in WebSocket messages
     uint64_t expires_ms; // of the grant; 0: never
 };
 
@@ -168,11 +171,16 @@ static void on_taken(struct http_heir *heir, struct transport *t, const struct h
         transport_close(t, true);
         t = NULL;
     }
+    if (t != NULL && a->websocket) {
+        t = websocket_wrap(t, false, NULL, 0);
+    }
     if (t == NULL) {
         give_up(a);
         return;
     }
-    tunnel_arrive(a->claim, t, peer);
+    struct http_peer here = *peer;
+    here.transport = t;
+    tunnel_arrive(a->claim, t, &here);
     forget(a);
 }
 
@@ -289,6 +297,16 @@ static int add_proofs(struct exchange *x, const struct arrival *a, const struct 
     return e < 0 ? e : fields_add(&x->response.fields, SLICE("Adit-Ticket"), text_slice(&t));
 }
 
+/** The proof that the key was read, and the subprotocol (RFC 6455 4.2.2). */
+static int add_websocket(struct exchange *x)
+{
+    struct fields *f = &x->response.fields;
+    char accept[WEBSOCKET_ACCEPT_BYTES];
+    websocket_accept(fields_get(&x->request.fields, WEBSOCKET_KEY), accept);
+    int e = fields_add(f, WEBSOCKET_ACCEPT, slice_of(accept, sizeof(accept)));
+    return e < 0 ? e : fields_add(f, SLICE("Sec-WebSocket-Protocol"), SLICE(HELLO_SUBPROTOCOL));
+}
+
 static int fill_welcome(struct exchange *x, const struct arrival *a,
                         const struct access_secret *key)
 {
@@ -312,6 +330,9 @@ static int fill_welcome(struct exchange *x, const struct arrival *a,
     if (e == 0 && a->expires_ms > now) {
         e = add_word(x, SLICE("Adit-Expires"), "", (a->expires_ms - now) / 1000);
     }
+    if (e == 0 && a->websocket) {
+        e = add_websocket(x);
+    }
     return e;
 }
 
@@ -322,7 +343,8 @@ static enum stage_result welcome(struct exchange *x, struct arrival *a)
     const struct access_secret *keys = NULL;
     bool known = access != NULL && access_secrets(access, &keys) > 0;
     exchange_begin_answer(x, 101);
-    x->response.upgrade = SLICE(HELLO_PROTOCOL);
+    a->websocket = hello_in_websocket(&x->request);
+    x->response.upgrade = a->websocket ? SLICE("websocket") : SLICE(HELLO_PROTOCOL);
     if (!known || fill_welcome(x, a, &keys[0]) < 0) {
         give_up(a);
         return refuse(x, h, &refused_full);

@@ -9,6 +9,7 @@
 #include "base/base64.h"
 #include "base/error.h"
 #include "base/num.h"
+#include "http/websocket.h"
 #include "tunnel/access.h"
 
 static_assert((int)HELLO_KEY_BYTES == (int)ACCESS_PROOF_BYTES, "a key is its own proof");
@@ -281,10 +282,42 @@ static const char *check_kind(const struct hello *h)
     return NULL;
 }
 
+static bool offers(const struct http_head *head, struct slice wanted)
+{
+    struct slice offered = head->upgrade;
+    struct slice protocol;
+    while (slice_next_element(&offered, &protocol)) {
+        if (slice_eq_nocase(protocol, wanted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool hello_in_websocket(const struct http_head *head)
+{
+    const struct fields *f = &head->fields;
+    uint8_t key[16];
+    size_t len = 0;
+    struct slice protocols = fields_get(f, SLICE("Sec-WebSocket-Protocol"));
+    struct slice protocol;
+    bool named = false;
+    while (slice_next_element(&protocols, &protocol)) {
+        named = named || slice_eq(protocol, SLICE(HELLO_SUBPROTOCOL));
+    }
+    return named && !offers(head, SLICE(HELLO_PROTOCOL)) && offers(head, SLICE("websocket")) &&
+           slice_eq(fields_get(f, WEBSOCKET_VERSION), SLICE("13")) &&
+           base64_read(fields_get(f, WEBSOCKET_KEY), BASE64_PADDED, key, sizeof(key), &len) == 0 &&
+           len == sizeof(key);
+}
+
 bool hello_is_asked_for(const struct http_head *head)
 {
     struct slice offered = head->upgrade;
     struct slice protocol;
+    if (hello_in_websocket(head)) {
+        return true;
+    }
     while (slice_next_element(&offered, &protocol)) {
         ptrdiff_t slash = slice_find_char(protocol, '/');
         struct slice name = slash < 0 ? protocol : slice_sub(protocol, 0, (size_t)slash);
@@ -297,14 +330,7 @@ bool hello_is_asked_for(const struct http_head *head)
 
 bool hello_is_spoken(const struct http_head *head)
 {
-    struct slice offered = head->upgrade;
-    struct slice protocol;
-    while (slice_next_element(&offered, &protocol)) {
-        if (slice_eq_nocase(protocol, SLICE(HELLO_PROTOCOL))) {
-            return true;
-        }
-    }
-    return false;
+    return offers(head, SLICE(HELLO_PROTOCOL)) || hello_in_websocket(head);
 }
 
 const char *hello_read(const struct http_head *head, struct hello *out)

@@ -14,6 +14,8 @@
 
 #define HELLO_PATH     "/.well-known/adit/tunnel"
 #define HELLO_PROTOCOL "adit-tunnel/1"
+// In WebSocket messages: a subprotocol of it (RFC 6455 1.9).
+#define HELLO_SUBPROTOCOL "adit-tunnel.1"
 
 enum {
     HELLO_SECRET_BYTES = 32,
@@ -58,6 +60,8 @@ static inline struct slice hello_name(const struct hello *h)
 bool hello_is_asked_for(const struct http_head *head);
 /** Whether it asks for the version that is spoken here. */
 bool hello_is_spoken(const struct http_head *head);
+/** Whether it asks for it in WebSocket messages, as RFC 6455 4.2.1 wants it, and not as it is. */
+bool hello_in_websocket(const struct http_head *head);
 
 /** Reads a request. NULL, or what is wrong with it, as a line for people; then *out means nothing. */
 const char *hello_read(const struct http_head *head, struct hello *out) must_check;

@@ -129,6 +129,11 @@ def test_stops_when_it_is_refused(call_from, way, status, reason):
     it, call = call_from(expect_exit=1)
     text = b"this is why\x1b[31m\n" if status >= 400 else b""
     call.refuse(status, reason, text, [("Adit-Suggestion", "myapp-2")] if status == 409 else [])
+    if status in (200, 426):    # maybe somebody on the way: once more, in WebSocket messages
+        assert call.get("Upgrade") == "adit-tunnel/1"
+        again = way.call()
+        assert (again.get("Upgrade"), again.get("Sec-WebSocket-Protocol")) == ("websocket", "adit-tunnel.1")
+        again.refuse(status, reason, text)
     event = it.wait_event("ended")
     assert it.wait_exit() == 1
     if status >= 400:

@@ -160,3 +160,83 @@ class SocksProxy(Way):
         other = self.connect(host, port)
         sock.sendall(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
         return other
+
+
+class OnlyWebSocket(Way):
+    """A reverse proxy in front of an edge in clear that knows of no switch but WebSocket's. What it does
+    with another one: `answer` (bytes), or None: it takes the field away and passes the request on. The
+    frames of a WebSocket are read strictly, and passed on in other pieces, with pings in between."""
+
+    def __init__(self, edge_port, answer=None):
+        self.edge_port = edge_port
+        self.answer = answer
+        self.upgrades = []      # what was asked for
+        self.pongs = 0
+        self.broken = []        # frames that are against RFC 6455
+        super().__init__()
+
+    def greet(self, sock):
+        head = read_head(sock)
+        lines = head.decode("latin-1").split("\r\n")[:-2]
+        upgrade = next((line.split(": ")[1] for line in lines if line.startswith("Upgrade: ")), "")
+        self.upgrades.append(upgrade)
+        if upgrade != "websocket":
+            if self.answer is not None:
+                sock.sendall(self.answer)
+                return None
+            lines = [line for line in lines if not line.startswith(("Upgrade: ", "Connection: "))]
+            head = "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1")
+        other = socket.create_connection(("127.0.0.1", self.edge_port), timeout=10)
+        other.sendall(head)
+        answer = read_head(other)
+        sock.sendall(answer)
+        self.frames = answer.startswith(b"HTTP/1.1 101")
+        return other
+
+    def join(self, one, other):
+        if not self.frames:
+            return super().join(one, other)
+        for sock in (one, other):
+            sock.settimeout(None)
+        self.open += [one, other]
+        threading.Thread(target=self.pass_frames, args=(other, one, False), daemon=True).start()
+        return self.pass_frames(one, other, True)
+
+    def pass_frames(self, source, sink, masked):
+        rest = 0
+        try:
+            while True:
+                first, second = exactly(source, 2)
+                length = second & 127
+                if length > 125:
+                    length = int.from_bytes(exactly(source, 2 if length == 126 else 8), "big")
+                if (second & 128 != 0) != masked or first & 0x70 or first & 15 not in (0, 2, 8, 9, 10):
+                    self.broken.append((first, second))
+                mask = exactly(source, 4) if masked else b"\0\0\0\0"
+                payload = bytes(byte ^ mask[i % 4] for i, byte in enumerate(exactly(source, length)))
+                if first & 15 == 10:
+                    self.pongs += 1
+                elif first & 15 in (8, 9):
+                    self.put(sink, first, payload, masked)
+                else:
+                    self.put(sink, first & 15, payload[:len(payload) // 2], masked)   # a fragment
+                    self.put(sink, 0x89, b"are you there?", masked)
+                    self.put(sink, first & 128, payload[len(payload) // 2:], masked)
+        except (OSError, EOFError):
+            for sock in (source, sink):
+                try:
+                    sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def put(self, sink, first, payload, masked):
+        length = len(payload)
+        head = bytes([first, (128 if masked else 0) | (length if length < 126 else 126 if length < 65536
+                                                         else 127)])
+        if length > 125:
+            head += length.to_bytes(2 if length < 65536 else 8, "big")
+        if masked:
+            mask = b"\x01\x02\x03\x04"
+            head += mask
+            payload = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+        sink.sendall(head + payload)

@@ -125,5 +125,57 @@ static void reads_farewells(void)
     CHECK(f.reconnect && f.within_ms == ANSWER_WITHIN_MAX_MS);
 }
 
-TAP_MAIN(reads_a_grant, reads_a_refusal, refuses_what_is_wrong, leaves_out_what_is_unfit,
-         reads_farewells)
+#define IN_WEBSOCKET(accept, more)                                                                 \
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"            \
+    "Sec-WebSocket-Accept: " accept "\r\nAdit-Name: a\r\nAdit-Url: https://a.test\r\n" more "\r\n"
+#define NAMED "Sec-WebSocket-Protocol: adit-tunnel.1\r\n"
+
+static const struct {
+    const char *head;
+    int error;
+} in_websocket[] = {
+    {IN_WEBSOCKET("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", NAMED), 0},
+    {IN_WEBSOCKET("s3pPLMBiTxaQ9kYGzzhZRbK+xOx=", NAMED), E_BAD_UPGRADE},
+    {IN_WEBSOCKET("", NAMED), E_BAD_UPGRADE},
+    {IN_WEBSOCKET("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", ""), E_BAD_UPGRADE},
+    {IN_WEBSOCKET("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", NAMED "Sec-WebSocket-Extensions: x\r\n"),
+     E_BAD_UPGRADE},
+    {GRANT "Adit-Name: a\r\nAdit-Url: https://a.test\r\n\r\n", E_BAD_UPGRADE},
+};
+
+static void reads_grants_in_websocket(void)
+{
+    for (size_t i = 0; i < array_len(in_websocket); i++) {
+        const char *head = in_websocket[i].head;
+        if (!CHECK_EQ_INT(agent_answer_parse_websocket(head, strlen(head),
+                                                       SLICE("dGhlIHNhbXBsZSBub25jZQ=="), &a),
+                          in_websocket[i].error)) {
+            printf("# row %zu\n", i);
+        }
+    }
+    CHECK_EQ_INT(parse(in_websocket[0].head), E_BAD_UPGRADE); // it was not asked for
+}
+
+static const struct {
+    const char *head;
+    bool foreign;
+} strangers[] = {
+    {"HTTP/1.1 200 OK\r\n\r\n", true},
+    {"HTTP/1.1 400 No\r\n\r\n", true},
+    {"HTTP/1.1 400 No\r\nAdit-Reason: malformed\r\n\r\n", false},
+    {"HTTP/1.1 426 No\r\nAdit-Reason: version\r\n\r\n", true},
+    {"HTTP/1.1 403 No\r\n\r\n", false},
+    {"HTTP/1.1 404 No\r\n\r\n", false},
+    {"HTTP/1.1 503 No\r\n\r\n", false},
+};
+
+static void knows_strangers(void)
+{
+    for (size_t i = 0; i < array_len(strangers); i++) {
+        CHECK_EQ_INT(parse(strangers[i].head), 0);
+        CHECK_EQ_INT(agent_answer_is_foreign(&a), strangers[i].foreign);
+    }
+}
+
+TAP_MAIN(reads_grants_in_websocket, knows_strangers, reads_a_grant, reads_a_refusal,
+         refuses_what_is_wrong, leaves_out_what_is_unfit, reads_farewells)

@@ -235,5 +235,38 @@ static void knows_its_versions(void)
     CHECK(!hello_is_asked_for(&none) && !hello_is_spoken(&none));
 }
 
-TAP_MAIN(reads_a_whole_request, reads_the_least, reads_ports, reads_keys, tells_what_is_wrong,
-         knows_its_versions)
+#define SOCKET(upgrade, fields)                                                                    \
+    "GET " HELLO_PATH " HTTP/1.1\r\nHost: tunnel.test\r\nConnection: Upgrade\r\n"                  \
+    "Upgrade: " upgrade "\r\n" fields WHO "\r\n"
+#define KEY     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+#define VERSION "Sec-WebSocket-Version: 13\r\n"
+#define NAMED   "Sec-WebSocket-Protocol: chat, adit-tunnel.1\r\n"
+
+static const struct {
+    const char *text;
+    bool websocket;
+} sockets[] = {
+    {SOCKET("websocket", KEY VERSION NAMED), true},
+    {SOCKET("WebSocket", KEY VERSION NAMED), true},
+    {SOCKET("websocket", VERSION NAMED), false},
+    {SOCKET("websocket", KEY NAMED), false},
+    {SOCKET("websocket", KEY VERSION), false},
+    {SOCKET("websocket", KEY VERSION "Sec-WebSocket-Protocol: adit-tunnel.2\r\n"), false},
+    {SOCKET("websocket", "Sec-WebSocket-Key: c2hvcnQ=\r\n" VERSION NAMED), false},
+    {SOCKET("chat", KEY VERSION NAMED), false},
+};
+
+static void knows_who_asks_for_websocket(void)
+{
+    for (size_t i = 0; i < array_len(sockets); i++) {
+        CHECK(read_text(sockets[i].text) == NULL);
+        CHECK_EQ_INT(hello_in_websocket(&head), sockets[i].websocket);
+        CHECK_EQ_INT(hello_is_spoken(&head), sockets[i].websocket);
+        CHECK_EQ_INT(hello_is_asked_for(&head), sockets[i].websocket);
+    }
+    CHECK(read_text(SOCKET("adit-tunnel/1, websocket", KEY VERSION NAMED)) == NULL);
+    CHECK(!hello_in_websocket(&head) && hello_is_spoken(&head)); // as it is, where that is offered
+}
+
+TAP_MAIN(knows_who_asks_for_websocket, reads_a_whole_request, reads_the_least, reads_ports,
+         reads_keys, tells_what_is_wrong, knows_its_versions)
