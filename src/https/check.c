@@ -85,7 +85,7 @@ static void check_on_demand(struct check *c, const struct tls_plan_name *n)
     if (!conf_exists(conf_get(conf_get(c->root, "acme"), "ask"))) {
         conf_error(c->d, at, "`on_demand` needs `ask`: else anybody could have certificates made");
         conf_hint(c->d, "acme: {ask: http://127.0.0.1:9000/may}");
-    } else if (!many && n->at.index == n->site.index) {
+    } else if (!many && slice_eq(n->name, conf_key(n->site))) {
         conf_warning(c->d, at, "`on_demand` for a single name only delays its certificate");
         conf_hint(c->d, "leave it out, or put it on `default`");
     }

@@ -62,6 +62,7 @@ struct exchange {
     bool waiting;       // a stage said STAGE_WAIT
     bool answering;     // stages of the response run, not the request's
     bool client_secure; // scheme as the client sees it
+    bool passed_on;     // it says that it came through somebody else, believed or not
     uint8_t attempts;   // repeats made so far
     uint8_t error_side; // enum http_side
     uint8_t filter_count;

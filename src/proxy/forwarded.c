@@ -263,6 +263,8 @@ void forwarded_client(struct exchange *x)
     struct fields *f = &x->request.fields;
     x->client = os_peer_addr(&peer->addr);
     x->client_secure = http_peer_secure(peer);
+    x->passed_on = fields_has(f, HTTP_X_FORWARDED_FOR) || fields_has(f, HTTP_FORWARDED) ||
+                   fields_has(f, HTTP_X_REAL_IP) || fields_has(f, HTTP_VIA);
     if (s->trusted_count == 0 || !is_trusted(s, &x->client)) {
         drop_untrusted(f);
         return;

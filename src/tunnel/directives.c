@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "conf/diag.h"
 #include "conf/doc.h"
+#include "tls/plan.h"
 #include "tunnel/zone.h"
 
 static bool read_port(struct slice text, uint64_t *port)
@@ -125,6 +126,23 @@ const struct conf_directive tunnel_directives[] = {
     CONF_END,
 };
 
+// What keeps a random name to itself is that nobody can guess it; a certificate of its own would tell
+// everybody (RFC 9162).
+static void check_secrecy(struct conf_diags *d, struct conf_node site, struct conf_node own)
+{
+    struct slice name = conf_key(site);
+    struct conf_node root = conf_root(site.doc);
+    bool map = conf_kind_of(own) == CONF_MAP;
+    bool random = !map || slice_eq(conf_string(conf_get(own, "names"), "random"), SLICE("random"));
+    if (random && tls_plan_source(root, site, name) == TLS_SOURCE_ON_DEMAND) {
+        conf_error(d, own,
+                   "random names would be published: `on_demand` gets a certificate for each, "
+                   "and those are in public logs");
+        conf_hint(d, "a wildcard certificate (tls: {dns: /etc/adit/dns-hook} or files), or "
+                     "tunnels: {names: ip}");
+    }
+}
+
 static void check_site(struct conf_diags *d, struct conf_node site)
 {
     struct slice name = conf_key(site);
@@ -149,6 +167,8 @@ static void check_site(struct conf_diags *d, struct conf_node site)
         conf_hint(d, "tunnels: {at: edge.example.com}");
     } else if (name.len >= ZONE_SUFFIX_MAX) {
         conf_error(d, own, "the site's name is too long");
+    } else if (wildcard) {
+        check_secrecy(d, site, own);
     }
 }
 

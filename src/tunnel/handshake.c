@@ -640,6 +640,7 @@ static enum stage_result on_answer(const struct reserved *r, struct exchange *x)
         .head = &x->request,
         .peer = x->down->peer,
         .client = &x->client,
+        .passed_on = x->passed_on,
         .nonces = &h->nonces,
         .now_ms = x->loop->now_ms,
         .wall_ms = x->loop->wall_ms,

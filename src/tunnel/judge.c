@@ -87,15 +87,13 @@ static bool is_loopback(const struct os_addr *a)
     return false;
 }
 
-/** Whether the agent itself is on this machine. Who passes a call on says so in one of these fields or
- * in a PROXY header, and then it is his connection that is from here, not the agent's. */
+/** Whether the agent itself is on this machine. Who passes a call on says so in a field or in a
+ * PROXY header, and then it is his connection that is from here, not the agent's. */
 static bool is_from_here(const struct judge_scene *s)
 {
     struct os_addr peer = os_peer_addr(&s->peer->addr);
-    const struct fields *f = &s->head->fields;
-    return s->peer->proxied == NULL && is_loopback(&peer) && is_loopback(s->client) &&
-           !fields_has(f, HTTP_FORWARDED) && !fields_has(f, HTTP_X_FORWARDED_FOR) &&
-           !fields_has(f, HTTP_X_REAL_IP) && !fields_has(f, HTTP_VIA);
+    return s->peer->proxied == NULL && !s->passed_on && is_loopback(&peer) &&
+           is_loopback(s->client);
 }
 
 static bool clear_is_allowed(const struct judge_scene *s)

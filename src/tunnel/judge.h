@@ -50,6 +50,7 @@ struct judge_scene {
     const struct http_head *head;
     const struct http_peer *peer;
     const struct os_addr *client; // after trusted proxies
+    bool passed_on;               // the request says that it came through somebody else
     const struct key_nonces *nonces;
     uint64_t now_ms;
     uint64_t wall_ms;
