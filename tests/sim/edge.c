@@ -135,6 +135,13 @@ void edge_reserve(struct edge *e, const struct reserved *r)
     }
 }
 
+void edge_set_access(struct edge *e, struct access *a)
+{
+    for (uint32_t i = 0; i < e->cores; i++) {
+        traffic_core_set_access(e->core[i], a);
+    }
+}
+
 static uint64_t sum(const struct edge *e, enum counter id)
 {
     uint64_t n = 0;

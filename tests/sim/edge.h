@@ -10,6 +10,7 @@
 
 enum { EDGE_CORES_MAX = 4, EDGE_DOCUMENTS_MAX = 8 };
 
+struct access;
 struct edge;
 struct reserved;
 
@@ -27,6 +28,8 @@ struct loop **edge_loops(struct edge *e);
 uint32_t edge_core_count(const struct edge *e);
 /** Requests that a handler answers itself, on all cores; before anybody connects. */
 void edge_reserve(struct edge *e, const struct reserved *r);
+/** Who may have tunnels, on all cores; each takes its own reference. */
+void edge_set_access(struct edge *e, struct access *a);
 /** Exchanges and client connections alive on all cores. */
 uint32_t edge_exchanges(const struct edge *e);
 /** Client connections open now, as counted. */
