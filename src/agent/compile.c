@@ -171,7 +171,7 @@ void agent_compile_text(const struct agent_plan *plan, struct text *t)
                 "\"write\": \"1d\", \"connect\": \"5s\", \"response\": \"1d\", \"read\": \"1d\", "
                 "\"tunnel\": \"30d\", \"idle\": \"1d\"},\n"
                 "\"limits\": {\"header_size\": \"64KiB\", \"header_count\": 300, "
-                "\"target_size\": \"60KiB\", \"streams\": 256, \"connection_size\": \"32MiB\"},\n"
+                "\"target_size\": \"60KiB\", \"streams\": 1000, \"connection_size\": \"32MiB\"},\n"
                 "\"sites\": {");
     for (uint32_t i = 0, sites = 0; i < plan->tunnel_count; i++) {
         if (plan->tunnels[i].kind == AGENT_HTTP) {

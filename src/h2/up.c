@@ -327,8 +327,8 @@ static void send_waiting(struct h2_conn *c)
 void h2_up_settings(struct h2_conn *c)
 {
     struct up_session *session = &c->u.up.session;
-    session->streams_max =
-        c->peer_streams < H2_STREAMS_DEFAULT ? c->peer_streams : H2_STREAMS_DEFAULT;
+    uint32_t most = c->liveness ? H2_STREAMS_TUNNEL : H2_STREAMS_DEFAULT;
+    session->streams_max = c->peer_streams < most ? c->peer_streams : most;
     session->can_upgrade = c->connect_allowed;
     room_soon(c);
     send_waiting(c);
