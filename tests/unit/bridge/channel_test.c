@@ -34,6 +34,7 @@ struct side {
 
 static struct bridges *bridges;
 static struct side sides[CORES];
+static atomic_uint started;
 static atomic_uint finished;
 static bool gives_up;
 
@@ -130,6 +131,7 @@ static void on_start(struct mail *m, struct loop *l)
         }
     }
     loop_defer(&s->loop, &s->again);
+    atomic_fetch_add(&started, 1);
 }
 
 static void *run_core(void *arg)
@@ -155,6 +157,7 @@ static void begin_all(void)
     static const struct loop_limits limits = {4096, 64};
     static const struct bridge_limits bounds = {1000, 8};
     memset(sides, 0, sizeof(sides));
+    atomic_store(&started, 0);
     atomic_store(&finished, 0);
     REQUIRE(bridges_new(CORES, &bridges) == 0);
     for (uint32_t i = 0; i < CORES; i++) {
@@ -181,6 +184,9 @@ static void begin_all(void)
 
 static void end_all(unsigned order)
 {
+    while (atomic_load(&started) < CORES) { // ports are looked for until then
+        (void)usleep(100);
+    }
     for (uint32_t i = 0; i < CORES; i++) {
         loop_stop(&sides[(order + (order % 2 == 0 ? i : CORES - 1 - i)) % CORES].loop);
         if (order >= 3) {
