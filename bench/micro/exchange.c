@@ -4,12 +4,14 @@
 // pool over a `sys` that only copies canned bytes. Clients ask again as soon as they are answered;
 // the origin answers each request at once, head and body in one piece, bodies up to 12 KiB.
 //
-//     bench-exchange [--requests N] [--connections N] [--body BYTES] [--servers N]
+//     bench-exchange [--requests N] [--connections N] [--body BYTES] [--servers N] [--bridge]
 //
 // It prints nanoseconds per request. Run under callgrind with two values of --requests, the
 // difference of the instruction counts over the difference of the requests is instructions per
 // request: a figure that does not depend on what else the machine does. With several servers, one is
-// chosen by two-choices.
+// chosen by two-choices. With --bridge each origin's session is reached over a bridge, from the core to
+// itself: all of its instructions and none of what two processors cost each other.
+
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,6 +21,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "bridge/bridge.h"
 #include "conf/diag.h"
 #include "conf/load.h"
 #include "loop/loop.h"
@@ -67,6 +70,7 @@ struct wire {
     size_t origin_answer_bytes;
     unsigned queue[ENDS_MAX]; // ends with events
     unsigned queued;
+    bool woken;
 };
 
 static struct wire *self(struct sys *s)
@@ -129,7 +133,7 @@ static int wire_wait(struct sys *s, struct sys_event *events, int max, int timeo
 
 static void wire_wake(struct sys *s)
 {
-    (void)s;
+    self(s)->woken = true;
 }
 
 static int wire_watch(struct sys *s, int fd, void *data, bool listener)
@@ -309,6 +313,66 @@ static struct wire wire;
 static struct loop loop;
 static struct counters counters;
 
+// ---- a bridge to each session ----------------------------------------------------------------------
+
+struct far {
+    struct up_session *session;
+    struct bridge_port *port;
+};
+
+static struct up_protocol plain; // HTTP/1.1 without a bridge
+static struct bridge_core *bridge;
+
+static struct http_stream *far_take(void *arg, int *error)
+{
+    struct far *f = arg;
+    *error = E_AGAIN;
+    return up_session_has_room(f->session) ? f->session->ops->take(f->session) : NULL;
+}
+
+static void far_on_room(struct up_session *s, void *owner)
+{
+    struct far *f = owner;
+    (void)s;
+    bridge_port_room(f->port);
+}
+
+static void far_on_gone(struct up_session *s, void *owner, int error)
+{
+    struct far *f = owner;
+    (void)s;
+    bridge_port_close(f->port, error);
+}
+
+static const struct up_session_owner far_owner = {.on_room = far_on_room, .on_gone = far_on_gone};
+
+static struct up_session *open_bridged(void *core, struct transport *t,
+                                       const struct up_session_terms *terms, int *error)
+{
+    struct far *f = malloc(sizeof *f);
+    ensure(f != NULL);
+    struct up_session_terms own = *terms;
+    own.owner = &far_owner;
+    own.owner_arg = f;
+    f->session = plain.open(core, t, &own, error);
+    if (f->session == NULL) {
+        free(f);
+        return NULL;
+    }
+    const struct bridge_port_order order = {.session = f->session, .take = far_take, .arg = f};
+    ensure(bridge_port_new(bridge, &order, &f->port) == 0);
+    return bridge_open(bridge, f->port, terms, error);
+}
+
+static void bridge_sessions(struct traffic_core *core)
+{
+    bridge = traffic_core_bridge(core);
+    plain = traffic_core_protocols(core)[0];
+    traffic_core_protocols(core)[0].open = open_bridged;
+}
+
+// ---- set-up ----------------------------------------------------------------------------------------
+
 static void forget(void *owner)
 {
     (void)owner;
@@ -338,7 +402,7 @@ static struct snapshot *compile(struct traffic *traffic, unsigned servers)
     return snapshot;
 }
 
-static void set_up(unsigned servers)
+static void set_up(unsigned servers, bool bridged)
 {
     const struct loop_limits limits = {.chunks_max = 65536, .chunks_free_max = 256};
     const struct traffic_limits all = {
@@ -354,6 +418,9 @@ static void set_up(unsigned servers)
         traffic_core_new(traffic, &loop, &counters, NULL, &core) != 0) {
         fprintf(stderr, "bench-exchange: out of memory\n");
         exit(1);
+    }
+    if (bridged) {
+        bridge_sessions(core);
     }
     traffic_core_swap(core, compile(traffic, servers));
     const struct traffic_listener listener = {.addr = here};
@@ -383,15 +450,14 @@ static double cpu_ns(void)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"requests", required_argument, NULL, 'r'},
-        {"connections", required_argument, NULL, 'c'},
-        {"body", required_argument, NULL, 'b'},
-        {"servers", required_argument, NULL, 's'},
-        {NULL, 0, NULL, 0},
+        {"requests", required_argument, NULL, 'r'}, {"connections", required_argument, NULL, 'c'},
+        {"body", required_argument, NULL, 'b'},     {"servers", required_argument, NULL, 's'},
+        {"bridge", no_argument, NULL, 'B'},         {NULL, 0, NULL, 0},
     };
     unsigned connections = 64;
     unsigned servers = 1;
     size_t body = 128;
+    bool bridged = false;
     wire.wanted = 1000000;
     for (int c = 0; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'r') {
@@ -402,6 +468,8 @@ int main(int argc, char **argv)
             body = strtoul(optarg, NULL, 10);
         } else if (c == 's') {
             servers = (unsigned)strtoul(optarg, NULL, 10);
+        } else if (c == 'B') {
+            bridged = true;
         } else {
             return 2;
         }
@@ -412,12 +480,13 @@ int main(int argc, char **argv)
                 CLIENTS_MAX, BODY_BYTES_MAX, SERVERS_MAX);
         return 2;
     }
-    set_up(servers);
+    set_up(servers, bridged);
     make_answer(body);
     wire.client_count = connections;
     raise_events(&wire, LISTENER, SYS_READ);
     double begun = cpu_ns();
-    while (wire.queued > 0) {
+    while (wire.queued > 0 || wire.woken || !list_empty(&loop.tasks)) {
+        wire.woken = false;
         loop_turn(&loop, 0);
     }
     printf("{\"requests\": %llu, \"ns_per_request\": %.1f, \"origin_connections\": %u}\n",

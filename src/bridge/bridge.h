@@ -78,6 +78,7 @@ struct bridge_port_state {
     uint32_t core;        // where the session lives
     uint32_t streams;     // that it carries, of all cores, and that wait for it
     uint32_t streams_max; // as its peer allows
+    uint32_t rtt_us;      // as up_session has it
     bool can_upgrade;
     bool open; // further streams may be asked for
 };

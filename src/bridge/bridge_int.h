@@ -229,6 +229,7 @@ struct bridge_port {
     // Seen by all cores.
     atomic_uint streams;
     atomic_uint streams_max;
+    atomic_uint rtt_us;
     atomic_bool can_upgrade;
     atomic_bool open;
     bool is_h2;

@@ -384,6 +384,7 @@ static void on_state(struct bridge_session *s, const struct bridge_port_state *s
         session->streams_max == state->streams_max && session->can_upgrade == state->can_upgrade;
     session->streams_max = state->streams_max;
     session->can_upgrade = state->can_upgrade;
+    session->rtt_us = state->rtt_us;
     if (!same && !s->ended && up_session_has_room(session)) {
         session->owner->on_room(session, session->owner_arg);
     }
@@ -513,6 +514,7 @@ static struct bridge_session *new_session(struct bridge_core *c, struct bridge_p
                 .owner_arg = terms->owner_arg,
                 .streams_max = state.streams_max,
                 .can_upgrade = state.can_upgrade,
+                .rtt_us = state.rtt_us,
             },
         .peer = *terms->peer,
     };

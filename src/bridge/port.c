@@ -85,6 +85,7 @@ static void publish(struct bridge_port *p)
 {
     const struct up_session *s = p->order.session;
     atomic_store_explicit(&p->streams, s->streams + p->waiting_count, memory_order_relaxed);
+    atomic_store_explicit(&p->rtt_us, s->rtt_us, memory_order_relaxed);
     bool same = atomic_load_explicit(&p->streams_max, memory_order_relaxed) == s->streams_max &&
                 atomic_load_explicit(&p->can_upgrade, memory_order_relaxed) == s->can_upgrade;
     if (same) {
@@ -177,6 +178,7 @@ int bridge_port_new(struct bridge_core *c, const struct bridge_port_order *o,
     atomic_init(&p->refs, 1);
     atomic_init(&p->streams, o->session->streams);
     atomic_init(&p->streams_max, o->session->streams_max);
+    atomic_init(&p->rtt_us, o->session->rtt_us);
     atomic_init(&p->can_upgrade, o->session->can_upgrade);
     atomic_init(&p->open, true);
     list_init(&p->link);
@@ -241,6 +243,7 @@ struct bridge_port_state bridge_port_look(const struct bridge_port *p)
         .core = p->core,
         .streams = atomic_load_explicit(&p->streams, memory_order_relaxed),
         .streams_max = atomic_load_explicit(&p->streams_max, memory_order_relaxed),
+        .rtt_us = atomic_load_explicit(&p->rtt_us, memory_order_relaxed),
         .can_upgrade = atomic_load_explicit(&p->can_upgrade, memory_order_relaxed),
         .open = atomic_load_explicit(&p->open, memory_order_relaxed),
     };
