@@ -29,7 +29,7 @@ enum {
     DONE_WAIT_MS = 2000,
     SECRET_LIFE_S = 30 * 86400,
     LOOK_MS = 60000,
-    LATE_MS = 100, // the clocks of cores may be some milliseconds behind ours
+    LATE_MS = 100,         // the clocks of cores may be some milliseconds behind ours
     WAIT_MAX_MS = 3600000, // a wall clock may be set
     SEARCH_DEPTH = 8,
     LIST_TEXT_MAX = STATE_TEXT_MAX,
