@@ -19,7 +19,7 @@ def app(origin):
 
 @pytest.fixture
 def way(edge):
-    return edge(**zone(tunnels={"anonymous": "off"}))
+    return edge(**zone(workers=2, tunnels={"anonymous": "off"}))
 
 
 def asked(way, *args):
@@ -87,6 +87,15 @@ def test_scopes_are_kept(way, app, agent):
     it = agent(way, app.port, "as", "other", token=token, wait=False, expect_exit=None)
     assert it.wait_exit() != 0
     assert [event["status"] for event in it.events if event.get("event") == "ended"] == [403], it.describe()
+
+
+def test_a_kicked_agent_stays_away(way, app, agent):
+    it = agent(way, app.port, "as", "myapp", token=create_token(way), expect_exit=None)
+    done = way.command("kick", "myapp", "--reason", "it is too loud")
+    assert done.returncode == 0 and "1 tunnel ended" in done.stdout
+    assert "it is too loud" in json.dumps(it.wait_event("ended"))
+    until(lambda: not tunnels(way), "its end")
+    assert way.command("kick", "myapp").returncode == 1
 
 
 def test_what_a_worker_leaves_is_parked_by_the_next(way, app, agent):
