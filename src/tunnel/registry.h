@@ -71,6 +71,7 @@ struct tunnel_claim {
     struct tunnel_zone *zone;
     enum tunnel_kind kind;
     uint16_t port;              // TCP, UDP: the public one; 0: any
+    uint16_t web_port;          // HTTP: of its URL, for lists
     uint32_t name_len;          // 0 only with a port
     char name[TUNNEL_NAME_MAX]; // lower case and checked: a label, or a whole domain
     char owner[TUNNEL_OWNER_MAX];

@@ -87,7 +87,7 @@ static void tell(struct tunnel *t)
         .kind = (uint32_t)t->kind,
         .bits = (t->wildcard ? TUNNEL_ROW_WILDCARD : 0) | (t->shared ? TUNNEL_ROW_JOIN : 0) |
                 (t->random ? TUNNEL_ROW_RANDOM : 0) | (t->secure ? TUNNEL_ROW_SECURE : 0),
-        .port = t->port,
+        .port = t->kind == TUNNEL_HTTP ? t->web_port : t->port,
     };
     count(t, &row.counts);
     put(row.zone, sizeof(row.zone), slice_of(t->zone->site, t->zone->site_len));
@@ -452,6 +452,7 @@ static int add_tunnel(const struct tunnel_claim *c, uint32_t core, struct tunnel
     memcpy(t->owner, c->owner, sizeof(t->owner));
     t->kind = c->kind;
     t->port = c->port;
+    t->web_port = c->web_port;
     t->wildcard = c->wildcard;
     t->shared = c->join;
     t->random = c->random;
@@ -574,9 +575,11 @@ static void revive(void *arg, const struct tunnel_row *row)
         }
         return;
     }
+    bool web = row->kind == (uint32_t)TUNNEL_HTTP;
     struct tunnel_claim c = {.zone = z,
                              .kind = (enum tunnel_kind)row->kind,
-                             .port = (uint16_t)row->port,
+                             .port = web ? 0 : (uint16_t)row->port,
+                             .web_port = web ? (uint16_t)row->port : 0,
                              .wildcard = (row->bits & TUNNEL_ROW_WILDCARD) != 0,
                              .join = (row->bits & TUNNEL_ROW_JOIN) != 0,
                              .random = (row->bits & TUNNEL_ROW_RANDOM) != 0,

@@ -104,6 +104,7 @@ struct tunnel {
     struct mail freed;  // the last holder's word to the home core
     enum tunnel_kind kind;
     uint16_t port;
+    uint16_t web_port; // HTTP: of its URL
     bool wildcard;
     bool random;
     bool secure; // visitors come with TLS

@@ -43,7 +43,7 @@ def test_a_list_of_what_there_is(way, app, agent):
     one = tunnels(way)["myapp"]
     assert (one["state"], one["owner"], one["instances"], one["connections"], one["kind"]) == (
         "live", "alice", 1, 1, "http")
-    assert one["zone"] == f"*.{ZONE}" and one["url"].startswith(f"http://myapp.{ZONE}")
+    assert one["zone"] == f"*.{ZONE}" and one["url"] == f"http://myapp.{ZONE}:{way.port}"
     assert one["from"].startswith("127.0.0.1:") and one["agent"].startswith("adit/")
     assert one["grant"] == token.split("_")[1]
     used = asked(way, "token", "list")["grants"][0]
