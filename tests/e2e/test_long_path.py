@@ -7,6 +7,7 @@ import time
 import pytest
 
 from harness.link import BulkOrigin, SlowLink, transfer
+from harness.tunnel import ZONE, zone
 
 RATE = 16_000_000   # bytes per second each way
 DELAY = 50          # ms one way
@@ -22,56 +23,75 @@ def bulk():
     assert not origin.failures
 
 
-@pytest.fixture
-def links():
-    """links(at): the place to connect to for one that is far away."""
-    made = []
+class Lie:
+    """Of the land: what a path is made of. `far(at)` is where to connect to for one that is far away."""
 
-    def make(at, late):
-        made.append(SlowLink(at, RATE, DELAY, late))
-        return made[-1].at
-    yield make
-    for link in made:
+    def __init__(self, request, bulk, late):
+        self.bulk, self.late, self.links = bulk, late, []
+        self.get = request.getfixturevalue
+        self.edge, self.pki = self.get("edge"), self.get("pki")
+
+    def far(self, at):
+        self.links.append(SlowLink(at, RATE, DELAY, self.late))
+        return self.links[-1].at
+
+
+@pytest.fixture(params=[0, 0.01], ids=["calm", "stalls"])
+def lie(request, bulk):
+    it = Lie(request, bulk, request.param)
+    yield it
+    for link in it.links:
         link.stop()
 
 
-# What lies between a client and the origin, `far` included: each gives the address to ask.
+# What is between a client and the origin: each gives what transfer() wants to know.
 
 
-def h1(edge, bulk, far, _pki):
+def h1(lie):
     """A client that is far away."""
-    return far(f"127.0.0.1:{edge(proxy=bulk.at).port}")
+    return {"at": lie.far(f"127.0.0.1:{lie.edge(proxy=lie.bulk.at).port}")}
 
 
-def h2c(edge, bulk, far, _pki):
+def h2c(lie):
     """Two edges, HTTP/2 between them: one is its client, the other its server."""
-    server = edge(proxy=bulk.at)
-    return f"127.0.0.1:{edge(proxy='h2c://' + far(f'127.0.0.1:{server.port}')).port}"
+    server = lie.edge(proxy=lie.bulk.at)
+    there = lie.far(f"127.0.0.1:{server.port}")
+    return {"at": f"127.0.0.1:{lie.edge(proxy='h2c://' + there).port}"}
 
 
-def h2(edge, bulk, far, pki):
+def h2(lie):
     """The same inside TLS."""
-    server = edge(proxy=bulk.at, cert=pki.server)
-    app = {"servers": ["https://" + far(f"127.0.0.1:{server.port}")],
-           "tls": {"ca": pki.ca.file, "name": "example.com"}}
-    return f"127.0.0.1:{edge({'upstreams': {'app': app}}, proxy='app').port}"
+    server = lie.edge(proxy=lie.bulk.at, cert=lie.pki.server)
+    app = {"servers": ["https://" + lie.far(f"127.0.0.1:{server.port}")],
+           "tls": {"ca": lie.pki.ca.file, "name": "example.com"}}
+    return {"at": f"127.0.0.1:{lie.edge({'upstreams': {'app': app}}, proxy='app').port}"}
 
 
-PATHS = {"HTTP/1.1": h1, "h2c": h2c, "h2": h2}
+def tunnel(lie, workers=1):
+    """An agent that is far from its edge."""
+    way = lie.edge(**zone(cert=lie.pki.zone, workers=workers))
+    there = lie.far(f"127.0.0.1:{way.tls_port}").rpartition(":")[2]
+    it = lie.get("agent")(way, lie.bulk.at, server=f"https://{ZONE}:{there}")
+    return {"at": f"127.0.0.1:{way.tls_port}", "host": it.name,
+            "context": lie.pki.context("http/1.1")}
 
 
-def timed(*args):
-    begin = time.monotonic()
-    transfer(*args)
-    return time.monotonic() - begin
+def bridged(lie):
+    """The same, where the visitor may come to another worker than the agent did."""
+    return tunnel(lie, workers=2)
+
+
+PATHS = {"HTTP/1.1": h1, "h2c": h2c, "h2": h2, "tunnel": tunnel, "tunnel, 2 workers": bridged}
 
 
 def both(plain, through, upload):
     """How long each took."""
     took = {}
 
-    def run(name, at):
-        took[name] = timed(at, SIZE, upload)
+    def run(name, what):
+        begin = time.monotonic()
+        transfer(size=SIZE, upload=upload, **what)
+        took[name] = time.monotonic() - begin
     threads = [threading.Thread(target=run, args=row)
                for row in (("plain", plain), ("through", through))]
     for thread in threads:
@@ -82,21 +102,18 @@ def both(plain, through, upload):
     return took["plain"], took["through"]
 
 
-@pytest.mark.parametrize("late", [0, 0.01], ids=["calm", "stalls"])
 @pytest.mark.parametrize("upload", [False, True], ids=["download", "upload"])
 @pytest.mark.parametrize("path", PATHS)
-def test_one_stream_fills_a_long_path(edge, bulk, links, pki, record_property, path, upload, late):
-    def far(at):
-        return links(at, late)
-    at = PATHS[path](edge, bulk, far, pki)
-    transfer(at, 1)  # the connection stands, as a tunnel's does
+def test_one_stream_fills_a_long_path(lie, record_property, path, upload):
+    through_adit = PATHS[path](lie)
+    transfer(size=1, **through_adit)  # the connection stands, as a tunnel's does
     for _ in range(2):  # another program may have had the machine
-        plain, through = both(far(bulk.at), at, upload)
+        plain, through = both({"at": lie.far(lie.bulk.at)}, through_adit, upload)
         ratio = plain / through
         if ratio >= LEAST:
             break
     record_property("measured", {
         "path": path, "direction": "upload" if upload else "download",
-        "late packets": f"{late:.0%}", "plain TCP, MB/s": f"{SIZE / plain / 1e6:.1f}",
+        "late packets": f"{lie.late:.0%}", "plain TCP, MB/s": f"{SIZE / plain / 1e6:.1f}",
         "through adit, MB/s": f"{SIZE / through / 1e6:.1f}", "ratio": f"{ratio:.2f}"})
     assert ratio >= LEAST

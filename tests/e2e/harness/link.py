@@ -100,10 +100,13 @@ def read_bulk(read_into, size):
         done += n
 
 
-def transfer(at, size, upload=False, host="example.com"):
-    """One exchange of `size` bytes on a connection of its own, checked."""
+def transfer(at, size, upload=False, host="example.com", context=None):
+    """One exchange of `size` bytes on a connection of its own, checked; inside TLS with a `context`."""
     address, _, port = at.rpartition(":")
-    with socket.create_connection((address, int(port))) as sock, sock.makefile("rb") as stream:
+    sock = socket.create_connection((address, int(port)))
+    if context:
+        sock = context.wrap_socket(sock, server_hostname=host.partition(":")[0])
+    with sock, sock.makefile("rb") as stream:
         method, target = ("POST", "/") if upload else ("GET", f"/{size}")
         sock.sendall(f"{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
                      f"Content-Length: {size if upload else 0}\r\n\r\n".encode())
