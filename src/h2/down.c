@@ -221,6 +221,9 @@ static void on_end(struct h2_stream *s)
     if (s->tx != H2_TX_DONE) {
         return;
     }
+    if (s->tunnel && (s->held_bytes > 0 || s->held_end)) {
+        return; // its pipe has no room yet for all that the client had sent
+    }
     if (s->rx == H2_RX_DONE && !s->bad) {
         h2_stream_finish(s, 0);
     } else if (s->tunnel) {

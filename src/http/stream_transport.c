@@ -17,7 +17,7 @@
 enum {
     CORE_MAGIC = 0x73747263,
     STREAM_MAGIC = 0x73747274,
-    LINGER_MS = 15 * 1000, // for what was written when the owner closed, and for the peer's end
+    LINGER_MS = 30 * 1000, // that nothing passes of what was written before the owner closed
     HEAD_BYTES_MAX = 16 * 1024,
     HEAD_FIELDS_MAX = 100,
     ARENA_FIRST = 768,
@@ -39,6 +39,7 @@ struct stream_transport {
     int error;          // the stream has failed
     unsigned events;    // for the owner, at the end of the turn
     uint64_t closed_at; // bytes received when the owner closed it
+    uint64_t lingered;  // bytes of `send` that had gone when it was last looked
     struct stream_transports *core;
     struct http_stream *stream; // NULL: over
     struct transport *t;        // NULL: not yet, or closed
@@ -133,6 +134,7 @@ static struct stream_transport *new_one(struct stream_transports *c, struct http
     st->error = 0;
     st->events = 0;
     st->closed_at = 0;
+    st->lingered = 0;
     st->core = c;
     st->stream = s;
     st->t = NULL;
@@ -467,9 +469,15 @@ static void on_linger(struct wheel_timer *timer)
 {
     struct stream_transport *st = container_of(timer, struct stream_transport, linger);
     ensure_magic(st, STREAM_MAGIC);
-    if (st->stream != NULL) {
-        st->stream->ops->reset(st->stream, E_RESET);
+    if (st->stream == NULL) {
+        return;
     }
+    if (st->send.taken_total != st->lingered) { // a peer that is slow gets all of it
+        st->lingered = st->send.taken_total;
+        loop_timer_set(loop_of(st), &st->linger, LINGER_MS);
+        return;
+    }
+    st->stream->ops->reset(st->stream, E_RESET);
 }
 
 static void st_close(struct transport *t, bool reset)
@@ -498,6 +506,7 @@ static void st_close(struct transport *t, bool reset)
         }
     }
     if (st->stream != NULL) {
+        st->lingered = st->send.taken_total;
         loop_timer_set(loop_of(st), &st->linger, LINGER_MS);
     }
 }

@@ -10,8 +10,8 @@
 // one that is closed before that was refused.
 //
 // Events are told at the end of the turn, never from inside of a call of the owner's. A transport that
-// is closed without a reset goes on in the background until what was written has been sent, for a
-// bounded time. It stays on the core of its stream.
+// is closed without a reset goes on in the background until what was written has been sent, as long as
+// the peer takes any of it. It stays on the core of its stream.
 
 #pragma once
 
