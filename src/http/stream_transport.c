@@ -115,6 +115,14 @@ static void let_go(struct stream_transport *st)
     loop_defer(l, &st->core->reap);
 }
 
+/** Nothing is in them. */
+static void begin_heads(struct stream_transport *st)
+{
+    arena_init(&st->arena, st->first, sizeof(st->first), &loop_of(st)->chunks, ARENA_MAX);
+    http_head_init(&st->request, &st->arena, HEAD_BYTES_MAX, HEAD_FIELDS_MAX);
+    http_head_init(&st->response, &st->arena, HEAD_BYTES_MAX, HEAD_FIELDS_MAX);
+}
+
 static void tell(struct task *task);
 static void on_linger(struct wheel_timer *timer);
 
@@ -126,7 +134,6 @@ static struct stream_transport *new_one(struct stream_transports *c, struct http
     if (st == NULL) {
         return NULL;
     }
-    struct loop *l = c->transports->loop;
     st->magic = STREAM_MAGIC;
     st->state = (uint8_t)state;
     st->busy = false;
@@ -145,9 +152,7 @@ static struct stream_transport *new_one(struct stream_transports *c, struct http
     task_init(&st->tell, tell);
     wheel_timer_init(&st->linger, on_linger);
     list_init(&st->link);
-    arena_init(&st->arena, st->first, sizeof(st->first), &l->chunks, ARENA_MAX);
-    http_head_init(&st->request, &st->arena, HEAD_BYTES_MAX, HEAD_FIELDS_MAX);
-    http_head_init(&st->response, &st->arena, HEAD_BYTES_MAX, HEAD_FIELDS_MAX);
+    begin_heads(st);
     return st;
 }
 
@@ -226,9 +231,9 @@ static void open_pipes(struct stream_transport *st)
     http_body_set_producer(&st->send, st, on_room);
     st->state = OPEN;
     st->t->writable = true;
-    s->receive_head = NULL;
-    arena_fini(&st->arena);
-    arena_init(&st->arena, st->first, sizeof(st->first), &loop_of(st)->chunks, ARENA_MAX);
+    arena_fini(&st->arena); // the heads have been read
+    begin_heads(st);
+    s->receive_head = &st->response;
     s->ops->tunnel(s, &st->receive, &st->send);
 }
 

@@ -76,7 +76,7 @@ class Public:
     def __init__(self, edge, workers=1, ports=None, **top):
         self.port = free_port()
         self.zone = dict(workers=workers, tunnels={"ports": ports or str(self.port)}, **top)
-        self.way = edge(**zone(**self.zone))
+        self.way = edge(**zone(**self.zone), **({"log": "debug"} if os.environ.get("DBG") else {}))
         self.token = create_token(self.way, "--ports", "1-65535")
 
     @property
