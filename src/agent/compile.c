@@ -103,6 +103,44 @@ static void put_plain(struct text *t, struct slice s)
     }
 }
 
+static void put_networks(struct text *t, const char *directive, const struct agent_list *list)
+{
+    text_printf(t, ", \"%s\": [", directive);
+    for (uint32_t i = 0; i < list->count; i++) {
+        text_str(t, i > 0 ? ", " : "");
+        quoted(t, list->at[i]);
+    }
+    text_char(t, ']');
+}
+
+static void put_users(struct text *t, const struct agent_list *users)
+{
+    text_str(t, ", \"basic_auth\": {\"users\": {");
+    for (uint32_t i = 0; i < users->count; i++) {
+        struct slice user = users->at[i];
+        size_t colon = (size_t)slice_find_char(user, ':');
+        text_str(t, i > 0 ? ", " : "");
+        quoted(t, slice_sub(user, 0, colon));
+        text_str(t, ": \"plain:");
+        put_plain(t, slice_from(user, colon + 1));
+        text_char(t, '"');
+    }
+    text_str(t, "}}");
+}
+
+static void put_access(struct text *t, const struct agent_tunnel *n)
+{
+    if (n->allow.count > 0) {
+        put_networks(t, "allow", &n->allow);
+    }
+    if (n->deny.count > 0) {
+        put_networks(t, "deny", &n->deny);
+    }
+    if (n->users.count > 0) {
+        put_users(t, &n->users);
+    }
+}
+
 static void put_error(struct text *t, const char *status, const char *what,
                       const struct agent_tunnel *n)
 {
@@ -125,6 +163,7 @@ static void put_site(struct text *t, uint32_t i, const struct agent_tunnel *n)
     agent_site_name(i, t);
     text_str(t, "\": {");
     put_proxy(t, n);
+    put_access(t, n);
     text_str(t, ", \"errors\": {");
     put_error(t, "502", "The local service is not running", n);
     text_str(t, ", ");

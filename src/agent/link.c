@@ -105,7 +105,12 @@ static void fail(struct agent_link *k, int error, const char *what, struct slice
 {
     char buffer[AGENT_WHY_MAX];
     struct text t = text_on(buffer, sizeof(buffer));
-    agent_edge_authority(&t, k->line->place->edge);
+    const struct agent_edge *edge = k->line->place->edge;
+    agent_edge_authority(&t, edge);
+    if (edge->proxy.kind != OUTBOUND_DIRECT) {
+        text_str(&t, " by ");
+        outbound_text(&edge->proxy, &t);
+    }
     text_printf(&t, ": %s", what);
     if (reason.len > 0) {
         text_str(&t, ": ");

@@ -55,7 +55,10 @@ static void takes_all_options(void)
                                             .shown = SLICE("a \"$env(HOME)\" \\ <b>"),
                                             .insecure = true,
                                             .host = SLICE("local.example"),
-                                            .proxy_protocol = SLICE("v2")};
+                                            .proxy_protocol = SLICE("v2"),
+                                            .allow = {{SLICE("203.0.113.0/24"), SLICE("::1")}, 2},
+                                            .deny = {{SLICE("203.0.113.9")}, 1},
+                                            .users = {{SLICE("me:pa$$w\"o:rd"), SLICE("you:x")}, 2}};
     plan.tunnels[1] =
         (struct agent_tunnel){.target = SLICE("unix:/run/my app.sock"), .shown = SLICE("x")};
     plan.tunnels[2] = (struct agent_tunnel){
@@ -66,6 +69,10 @@ static void takes_all_options(void)
     }
     struct conf_node proxy = conf_get(site(doc, "t0.tunnel"), "proxy");
     CHECK(!conf_bool(conf_get(conf_get(proxy, "tls"), "verify"), true));
+    CHECK_EQ_INT(conf_count(conf_get(site(doc, "t0.tunnel"), "allow")), 2);
+    struct conf_node users = conf_get(conf_get(site(doc, "t0.tunnel"), "basic_auth"), "users");
+    struct slice mine = conf_text(conf_get(users, "me"));
+    CHECK_TEXT(mine.ptr, mine.len, "plain:pa$$$$w\"o:rd");
     CHECK(conf_exists(site(doc, "t2.tunnel")));
     conf_doc_free(doc);
 }
