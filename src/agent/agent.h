@@ -65,6 +65,8 @@ struct agent_plan {
     struct agent_edge edges[AGENT_EDGES_MAX];
     uint32_t edge_count;
     struct slice token; // empty: none
+    bool has_key;       // in place of a token
+    uint8_t key[32];    // Ed25519, private
     struct slice ca;    // PEM: whom to trust instead of the system's authorities; empty: those
     int terminal; // descriptor of the terminal that it is shown on; -1: none. HUP ends the agent
                   // when that is gone

@@ -147,12 +147,17 @@ struct agent_link {
     struct chunk *in;
     struct h1_scan scan;
     size_t head_len; // 0: the head is not complete
+    bool signing;    // asked a second time on this connection, with a signature
     uint64_t sequence;
     char websocket_key[WEBSOCKET_KEY_BYTES + 1]; // of this attempt; empty: as it is
     bool changed_way;                            // this attempt follows one in the other form
     struct agent_answer answer;
 };
 
+/** Writes the value of Authorization for the nonce that an edge gave on this connection. 0, E_UNSUPPORTED
+ * (in clear there are no keys), E_TOO_LARGE, E_NO_MEMORY. */
+int agent_sign(const struct agent_plan *plan, const struct agent_edge *edge,
+               const struct transport *t, struct slice nonce, struct text *out) must_check;
 void agent_link_init(struct agent_link *k, struct agent_line *line, unsigned slot);
 /** An attempt after so long; one that is under way goes on. */
 void agent_link_start(struct agent_link *k, uint64_t in_ms);

@@ -6,6 +6,7 @@
 //
 // People hear of the tunnel, not of each of its connections: it is lost when the last one is.
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "base/num.h"
 #include "base/text.h"
@@ -34,22 +35,6 @@ static bool is_connected(const struct agent_line *n)
     return false;
 }
 
-static void put_base64url(struct text *out, const uint8_t *p, size_t n)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    uint32_t bits = 0;
-    unsigned have = 0;
-    for (size_t i = 0; i < n; i++) {
-        bits = bits << 8 | p[i];
-        for (have += 8; have >= 6; have -= 6) {
-            text_char(out, digits[bits >> (have - 6) & 63]);
-        }
-    }
-    if (have > 0) {
-        text_char(out, digits[bits << (6 - have) & 63]);
-    }
-}
-
 void agent_line_open(struct agent_line *n, struct agent *a, uint32_t tunnel,
                      struct agent_place *place)
 {
@@ -57,7 +42,7 @@ void agent_line_open(struct agent_line *n, struct agent *a, uint32_t tunnel,
     uint8_t id[AGENT_INSTANCE_BYTES];
     a->sys->ops->random(a->sys, id, sizeof(id));
     struct text t = text_on(n->instance, sizeof(n->instance) - 1);
-    put_base64url(&t, id, sizeof(id));
+    base64_put(&t, slice_of((const char *)id, sizeof(id)), BASE64_URL);
     struct text site = text_on(n->site, sizeof(n->site) - 1);
     agent_site_name(tunnel, &site);
     ensure(!t.overflow && !site.overflow);

@@ -201,10 +201,111 @@ static bool try_other_form(struct agent_link *k)
     return true;
 }
 
+static int put_authorization(const struct agent_link *k, struct text *out)
+{
+    const struct agent_plan *plan = agent_of(k)->plan;
+    if (k->signing) {
+        return agent_sign(plan, k->line->place->edge, k->t, slice_str(k->answer.nonce), out);
+    }
+    if (plan->token.len > 0 && !plan->has_key) {
+        text_str(out, "Bearer ");
+        text_put(out, plan->token);
+    }
+    return out->overflow ? E_TOO_LARGE : 0;
+}
+
+static int write_hello(struct agent_link *k)
+{
+    struct agent_line *n = k->line;
+    const struct agent_tunnel *wanted = agent_line_tunnel(n);
+    struct agent *a = agent_of(k);
+    k->out = chunk_new(&a->loop.chunks);
+    k->in = k->in != NULL ? k->in : chunk_new(&a->loop.chunks);
+    if (k->out == NULL || k->in == NULL) {
+        return E_NO_MEMORY;
+    }
+    char credential[AGENT_CREDENTIAL_MAX];
+    struct text authorization = text_on(credential, sizeof(credential));
+    int e = put_authorization(k, &authorization);
+    if (e != 0) {
+        return e;
+    }
+    k->websocket_key[0] = '\0';
+    if (n->place->websocket) {
+        uint8_t random[16];
+        a->sys->ops->random(a->sys, random, sizeof(random));
+        websocket_key(random, k->websocket_key);
+        k->websocket_key[WEBSOCKET_KEY_BYTES] = '\0';
+    }
+    const struct agent_hello hello = {
+        .edge = n->place->edge,
+        .tunnel = wanted,
+        .authorization = text_slice(&authorization),
+        .instance = slice_str(n->instance),
+        .slot = k->slot,
+        .sequence = k->sequence,
+        .secret = slice_str(n->secret),
+        .ticket = slice_str(n->ticket),
+        .name = n->name[0] != '\0' ? slice_str(n->name) : wanted->name,
+        .port = n->port != 0 ? n->port : wanted->port,
+        .websocket_key = slice_str(k->websocket_key),
+    };
+    struct text out = text_on(k->out->data, CHUNK_BYTES);
+    agent_hello_write(&out, &hello);
+    k->out->used = (uint32_t)out.len;
+    k->out_pos = 0;
+    return out.overflow ? E_TOO_LARGE : 0;
+}
+
+/** 0, E_AGAIN or why it is of no use. */
+static int send_hello(struct agent_link *k)
+{
+    while (k->out != NULL) {
+        struct iovec iov = {k->out->data + k->out_pos, k->out->used - k->out_pos};
+        struct io_result r = transport_write(k->t, &iov, 1, false);
+        if (r.status != IO_OK) {
+            return r.status == IO_AGAIN ? E_AGAIN : r.status == IO_EOF ? E_RESET : r.error;
+        }
+        k->out_pos += (uint32_t)r.n;
+        if (k->out_pos == k->out->used) {
+            drop_chunk(&k->out);
+        }
+    }
+    return 0;
+}
+
+/** The edge has given a nonce: whether it was signed and sent on the same connection. */
+static bool ask_again(struct agent_link *k)
+{
+    const struct agent_answer *a = &k->answer;
+    bool whole = a->body_bytes >= 0 && k->in->used - k->head_len == (uint64_t)a->body_bytes;
+    if (!agent_of(k)->plan->has_key || k->signing || a->status != 401 || a->nonce[0] == '\0' ||
+        !a->keep_alive || !whole) {
+        return false;
+    }
+    k->signing = true;
+    k->in->used = 0;
+    k->head_len = 0;
+    k->scan = (struct h1_scan){0};
+    int e = write_hello(k);
+    if (e != 0) {
+        fail(k, e, "the key cannot sign", slice_str(error_text(e)));
+        return true;
+    }
+    e = send_hello(k);
+    if (e != 0 && e != E_AGAIN) {
+        fail(k, e, "the handshake cannot be sent", slice_str(error_text(e)));
+    }
+    return true;
+}
+
 static void judge(struct agent_link *k)
 {
     if (k->answer.status == 101) {
         let_in(k);
+        return;
+    }
+    if (ask_again(k)) {
         return;
     }
     size_t len = k->in->used - k->head_len;
@@ -261,31 +362,16 @@ static void receive(struct agent_link *k)
         int e = ended && k->head_len == 0 ? (r.status == IO_EOF ? E_EARLY_CLOSE : r.error)
                                           : look_at_input(k);
         if (e == 0 || (ended && e == E_AGAIN)) {
+            bool asked_twice = k->signing;
             judge(k);
-            return;
-        }
-        if (e != E_AGAIN) {
+            if (k->t == NULL || k->signing == asked_twice) {
+                return;
+            }
+        } else if (e != E_AGAIN) {
             fail(k, e, "the answer to the handshake cannot be used", slice_str(error_text(e)));
             return;
         }
     }
-}
-
-/** 0, E_AGAIN or why it is of no use. */
-static int send_hello(struct agent_link *k)
-{
-    while (k->out != NULL) {
-        struct iovec iov = {k->out->data + k->out_pos, k->out->used - k->out_pos};
-        struct io_result r = transport_write(k->t, &iov, 1, false);
-        if (r.status != IO_OK) {
-            return r.status == IO_AGAIN ? E_AGAIN : r.status == IO_EOF ? E_RESET : r.error;
-        }
-        k->out_pos += (uint32_t)r.n;
-        if (k->out_pos == k->out->used) {
-            drop_chunk(&k->out);
-        }
-    }
-    return 0;
 }
 
 static void on_ready(struct transport *t, unsigned events)
@@ -301,49 +387,6 @@ static void on_ready(struct transport *t, unsigned events)
     receive(k);
 }
 
-static int write_hello(struct agent_link *k)
-{
-    struct agent_line *n = k->line;
-    const struct agent_tunnel *wanted = agent_line_tunnel(n);
-    struct agent *a = agent_of(k);
-    k->out = chunk_new(&a->loop.chunks);
-    k->in = chunk_new(&a->loop.chunks);
-    if (k->out == NULL || k->in == NULL) {
-        return E_NO_MEMORY;
-    }
-    char credential[AGENT_CREDENTIAL_MAX];
-    struct text authorization = text_on(credential, sizeof(credential));
-    if (a->plan->token.len > 0) {
-        text_str(&authorization, "Bearer ");
-        text_put(&authorization, a->plan->token);
-    }
-    k->websocket_key[0] = '\0';
-    if (n->place->websocket) {
-        uint8_t random[16];
-        a->sys->ops->random(a->sys, random, sizeof(random));
-        websocket_key(random, k->websocket_key);
-        k->websocket_key[WEBSOCKET_KEY_BYTES] = '\0';
-    }
-    const struct agent_hello hello = {
-        .edge = n->place->edge,
-        .tunnel = wanted,
-        .authorization = text_slice(&authorization),
-        .instance = slice_str(n->instance),
-        .slot = k->slot,
-        .sequence = k->sequence,
-        .secret = slice_str(n->secret),
-        .ticket = slice_str(n->ticket),
-        .name = n->name[0] != '\0' ? slice_str(n->name) : wanted->name,
-        .port = n->port != 0 ? n->port : wanted->port,
-        .websocket_key = slice_str(k->websocket_key),
-    };
-    struct text out = text_on(k->out->data, CHUNK_BYTES);
-    agent_hello_write(&out, &hello);
-    k->out->used = (uint32_t)out.len;
-    k->out_pos = 0;
-    return out.overflow || authorization.overflow ? E_TOO_LARGE : 0;
-}
-
 static void on_reached(struct agent_reach *reach, int error, const struct dial_result *r)
 {
     struct agent_link *k = container_of(reach, struct agent_link, reach);
@@ -356,6 +399,7 @@ static void on_reached(struct agent_reach *reach, int error, const struct dial_r
     k->remote = os_peer_addr(&r->peer.addr);
     k->state = LINK_ASKING;
     k->head_len = 0;
+    k->signing = false;
     k->scan = (struct h1_scan){0};
     transport_set_owner(k->t, k, on_ready);
     int e = write_hello(k);

@@ -42,9 +42,7 @@ static int run_kind(const struct cli_parsed *p, enum agent_kind kind)
 {
     static struct agent_words w; // its plan is larger than a stack should hold
     agent_words_init(&w);
-    int rc = cli_given(p, "config")
-                 ? cli_usage_error(p->command, "a file says its own targets: adit start -c FILE")
-                 : agent_words_common(&w, p);
+    int rc = agent_words_common(&w, p);
     if (rc == CLI_OK) {
         rc = agent_words_tunnel(&w, p, kind);
     }
@@ -66,6 +64,36 @@ static int run_tcp(const struct cli_parsed *p)
 static int run_udp(const struct cli_parsed *p)
 {
     return run_kind(p, AGENT_UDP);
+}
+
+static const char *default_file(void)
+{
+    static const char *const paths[] = {"./adit-agent.yaml", "/etc/adit/agent.yaml"};
+    for (size_t i = 0; i < array_len(paths); i++) {
+        if (access(paths[i], F_OK) == 0) {
+            return paths[i];
+        }
+    }
+    return NULL;
+}
+
+static int run_start(const struct cli_parsed *p)
+{
+    static struct agent_words w;
+    const char *path = cli_given(p, "config") ? cli_value(p, "config") : default_file();
+    if (path == NULL) {
+        return cli_usage_error(p->command, "which file? There is no ./adit-agent.yaml and no "
+                                           "/etc/adit/agent.yaml");
+    }
+    agent_words_init(&w);
+    w.insecure_clear = cli_given(p, "insecure-clear");
+    int rc = agent_words_file(&w, path);
+    if (rc == CLI_OK) {
+        rc = agent_words_common(&w, p);
+    }
+    rc = rc == CLI_OK ? run_plan(&w) : rc;
+    agent_words_fini(&w);
+    return rc;
 }
 
 const struct cli_command cli_http = {
@@ -103,4 +131,21 @@ const struct cli_command cli_udp = {
     .min = 1,
     .max = 3,
     .run = run_udp,
+};
+
+const struct cli_command cli_start = {
+    .name = "start",
+    .text = "the tunnels of a file: adit start -c adit-agent.yaml",
+    .more =
+        "Without --config it is ./adit-agent.yaml, else /etc/adit/agent.yaml:\n\n"
+        "  server: tunnel.example.com\n"
+        "  token: $env(ADIT_TOKEN)\n"
+        "  tunnels:\n"
+        "    web: {http: 3000, name: myapp}\n"
+        "    ssh: {tcp: 22, port: 20022}\n\n"
+        "A tunnel has http, tcp or udp, and may have name, port, join, wildcard, host, insecure,\n"
+        "proxy_protocol, basic_auth (user: password), allow and deny.\n",
+    .options = agent_common_options,
+    .max = 0,
+    .run = run_start,
 };

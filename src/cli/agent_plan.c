@@ -15,20 +15,38 @@
 
 #include "base/error.h"
 #include "base/num.h"
-#include "http/head.h"
+#include "tls/ed25519.h"
 
 #include "cli/agent_login.h"
 #include "cli/agent_words.h"
 
-enum { WORDS_BYTES_MAX = 8 << 20, CA_BYTES_MAX = 1 << 20, TOKEN_MAX = 320 };
+enum { WORDS_BYTES_MAX = 8 << 20, CA_BYTES_MAX = 1 << 20, TOKEN_MAX = 320, KEY_BYTES_MAX = 4096 };
+
+#define COMMON_OPTIONS                                                                             \
+    {.name = "server",                                                                             \
+     .letter = 's',                                                                                \
+     .value = "EDGE",                                                                              \
+     .text = "the edge to call, or several: a,b"},                                                 \
+        {.name = "token", .value = "TOKEN", .text = "the token for it; `-` reads it from stdin"},  \
+        {.name = "key", .value = "FILE", .text = "an Ed25519 key instead of a token (PEM)"},       \
+        {.name = "ca",                                                                             \
+         .value = "FILE",                                                                          \
+         .text = "trust these authorities (PEM) for the edge, no others"},                         \
+        {.name = "insecure-clear", .text = "call an edge on another machine without TLS"},         \
+        {.name = "json", .text = "events for programs, one JSON object per line"},                 \
+        {.name = "quiet", .letter = 'q', .text = "only the URLs and what goes wrong"},             \
+    {                                                                                              \
+        .name = "no-qr", .text = "no QR code"                                                      \
+    }
+
+const struct cli_option agent_common_options[] = {
+    COMMON_OPTIONS,
+    {.name = "config", .letter = 'c', .value = "FILE", .text = "the file"},
+    {.name = NULL},
+};
 
 const struct cli_option agent_options[] = {
-    {.name = "server", .letter = 's', .value = "EDGE", .text = "the edge to call, or several: a,b"},
-    {.name = "token", .value = "TOKEN", .text = "the token for it; `-` reads it from stdin"},
-    {.name = "ca",
-     .value = "FILE",
-     .text = "trust these authorities (PEM) for the edge, no others"},
-    {.name = "insecure-clear", .text = "call an edge on another machine without TLS"},
+    COMMON_OPTIONS,
     {.name = "join", .text = "share the name with other agents of the same owner"},
     {.name = "wildcard", .text = "take all names below the name as well"},
     {.name = "host-header",
@@ -43,10 +61,6 @@ const struct cli_option agent_options[] = {
     {.name = "proxy-protocol",
      .value = "V",
      .text = "tell the target who the visitor is: v1 or v2"},
-    {.name = "json", .text = "events for programs, one JSON object per line"},
-    {.name = "quiet", .letter = 'q', .text = "only the URLs and what goes wrong"},
-    {.name = "no-qr", .text = "no QR code"},
-    {.name = "config", .letter = 'c', .value = "FILE", .text = "the tunnels of a file"},
     {.name = NULL},
 };
 
@@ -217,6 +231,29 @@ static int read_ca(struct agent_words *w, const struct cli_parsed *p, const char
     return CLI_OK;
 }
 
+static int read_key(struct agent_words *w, const struct cli_parsed *p, const char *path)
+{
+    char pem[KEY_BYTES_MAX];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    ssize_t n = fd >= 0 && fstat(fd, &st) == 0 ? read(fd, pem, sizeof pem) : -1;
+    int error = fd < 0 ? errno : n <= 0 ? EINVAL : 0;
+    bool open_to_others = error == 0 && (st.st_mode & 077) != 0;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (error != 0) {
+        return cli_usage_error(p->command, "--key %s: %s", path, strerror(error));
+    }
+    int e = open_to_others ? E_DENIED : ed25519_read_pem(slice_of(pem, (size_t)n), w->plan.key);
+    explicit_bzero(pem, sizeof pem);
+    w->plan.has_key = e == 0;
+    return e == 0 ? CLI_OK
+                  : cli_usage_error(p->command, "--key %s: %s", path,
+                                    open_to_others ? "others can read it; chmod 600"
+                                                   : "not an Ed25519 key (PEM, not encrypted)");
+}
+
 static bool is_set(const char *name)
 {
     const char *value = getenv(name);
@@ -252,6 +289,10 @@ int agent_words_common(struct agent_words *w, const struct cli_parsed *p)
         rc = cli_usage_error(p->command, "which edge? --server tunnel.example.com, ADIT_SERVER, or "
                                          "once: adit login tunnel.example.com");
     }
+    const char *key = cli_value(p, "key");
+    if (rc == CLI_OK && key != NULL) {
+        rc = read_key(w, p, key);
+    }
     const char *ca = cli_value(p, "ca");
     return rc == CLI_OK && ca != NULL ? read_ca(w, p, ca) : rc;
 }
@@ -280,10 +321,7 @@ static int take_host(const struct cli_parsed *p, struct agent_tunnel *t)
         return CLI_OK;
     }
     t->host = strcmp(host, "rewrite") == 0 ? SLICE("server") : slice_str(host);
-    char room[512];
-    struct slice authority;
-    struct slice name;
-    if (t->host.len > sizeof room || http_authority_parse(t->host, room, &authority, &name) != 0) {
+    if (!agent_word_is_host(t->host)) {
         return cli_usage_error(p->command, "--host-header `%s` is no host", host);
     }
     return CLI_OK;

@@ -27,8 +27,8 @@ void agent_words_fini(struct agent_words *w);
 int agent_words_common(struct agent_words *w, const struct cli_parsed *p);
 /** One tunnel of the command line: [TARGET [as NAME]] and its options. */
 int agent_words_tunnel(struct agent_words *w, const struct cli_parsed *p, enum agent_kind kind);
-/** The tunnels (and the edge) of a file. */
-int agent_words_file(struct agent_words *w, const struct cli_parsed *p, const char *path);
+/** The tunnels, the edge and the token of a file; before the rest, which goes before what it says. */
+int agent_words_file(struct agent_words *w, const char *path);
 /** Adds what `list` holds, comma-separated. 0 or E_INVALID with the problem. */
 typedef int agent_word_fn(struct slice word, struct arena *arena, struct slice *out,
                           struct conf_problem *problem);
@@ -37,4 +37,6 @@ int agent_words_add(struct agent_words *w, struct agent_list *to, struct slice w
 /** Adds an edge. */
 int agent_words_edge(struct agent_words *w, struct slice word, struct conf_problem *problem);
 
+/** Of `start`, and of the commands of one tunnel. */
+extern const struct cli_option agent_common_options[];
 extern const struct cli_option agent_options[];

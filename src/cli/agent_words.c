@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "base/text.h"
+#include "http/head.h"
 #include "os/addr.h"
 
 enum { ADDRESS_MAX = 512, PORT_HTTP = 80, PORT_HTTPS = 443, NAME_MAX_BYTES = 253, LABEL_MAX = 63 };
@@ -98,6 +99,21 @@ int agent_word_target(struct slice word, struct arena *arena, struct agent_tunne
         text_put(&t, out->target);
     }
     return keep(arena, text_slice(&t), &out->shown, problem);
+}
+
+bool agent_target_is_plain(const struct agent_tunnel *t)
+{
+    return !t->folder && slice_find(t->target, SLICE("://")) < 0 &&
+           !slice_starts(t->target, SLICE("unix:"));
+}
+
+bool agent_word_is_host(struct slice word)
+{
+    char room[ADDRESS_MAX];
+    struct slice authority;
+    struct slice name;
+    return word.len > 0 && word.len <= sizeof(room) &&
+           http_authority_parse(word, room, &authority, &name) == 0;
 }
 
 // ---- edges -------------------------------------------------------------------------------------------

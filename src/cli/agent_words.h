@@ -13,6 +13,10 @@
  * or E_INVALID with `problem` set. What is kept is in `arena`. */
 int agent_word_target(struct slice word, struct arena *arena, struct agent_tunnel *out,
                       struct conf_problem *problem) must_check;
+/** Whether it is nothing but a host and a port: what TCP and UDP can be for. */
+bool agent_target_is_plain(const struct agent_tunnel *t);
+/** A Host for the target: an authority, or `pass`, or `server`. */
+bool agent_word_is_host(struct slice word);
 /** Whether a first word of the command line means a target rather than a command. */
 bool agent_word_is_target(struct slice word);
 /** HOST, HOST:PORT, https://HOST[:PORT] or http://HOST[:PORT]. */

@@ -13,10 +13,10 @@
 #include "cli/agent_words.h"
 
 const struct cli_command *const cli_commands[] = {
-    &cli_http,     &cli_tcp,    &cli_udp,    &cli_login,      &cli_logout,  &cli_serve,
-    &cli_proxy,    &cli_check,  &cli_reload, &cli_status,     &cli_upgrade, &cli_drain,
-    &cli_cert,     &cli_server, &cli_token,  &cli_name,       &cli_tunnels, &cli_kick,
-    &cli_password, &cli_help,   &cli_schema, &cli_completion, NULL,
+    &cli_http,  &cli_tcp,      &cli_udp,    &cli_start,  &cli_login,      &cli_logout,
+    &cli_serve, &cli_proxy,    &cli_check,  &cli_reload, &cli_status,     &cli_upgrade,
+    &cli_drain, &cli_cert,     &cli_server, &cli_token,  &cli_name,       &cli_tunnels,
+    &cli_kick,  &cli_password, &cli_help,   &cli_schema, &cli_completion, NULL,
 };
 
 const struct cli_command *cli_find(const char *name)
@@ -83,6 +83,9 @@ int cli_main(int argc, char **argv)
     }
     if (agent_word_is_target(slice_str(name))) {
         return cli_run(&cli_http, argc - 1, argv + 1);
+    }
+    if (name[0] == '-' && name[1] == 'c') {
+        return cli_run(&cli_start, argc - 1, argv + 1); // adit -c adit-agent.yaml
     }
     if (name[0] == '-') {
         return cli_usage_error(NULL, "unknown option %s before the command", name);

@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 
 #include "base/error.h"
+#include "tls/pem_int.h"
 
 bool ed25519_verify(const uint8_t public_key[ED25519_KEY_BYTES], struct slice message,
                     const uint8_t signature[ED25519_SIGNATURE_BYTES])
@@ -50,4 +51,15 @@ int ed25519_public(const uint8_t private_key[ED25519_KEY_BYTES],
     EVP_PKEY_free(key);
     ERR_clear_error();
     return good && len == ED25519_KEY_BYTES ? 0 : E_NO_MEMORY;
+}
+
+int ed25519_read_pem(struct slice pem, uint8_t private_key[ED25519_KEY_BYTES])
+{
+    size_t len = ED25519_KEY_BYTES;
+    EVP_PKEY *key = pem_read_key(pem);
+    bool good = key != NULL && EVP_PKEY_id(key) == EVP_PKEY_ED25519 &&
+                EVP_PKEY_get_raw_private_key(key, private_key, &len) == 1;
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return good && len == ED25519_KEY_BYTES ? 0 : E_TLS_KEY;
 }

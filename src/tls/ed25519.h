@@ -19,3 +19,6 @@ int ed25519_sign(const uint8_t private_key[ED25519_KEY_BYTES], struct slice mess
                  uint8_t signature[ED25519_SIGNATURE_BYTES]) must_check;
 int ed25519_public(const uint8_t private_key[ED25519_KEY_BYTES],
                    uint8_t public_key[ED25519_KEY_BYTES]) must_check;
+/** A private key as `openssl genpkey -algorithm ed25519` writes it (PEM, PKCS #8, not encrypted). 0, or
+ * E_TLS_KEY: it is another one, or none. */
+int ed25519_read_pem(struct slice pem, uint8_t private_key[ED25519_KEY_BYTES]) must_check;

@@ -51,14 +51,15 @@ static void a_port_is_tried_on_both_loopbacks(void)
 static void takes_all_options(void)
 {
     struct agent_plan plan = {.tunnel_count = 3};
-    plan.tunnels[0] = (struct agent_tunnel){.target = SLICE("https://localhost:8443"),
-                                            .shown = SLICE("a \"$env(HOME)\" \\ <b>"),
-                                            .insecure = true,
-                                            .host = SLICE("local.example"),
-                                            .proxy_protocol = SLICE("v2"),
-                                            .allow = {{SLICE("203.0.113.0/24"), SLICE("::1")}, 2},
-                                            .deny = {{SLICE("203.0.113.9")}, 1},
-                                            .users = {{SLICE("me:pa$$w\"o:rd"), SLICE("you:x")}, 2}};
+    plan.tunnels[0] =
+        (struct agent_tunnel){.target = SLICE("https://localhost:8443"),
+                              .shown = SLICE("a \"$env(HOME)\" \\ <b>"),
+                              .insecure = true,
+                              .host = SLICE("local.example"),
+                              .proxy_protocol = SLICE("v2"),
+                              .allow = {{SLICE("203.0.113.0/24"), SLICE("::1")}, 2},
+                              .deny = {{SLICE("203.0.113.9")}, 1},
+                              .users = {{SLICE("me:pa$$w\"o:rd"), SLICE("you:x")}, 2}};
     plan.tunnels[1] =
         (struct agent_tunnel){.target = SLICE("unix:/run/my app.sock"), .shown = SLICE("x")};
     plan.tunnels[2] = (struct agent_tunnel){
