@@ -254,8 +254,8 @@ static int open_lines(struct agent *a, struct text *why)
     return 0;
 }
 
-int agent_new(const struct agent_plan *plan, agent_event_fn *on_event, void *arg, struct text *why,
-              struct agent **out)
+int agent_make(const struct agent_plan *plan, agent_event_fn *on_event, void *arg, struct text *why,
+               struct agent **out)
 {
     ensure(plan->tunnel_count > 0 && plan->tunnel_count <= AGENT_TUNNELS_MAX);
     ensure(plan->edge_count > 0 && plan->edge_count <= AGENT_EDGES_MAX);
@@ -278,9 +278,23 @@ int agent_new(const struct agent_plan *plan, agent_event_fn *on_event, void *arg
     if (e == 0) {
         e = agent_compile(a, why);
     }
-    if (e == 0) {
-        e = open_watches(a);
+    if (e != 0) {
+        agent_free(a);
+        return e;
     }
+    *out = a;
+    return 0;
+}
+
+int agent_new(const struct agent_plan *plan, agent_event_fn *on_event, void *arg, struct text *why,
+              struct agent **out)
+{
+    struct agent *a = NULL;
+    int e = agent_make(plan, on_event, arg, why, &a);
+    if (e != 0) {
+        return e;
+    }
+    e = open_watches(a);
     if (e == 0) {
         e = open_lines(a, why);
     }

@@ -236,6 +236,9 @@ struct agent {
     struct agent_line *lines;
 };
 
+/** An agent that does nothing yet: no signals are taken, no edge is called. As agent_new(). */
+int agent_make(const struct agent_plan *plan, agent_event_fn *on_event, void *arg, struct text *why,
+               struct agent **out) must_check;
 /** Compiles the plan into a snapshot that the core uses. 0, or why not. */
 int agent_compile(struct agent *a, struct text *why) must_check;
 /** The configuration as text. */

@@ -421,7 +421,9 @@ static void dial(struct agent_link *k)
 
 static void not_found(struct agent_link *k, int error)
 {
-    fail(k, error, "its address cannot be found", slice_str(error_text(error)));
+    bool unknown = error == E_NOT_RESOLVED;
+    fail(k, error, unknown ? "the name does not resolve" : "its address cannot be found",
+         unknown ? SLICE("") : slice_str(error_text(error)));
 }
 
 static void attempt(struct agent_link *k)

@@ -39,6 +39,11 @@ enum { WORDS_BYTES_MAX = 8 << 20, CA_BYTES_MAX = 1 << 20, TOKEN_MAX = 320, KEY_B
         .name = "no-qr", .text = "no QR code"                                                      \
     }
 
+const struct cli_option agent_diagnose_options[] = {
+    COMMON_OPTIONS,
+    {.name = NULL},
+};
+
 const struct cli_option agent_common_options[] = {
     COMMON_OPTIONS,
     {.name = "config", .letter = 'c', .value = "FILE", .text = "the file"},

@@ -40,3 +40,4 @@ int agent_words_edge(struct agent_words *w, struct slice word, struct conf_probl
 /** Of `start`, and of the commands of one tunnel. */
 extern const struct cli_option agent_common_options[];
 extern const struct cli_option agent_options[];
+extern const struct cli_option agent_diagnose_options[];

@@ -13,10 +13,11 @@
 #include "cli/agent_words.h"
 
 const struct cli_command *const cli_commands[] = {
-    &cli_http,  &cli_tcp,      &cli_udp,    &cli_start,  &cli_login,      &cli_logout,
-    &cli_serve, &cli_proxy,    &cli_check,  &cli_reload, &cli_status,     &cli_upgrade,
-    &cli_drain, &cli_cert,     &cli_server, &cli_token,  &cli_name,       &cli_tunnels,
-    &cli_kick,  &cli_password, &cli_help,   &cli_schema, &cli_completion, NULL,
+    &cli_http,     &cli_tcp,    &cli_udp,     &cli_start,      &cli_diagnose,
+    &cli_login,    &cli_logout, &cli_serve,   &cli_proxy,      &cli_check,
+    &cli_reload,   &cli_status, &cli_upgrade, &cli_drain,      &cli_cert,
+    &cli_server,   &cli_token,  &cli_name,    &cli_tunnels,    &cli_kick,
+    &cli_password, &cli_help,   &cli_schema,  &cli_completion, NULL,
 };
 
 const struct cli_command *cli_find(const char *name)

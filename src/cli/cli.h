@@ -10,6 +10,7 @@ extern const struct cli_command cli_http;
 extern const struct cli_command cli_tcp;
 extern const struct cli_command cli_udp;
 extern const struct cli_command cli_start;
+extern const struct cli_command cli_diagnose;
 extern const struct cli_command cli_login;
 extern const struct cli_command cli_logout;
 extern const struct cli_command cli_serve;

@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "base/slab.h"
 #include "http/move.h"
-#include "tunnel/callers.h"
 #include "tunnel/ask.h"
+#include "tunnel/callers.h"
 #include "tunnel/tunnel_int.h"
 
 enum { ASK_AGAIN_MS = 2000 };

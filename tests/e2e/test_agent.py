@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent against edges of which every byte is the test's (issue 5): what it asks, what it does when
 it is refused, lost or told to go, and what a broken or hostile edge gets."""
+import base64
+import json
 import re
 import signal
 import socket
@@ -9,8 +11,11 @@ import struct
 import threading
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import (Encoding, NoEncryption, PrivateFormat,
+                                                          PublicFormat)
 
-from harness import reply, until
+from harness import reply, run_adit, until
 from harness.ports import free_port
 from harness.proc import rss
 from harness.scripted_edge import GRANT, ScriptedEdge
@@ -381,6 +386,119 @@ def test_several_edges(agent, origin):
             call = way.call().let_in()
             assert call.request("/").status == 200
         until(lambda: len([e for e in it.events if e["event"] == "ready"]) == 2, "both")
+
+
+# ---- files, keys, diagnoses --------------------------------------------------------------------------
+
+
+def test_tunnels_of_a_file(agent, origin, tmp_path, way):
+    apps = [origin(lambda request, n=n: reply(200, n)) for n in (b"one", b"two")]
+    file = tmp_path / "agent.yaml"
+    file.write_text(f"server: {way.url}\ntoken: $env(TOKEN_OF_MINE)\ntunnels:\n"
+                    f"  first: {{http: {apps[0].port}, name: one}}\n"
+                    f"  second: {apps[1].port}\n")
+    it = agent(None, "start", "-c", file, server=way.url, trust=None, wait=False,
+               env={"TOKEN_OF_MINE": "adit_f_x"})
+    calls = sorted((way.call() for _ in apps), key=lambda call: call.get("Adit-Name") or "~")
+    assert [call.get("Adit-Name") for call in calls] == ["one", None]
+    assert {call.get("Authorization") for call in calls} == {"Bearer adit_f_x"}
+    assert len({call.get("Adit-Instance") for call in calls}) == 2
+    for call, says in zip(calls, (b"one", b"two")):
+        call.let_in()
+        for host in ("one.tunnel.localhost", "two.tunnel.localhost", "t0.tunnel", "t1.tunnel"):
+            assert call.request("/", authority=host).body == says   # by its connection alone
+    it.wait_event("request")
+
+
+BAD_FILES = {
+    "tunnels: {a: {htpp: 1}}": r":1:15: error: unknown key `htpp`.*did you mean `http`",
+    "tunnels: {a: {tcp: 22, udp: 53}}": r"one of http, tcp and udp",
+    "tunnels: {a: {http: 3000, name: -x}}": r":1:33: error: not a name",
+    "tunnels: {a: {http: 3000, allow: 10.0.0.1/8}}": r":1:34: error: not a network",
+    "tunnels: {a: {tcp: ./}}": r"write PORT or HOST:PORT",
+    "token: a b\ntunnels: {a: 1}": r":1:8: error: not a token",
+    "server: http://example.com\ntunnels: {a: 1}": r"--insecure-clear",
+    "tunnels: {}": r"there is no tunnel",
+    "server: x": r"tunnels",
+    "[": r":1:",
+}
+
+
+@pytest.mark.parametrize("text", BAD_FILES)
+def test_bad_files(tmp_path, text):
+    (tmp_path / "agent.yaml").write_text(text)
+    done = run_adit("start", "-c", tmp_path / "agent.yaml", "--server", "http://localhost:1")
+    assert done.returncode == 3, done
+    assert re.search(BAD_FILES[text], done.stderr, re.DOTALL), done.stderr
+
+
+def test_a_key_signs(agent, origin, pki, tmp_path):
+    """The nonce of the first answer, on the same connection."""
+    file = tmp_path / "agent.key"
+    key = ed25519.Ed25519PrivateKey.generate()
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    file.chmod(0o600)
+    with ScriptedEdge(pki.origin_context("http/1.1")) as way:
+        it = agent(None, origin().port, "--key", file, server=way.url, wait=False, expect_exit=1)
+        call = way.call()
+        assert call.get("Authorization") is None
+        call.send(b"HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer\r\nAdit-Reason: no-token\r\n"
+                  b'WWW-Authenticate: Adit-Key nonce="bm9uY2U"\r\nContent-Length: 5\r\n\r\nkey?\n')
+        again = call.next()
+        value = again.get("Authorization")
+        parts = dict(re.findall(r'(\w+)="([^"]*)"', value))
+        raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        assert value.startswith("Adit-Key ") and parts["nonce"] == "bm9uY2U"
+        assert base64.urlsafe_b64decode(parts["key"] + "=") == raw
+        assert len(base64.urlsafe_b64decode(parts["signature"] + "==")) == 64
+        assert again.get("Adit-Instance") == call.get("Adit-Instance")
+        again.refuse(401, "bad-signature", b"that is not your key\n")
+        assert it.wait_event("ended")["text"] == "that is not your key"
+    file.chmod(0o644)
+    done = run_adit("3000", "--key", file, "--server", "https://localhost:1")
+    assert done.returncode == 2 and "others can read it" in done.stderr
+
+
+def diagnose(way, *words):
+    done = run_adit("diagnose", "--json", "--server", way.url, *words)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def answering(way, answer):
+    """Answers the one handshake of a diagnosis; connections that only look are let go."""
+    def play():
+        answer(way.call())
+    thread = threading.Thread(target=play)
+    thread.start()
+    return thread
+
+
+def test_diagnoses(pki, way):
+    thread = answering(way, lambda call: call.let_in())
+    code, steps = diagnose(way)
+    thread.join()
+    assert code == 0 and [one["step"] for one in steps] == ["dns", "tcp", "upgrade", "token"], steps
+    assert all(one["ok"] and one["ms"] >= 0 for one in steps)
+    thread = answering(way, lambda call: call.refuse(401, "bad-token", b"no such token\n"))
+    code, steps = diagnose(way)
+    thread.join()
+    assert code == 1 and [one["ok"] for one in steps] == [True, True, True, False]
+    assert steps[-1]["text"] == "no such token" and "adit login" in steps[-1]["advice"]
+    thread = answering(way, lambda call: call.refuse(404))
+    code, steps = diagnose(way)
+    thread.join()
+    assert code == 1 and steps[-1]["step"] == "upgrade" and not steps[-1]["ok"]
+    with ScriptedEdge(pki.origin_context("http/1.1")) as secure:
+        code, steps = diagnose(secure)
+        assert code == 1 and steps[-1]["step"] == "tls" and "not trusted" in steps[-1]["text"]
+        thread = answering(secure, lambda call: call.let_in())
+        code, steps = diagnose(secure, "--ca", pki.ca.file)
+        thread.join()
+        assert code == 0 and "TLSv1.3" in steps[2]["text"], steps
+    gone = ScriptedEdge()
+    gone.listener.close()
+    code, steps = diagnose(gone)
+    assert code == 1 and steps[-1]["step"] == "tcp" and "refused" in steps[-1]["text"]
 
 
 @pytest.mark.release

@@ -22,6 +22,16 @@ GRANT = [("Adit-Name", "myapp"), ("Adit-Url", "https://myapp.tunnel.localhost"),
          ("Adit-Ticket", "dGlja2V0"), ("Adit-Connection", "id=1")]
 
 
+def read_head(sock):
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        piece = sock.recv(4096)
+        if not piece:
+            raise ConnectionError("the agent has gone")
+        head += piece
+    return head
+
+
 class Answer:
     def __init__(self):
         self.fields, self.body, self.reset, self.done = {}, b"", None, False
@@ -87,6 +97,10 @@ class Call:
             self.send(self.grant(fields, instead))
             self.send(preface)
         return self
+
+    def next(self):
+        """The next request of the agent on the same connection."""
+        return Call(self.sock, read_head(self.sock))
 
     # -- HTTP/2 -----------------------------------------------------------------------------
 
@@ -176,15 +190,10 @@ class ScriptedEdge:
             threading.Thread(target=self.receive, args=(sock,), daemon=True).start()
 
     def receive(self, sock):
-        head = b""
         try:
             if self.tls:
                 sock = self.tls.wrap_socket(sock, server_side=True)
-            while not head.endswith(b"\r\n\r\n"):
-                piece = sock.recv(4096)
-                if not piece:
-                    return
-                head += piece
+            head = read_head(sock)
         except OSError:
             return
         self.open.append(sock)
