@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "base/num.h"
 #include "base/slab.h"
+#include "tunnel/names.h"
 
 enum {
     ACCESS_MAGIC = 0x41636373,
@@ -37,6 +38,7 @@ struct access {
     struct slice_map proofs[KINDS]; // first half of a proof -> struct grant
     struct slice_map ids;
     struct slice_map owners; // reserved name or proven domain -> owner, a C string
+    struct slice_map alike; // skeleton of a reserved name -> owner; of two that are alike the first
     uint32_t secret_count;
     struct access_secret secrets[ACCESS_SECRETS_MAX];
 };
@@ -338,6 +340,17 @@ static int load_grant(struct access *a, struct conf_node n)
     return duplicate(error);
 }
 
+static int note_alike(struct access *a, struct slice name, char *whose)
+{
+    char room[NAMES_DOMAIN_MAX + 1];
+    struct slice key = arena_dup(&a->arena, names_skeleton(name, room));
+    if (key.ptr == NULL) {
+        return E_NO_MEMORY;
+    }
+    int error = slice_map_put(&a->alike, key, whose);
+    return error == E_EXISTS ? 0 : error;
+}
+
 // A domain counts from its proof on.
 static int load_owner(struct access *a, struct conf_node n, bool domain)
 {
@@ -354,7 +367,8 @@ static int load_owner(struct access *a, struct conf_node n, bool domain)
     if (key.ptr == NULL || whose == NULL) {
         return E_NO_MEMORY;
     }
-    return duplicate(slice_map_put(&a->owners, key, whose));
+    int error = duplicate(slice_map_put(&a->owners, key, whose));
+    return error == 0 && !domain ? note_alike(a, key, whose) : error;
 }
 
 static int load_secret(struct access *a, struct conf_node n)
@@ -405,6 +419,9 @@ static int init_maps(struct access *a, struct conf_node root)
     int error = slice_map_init(&a->ids, &a->arena, grants + 1);
     for (unsigned i = 0; error == 0 && i < KINDS; i++) {
         error = slice_map_init(&a->proofs[i], &a->arena, grants + 1);
+    }
+    if (error == 0) {
+        error = slice_map_init(&a->alike, &a->arena, names + 1);
     }
     return error == 0 ? slice_map_init(&a->owners, &a->arena, names + domains + 1) : error;
 }
@@ -535,6 +552,18 @@ bool access_owner_of(const struct access *a, struct slice name, struct slice *ow
         // A label alone is a reserved name, no domain that others could be below.
         whose = dot >= 0 ? slice_map_get(&a->owners, name) : NULL;
     }
+    if (whose == NULL) {
+        return false;
+    }
+    *owner = slice_str(whose);
+    return true;
+}
+
+bool access_owner_of_alike(const struct access *a, struct slice name, struct slice *owner)
+{
+    ensure_magic(a, ACCESS_MAGIC);
+    char room[NAMES_DOMAIN_MAX + 1];
+    const char *whose = slice_map_get(&a->alike, names_skeleton(name, room));
     if (whose == NULL) {
         return false;
     }

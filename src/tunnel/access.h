@@ -115,6 +115,8 @@ bool access_may_random(const struct access_grant *g);
 bool access_may_port(const struct access_grant *g, uint16_t port);
 /** Whose a name is: it is reserved, or a proven domain, or below one. False: nobody's. */
 bool access_owner_of(const struct access *a, struct slice name, struct slice *owner);
+/** Whose a reserved name is that looks like this one (tunnel/names.h), or is it. False: nobody's. */
+bool access_owner_of_alike(const struct access *a, struct slice name, struct slice *owner);
 /** All of it about a name: the scope of the grant (NULL: of who is anonymous) has it, it belongs to
  * nobody else, and a name with a dot belongs to the grant's owner. */
 bool access_allows(const struct access *a, const struct access_grant *g, struct slice name);

@@ -293,9 +293,10 @@ static bool is_served(const struct judge_scene *s, const struct judgment *j, str
 
 /** Names that anybody may ask for, given the shape and the zone's rules. What the operator has
  * reserved for this owner, or named in its grant, is his to give. */
-static const struct refusal *judge_label(const struct judgment *j, struct slice name,
-                                         struct slice owner)
+static const struct refusal *judge_label(const struct judge_scene *s, const struct judgment *j,
+                                         struct slice name, struct slice owner)
 {
+    struct slice alike = {NULL, 0};
     bool reserved = slice_eq(owner, slice_str(j->owner));
     bool named = false;
     for (uint32_t i = 0; j->grant != NULL && i < j->grant->name_count; i++) {
@@ -307,7 +308,11 @@ static const struct refusal *judge_label(const struct judgment *j, struct slice 
     if (reserved || named) {
         return NULL;
     }
-    return refusal_of(names_judge(name, j->zone->settings.banned));
+    const struct refusal *no = refusal_of(names_judge(name, j->zone->settings.banned));
+    bool imitates = no == NULL && owner.len == 0 &&
+                    access_owner_of_alike(s->access, name, &alike) &&
+                    !slice_eq(alike, slice_str(j->owner));
+    return imitates ? &refused_name_lookalike : no;
 }
 
 /** A name that the agent asks for by itself. */
@@ -320,7 +325,7 @@ static const struct refusal *judge_name(const struct judge_scene *s, const struc
         return &refused_anonymous_name;
     }
     if (j->zone->settings.suffix.len > 0) {
-        const struct refusal *no = judge_label(j, name, owner);
+        const struct refusal *no = judge_label(s, j, name, owned ? owner : slice_of(NULL, 0));
         if (no != NULL) {
             return no;
         }

@@ -96,7 +96,7 @@ static char plain_letter(char c)
     return c == 'i' ? 'l' : c;
 }
 
-static struct slice skeleton(struct slice name, char room[NAMES_DOMAIN_MAX + 1])
+struct slice names_skeleton(struct slice name, char room[NAMES_DOMAIN_MAX + 1])
 {
     size_t len = 0;
     for (size_t i = 0; i < name.len && len < NAMES_DOMAIN_MAX; i++) {
@@ -120,7 +120,7 @@ bool names_look_alike(struct slice a, struct slice b)
 {
     char room_a[NAMES_DOMAIN_MAX + 1];
     char room_b[NAMES_DOMAIN_MAX + 1];
-    return slice_eq(skeleton(a, room_a), skeleton(b, room_b));
+    return slice_eq(names_skeleton(a, room_a), names_skeleton(b, room_b));
 }
 
 // A pattern's hyphens may be what it is about (the forms of addresses): it is taken as it stands, and
@@ -133,7 +133,7 @@ static enum names_verdict judge_by(struct slice pattern, struct slice label, str
     }
     bool hyphens = slice_find_char(pattern, '-') >= 0;
     bool wild = slice_find_char(pattern, '*') >= 0;
-    if ((!hyphens || !wild) && access_pattern_takes(skeleton(pattern, room), bones)) {
+    if ((!hyphens || !wild) && access_pattern_takes(names_skeleton(pattern, room), bones)) {
         return NAMES_LOOKALIKE;
     }
     return NAMES_OK;
@@ -157,7 +157,7 @@ static enum names_verdict judge_by_zone(struct conf_node banned, struct slice la
 bool names_is_banned(struct slice name, struct conf_node banned)
 {
     char room[NAMES_DOMAIN_MAX + 1];
-    return judge_by_zone(banned, name, skeleton(name, room)) != NAMES_OK;
+    return judge_by_zone(banned, name, names_skeleton(name, room)) != NAMES_OK;
 }
 
 enum names_verdict names_judge(struct slice label, struct conf_node banned)
@@ -166,7 +166,7 @@ enum names_verdict names_judge(struct slice label, struct conf_node banned)
     if (!names_is_label(label)) {
         return NAMES_SHAPE;
     }
-    struct slice bones = skeleton(label, room);
+    struct slice bones = names_skeleton(label, room);
     enum names_verdict worst = NAMES_OK;
     for (size_t i = 0; i < array_len(built_in); i++) {
         enum names_verdict v = judge_by(slice_str(built_in[i]), label, bones);

@@ -47,6 +47,8 @@ enum names_verdict names_judge(struct slice label, struct conf_node banned);
 bool names_is_banned(struct slice name, struct conf_node banned);
 /** Whether two names look alike; equal ones do. */
 bool names_look_alike(struct slice a, struct slice b);
+/** What names that look alike have in common, in `room`. */
+struct slice names_skeleton(struct slice name, char room[NAMES_DOMAIN_MAX + 1]);
 
 /** A name of 80 random bits: sixteen letters and digits that are hard to confuse. */
 void names_random(const uint8_t entropy[NAMES_RANDOM_BYTES], struct text *out);

@@ -249,6 +249,17 @@ static void teardown(void)
     table = NULL;
 }
 
-TAP_MAIN(setup, found_by_their_proof_and_kind, a_fingerprint_is_written_in_many_ways,
-         what_a_scope_has, patterns, whose_a_name_is, secrets, an_empty_one_knows_nobody,
-         references, what_is_no_table, what_may_be_written, teardown)
+static void reserved_names_are_not_imitated(void)
+{
+    struct slice owner = {NULL, 0};
+    CHECK(access_owner_of_alike(table, SLICE("sh-0p"), &owner));
+    CHECK_TEXT(owner.ptr, owner.len, "alice");
+    CHECK(access_owner_of_alike(table, SLICE("shop"), &owner));
+    CHECK(!access_owner_of_alike(table, SLICE("shops"), &owner));
+    CHECK(!access_owner_of_alike(table, SLICE("app.customer.com"), &owner));
+}
+
+TAP_MAIN(setup, reserved_names_are_not_imitated, found_by_their_proof_and_kind,
+         a_fingerprint_is_written_in_many_ways, what_a_scope_has, patterns, whose_a_name_is,
+         secrets, an_empty_one_knows_nobody, references, what_is_no_table, what_may_be_written,
+         teardown)

@@ -277,6 +277,9 @@ static const struct row rows[] = {
     {ALICE "Adit-Name: status\r\n", NULL, "status", "alice"}, // banned, but reserved for alice
     {BOB "Adit-Name: status\r\n", &refused_name_banned, NULL, NULL},
     {ALICE "Adit-Name: shop\r\n", &refused_taken, NULL, NULL},
+    {ALICE "Adit-Name: sh0p\r\n", &refused_name_lookalike, NULL, NULL}, // bob has shop
+    {ALICE "Adit-Name: s-h-o-p\r\n", &refused_name_lookalike, NULL, NULL},
+    {ALICE "Adit-Name: 5tatus\r\n", &refused_name_lookalike, NULL, NULL}, // like a banned one
     {ALICE "Adit-Name: own\r\n", &refused_name_served, NULL, NULL},
     {BOB, &refused_name_random, NULL, NULL},
     {BOB "Adit-Name: bob-1\r\n", NULL, "bob-1", "bob"},
