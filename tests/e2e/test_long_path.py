@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One stream over a link of 100 ms, beside plain TCP over one that is its like: bytes per second in the
 ratio of both, which run at the same time so that they have the same machine."""
+import contextlib
+import socket
 import threading
 import time
 
@@ -11,7 +13,7 @@ from harness.tunnel import ZONE, zone
 
 RATE = 16_000_000   # bytes per second each way
 DELAY = 50          # ms one way
-SIZE = 80_000_000   # five seconds' worth
+SIZE = 96_000_000   # six seconds' worth
 LEAST = 0.8         # of what plain TCP reaches
 
 
@@ -84,6 +86,18 @@ def bridged(lie):
 PATHS = {"HTTP/1.1": h1, "h2c": h2c, "h2": h2, "tunnel": tunnel, "tunnel, 2 workers": bridged}
 
 
+def stall(what):
+    """A visitor that begins a large download and takes nothing of it."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    address, _, port = what["at"].rpartition(":")
+    sock.connect((address, int(port)))
+    sock = what["context"].wrap_socket(sock, server_hostname=what["host"])
+    sock.sendall(f"GET /{1 << 30} HTTP/1.1\r\nHost: {what['host']}\r\n\r\n".encode())
+    assert sock.recv(12) == b"HTTP/1.1 200"
+    return sock
+
+
 def both(plain, through, upload):
     """How long each took."""
     took = {}
@@ -117,3 +131,16 @@ def test_one_stream_fills_a_long_path(lie, record_property, path, upload):
         "late packets": f"{lie.late:.0%}", "plain TCP, MB/s": f"{SIZE / plain / 1e6:.1f}",
         "through adit, MB/s": f"{SIZE / through / 1e6:.1f}", "ratio": f"{ratio:.2f}"})
     assert ratio >= LEAST
+
+
+@pytest.mark.parametrize("path", [name for name in PATHS if "tunnel" in name])
+def test_visitors_who_do_not_read_hold_up_nobody(request, bulk, path):
+    """What thirty of them make an edge hold is more than a connection's budget, were it a client's."""
+    lie = Lie(request, bulk, 0)
+    lie.far = lambda at: at
+    through = PATHS[path](lie)
+    with contextlib.ExitStack() as stalled:
+        for _ in range(30):
+            stalled.enter_context(stall(through))
+        for upload in (False, True):
+            transfer(size=8_000_000, upload=upload, **through)
