@@ -458,10 +458,28 @@ static void refuse_taken(struct exchange *x, const struct handshakes *h, struct 
                   good ? text_slice(&t) : slice_of(NULL, 0));
 }
 
+/** The same of a public port. */
+static enum stage_result refuse_port(struct exchange *x, struct arrival *a)
+{
+    struct handshakes *h = a->owner;
+    uint16_t port = find_port(a, grant_of(a));
+    bool other = port != 0 && port != a->claim->port;
+    char room[8];
+    struct text t = text_on(room, sizeof(room));
+    text_u64(&t, port);
+    give_up(a);
+    refuse_saying(x, h, &refused_port_taken, slice_of(NULL, 0),
+                  other ? text_slice(&t) : slice_of(NULL, 0));
+    return STAGE_ANSWER;
+}
+
 static enum stage_result refuse_claim(struct exchange *x, struct arrival *a)
 {
     struct handshakes *h = a->owner;
     const struct refusal *why = refusal_of(a->claim);
+    if (why == &refused_port_taken) {
+        return refuse_port(x, a);
+    }
     char name[TUNNEL_NAME_MAX];
     struct slice taken = slice_of(name, a->claim->name_len);
     const struct access_grant *g = grant_of(a);

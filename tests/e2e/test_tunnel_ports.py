@@ -311,6 +311,28 @@ def test_ports_that_are_not_to_be_had(public, agent, local):
     assert "port" in refused(public.way, public.token, "as", str(public.port))      # of another agent
 
 
+def test_a_port_that_is_taken_and_one_that_is_free(edge, agent, local):
+    free = free_port()
+    way = Public(edge, ports=f"{min(free, 64000)}-{min(free, 64000) + 20}")
+    first = min(free, 64000)
+    it = agent(way.way, f"tcp {local().port}", "as", str(first + 3), token=way.token)
+    assert it.public_at[1] == first + 3
+    other = Agent(way.way, "tcp 9", "as", str(first + 3), token=way.token, wait=False,
+                  expect_exit=None)
+    try:
+        assert other.wait_exit() != 0
+        ended = next(event for event in other.events if event["event"] == "ended")
+        assert ended["status"] == 409 and first <= int(ended["suggestion"]) <= first + 20
+    finally:
+        other.kill_session()
+        other.clean()
+    anything = agent(way.way, f"tcp {local().port}", token=way.token)
+    assert first <= anything.public_at[1] <= first + 20 and anything.public_at[1] != first + 3
+    with connect(("127.0.0.1", anything.public_at[1])) as sock:
+        sock.sendall(b"x")
+        assert sock.recv(1) == b"x"
+
+
 def test_an_agent_comes_back_to_its_port(opened):
     way = opened(echo, "as", "PORT")
     worker = way.way.worker_pid
