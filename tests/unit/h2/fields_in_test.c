@@ -10,7 +10,7 @@
 
 #include "tap.h"
 
-static const struct h2_limits limits = {.head_bytes = 1000, .target_bytes = 50, .fields = 10};
+static struct h2_limits limits = {.head_bytes = 1000, .target_bytes = 50, .fields = 10};
 
 static struct chunk_pool pool;
 static struct arena arena;
@@ -246,6 +246,34 @@ static void maps_connect(void)
     end();
 }
 
+static void takes_other_protocols_where_they_are_wanted(void)
+{
+    limits.switches = true;
+    begin();
+    CHECK_EQ_INT(request(":method=CONNECT\n:protocol=connect-udp\n:authority=a\n:scheme=https\n"
+                         ":path=/udp/\ncapsule-protocol=?1\n",
+                         false),
+                 0);
+    CHECK_EQ_INT(head.method, HTTP_METHOD_CONNECT); // nothing in HTTP/1.1 looks the same
+    CHECK_SLICE(head.upgrade, "connect-udp");
+    CHECK_SLICE(head.path, "/udp/");
+    CHECK_EQ_INT(head.body, HTTP_BODY_NONE);
+    end();
+    begin();
+    CHECK_EQ_INT(request(":method=CONNECT\n:protocol=websocket\n:authority=a\n:scheme=https\n"
+                         ":path=/ws\n",
+                         false),
+                 0);
+    CHECK_EQ_INT(head.method, HTTP_METHOD_GET);
+    end();
+    begin();
+    CHECK_EQ_INT(
+        request(":method=CONNECT\n:protocol=\n:authority=a\n:scheme=https\n:path=/\n", false),
+        E_METHOD_UNKNOWN);
+    end();
+    limits.switches = false;
+}
+
 static void reads_priority(void)
 {
     begin();
@@ -354,5 +382,5 @@ static void marks_secrets(void)
 }
 
 TAP_MAIN(refuses_bad_requests, counts_bytes_as_hpack_does, takes_a_get, decides_about_bodies,
-         takes_host_for_authority, maps_connect, reads_priority, judges_responses, judges_trailers,
-         marks_secrets)
+         takes_host_for_authority, maps_connect, takes_other_protocols_where_they_are_wanted,
+         reads_priority, judges_responses, judges_trailers, marks_secrets)

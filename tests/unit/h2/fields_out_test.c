@@ -96,6 +96,26 @@ static void writes_an_extended_connect(void)
         "sec-websocket-version=13\n");
 }
 
+static void writes_connect(void)
+{
+    begin();
+    head.method_text = SLICE("CONNECT");
+    head.method = HTTP_METHOD_CONNECT;
+    head.target = SLICE("a:1");
+    head.authority = SLICE("a:1");
+    add(&head.fields, SLICE("Forwarded"), SLICE("for=b"));
+    h2_out_request(&block, &head, true);
+    end(":method=CONNECT\n:authority=a:1\nforwarded=for=b\n");
+    begin();
+    head.method_text = SLICE("CONNECT");
+    head.method = HTTP_METHOD_CONNECT;
+    head.target = SLICE("/udp/");
+    head.authority = SLICE("a:1");
+    head.upgrade = SLICE("connect-udp");
+    h2_out_request(&block, &head, true);
+    end(":method=CONNECT\n:protocol=connect-udp\n:scheme=https\n:authority=a:1\n:path=/udp/\n");
+}
+
 static void asks_for_no_other_switch(void)
 {
     begin();
@@ -165,6 +185,6 @@ static void knows_every_name_in_lower_case(void)
     }
 }
 
-TAP_MAIN(writes_a_request, writes_an_extended_connect, asks_for_no_other_switch, writes_a_response,
-         keeps_the_origins_date, writes_interim_and_switch, keeps_secrets,
+TAP_MAIN(writes_a_request, writes_an_extended_connect, writes_connect, asks_for_no_other_switch,
+         writes_a_response, keeps_the_origins_date, writes_interim_and_switch, keeps_secrets,
          knows_every_name_in_lower_case)
