@@ -56,8 +56,8 @@ REFUSAL(refused_name_domain, 403, "name",
         "This domain is not proved to be yours, or the edge takes no whole domains.");
 REFUSAL(refused_name_served, 403, "name", "The edge's configuration has this name itself.");
 
-REFUSAL(refused_taken, 409, "taken", "Somebody else has this name.");
-REFUSAL(refused_port_taken, 409, "taken", "Somebody else has this port, or all are in use.");
+REFUSAL(refused_taken, 409, "taken", "The name is taken: somebody else has it.");
+REFUSAL(refused_port_taken, 409, "taken", "The port is taken, or all are.");
 REFUSAL(refused_sequence, 409, "sequence", "A newer connection of this agent has come before.");
 
 REFUSAL_FOR_NOW(refused_tunnels, 429, "tunnels", 30,

@@ -372,7 +372,7 @@ static int judge_newcomer(const struct tunnel *t, const struct tunnel_claim *c)
     if (t->owner[0] == '\0') { // all who are anonymous have one name: the ticket says who it is
         return parked && c->ticket && list_empty(&t->instances) ? 0 : E_TUNNEL_TAKEN;
     }
-    return parked || (c->join && t->shared) ? 0 : E_TUNNEL_TAKEN;
+    return parked || c->join ? 0 : E_TUNNEL_TAKEN; // it is the newcomer who says that he joins
 }
 
 static int add_instance(struct tunnel *t, const struct tunnel_claim *c,
@@ -432,6 +432,7 @@ static int find_or_add(struct tunnel *t, const struct tunnel_claim *c, struct tu
     if (e == 0 && t->parked_wall_ms != 0) {
         replace_parked(t, *out);
     }
+    t->shared = t->shared || (e == 0 && c->join);
     return e;
 }
 

@@ -115,7 +115,7 @@ struct tunnel {
     struct list link; // of the core
     bool over;        // out of the table
     bool lived;       // some connection has arrived; here, or at the worker before
-    bool shared;      // its instances allow others
+    bool shared;      // an instance has said that it joins
     struct list instances;
     struct list connections; // all that are not forgotten yet
     struct wheel_timer park;

@@ -241,10 +241,13 @@ class Peer:
         self.refused = 0            # streams above the announced limit
         self.wants = None           # called with every new stream of the other side
 
-    def start(self):
+    def start(self, first=b""):
+        """`first`: what has been read already."""
         self.sock.settimeout(None)
         with self.changed:
             self.conn.initiate_connection()
+            for event in self.conn.receive_data(first) if first else ():
+                self.take(event)
             self.flush()
         threading.Thread(target=self.read, daemon=True).start()
         return self

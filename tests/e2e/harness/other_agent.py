@@ -103,11 +103,7 @@ class TunnelPeer(Peer):
         super().__init__(sock, False, {STREAMS: 100, CONNECT: 1})
         self.failure = None
         self.wants = wants
-        self.start()
-        with self.changed:
-            for event in self.conn.receive_data(first) if first else ():
-                self.take(event)
-            self.flush()
+        self.start(first)
 
     def broken(self, wrong):
         self.failure = wrong
