@@ -63,10 +63,7 @@ static int look_up(struct probe *p)
     while (e == 0 && place->addr_count == 0 && place->error == 0 && a->loop.now_ms < end) {
         loop_turn(&a->loop, TURN_MS);
     }
-    e = e != 0                       ? e
-        : place->addr_count > 0      ? 0
-        : place->error != 0          ? place->error
-                                     : E_NOT_RESOLVED;
+    e = e != 0 ? e : place->addr_count > 0 ? 0 : place->error != 0 ? place->error : E_NOT_RESOLVED;
     char buffer[TEXT_MAX];
     struct text t = text_on(buffer, sizeof(buffer));
     const struct outbound *proxy = &place->edge->proxy;
@@ -154,9 +151,9 @@ static int connect_there(struct probe *p)
     }
     tell(p, direct ? "tcp" : "proxy", e, text_slice(&t),
          !direct ? "HTTPS_PROXY and NO_PROXY say which way is taken; does that proxy allow it?"
-         : e == E_REFUSED
-             ? "the machine is there, nothing listens on that port: is the edge running, is the port right?"
-             : "a firewall may stand in between; behind a proxy set HTTPS_PROXY");
+         : e == E_REFUSED ? "the machine is there, nothing listens on that port: is the edge "
+                            "running, is the port right?"
+                          : "a firewall may stand in between; behind a proxy set HTTPS_PROXY");
     hang_up(p);
     return e;
 }
@@ -235,8 +232,8 @@ static void tell_token(struct probe *p, int error)
         text_str(&t, p->text);
     }
     tell(p, "token", error, text_slice(&t),
-         p->answer.status == 401   ? "--token, ADIT_TOKEN or `adit login` give one; has it expired, "
-                                     "was it revoked?"
+         p->answer.status == 401 ? "--token, ADIT_TOKEN or `adit login` give one; has it expired, "
+                                   "was it revoked?"
          : p->answer.status == 429 ? "there are too many; it comes again by itself"
                                    : "the token is good, but not for this name, port or kind");
 }

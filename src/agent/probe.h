@@ -10,7 +10,7 @@
 #include "agent/agent.h"
 
 struct agent_step {
-    const char *name;   // "dns", "proxy", "tcp", "tls", "upgrade", "token"
+    const char *name; // "dns", "proxy", "tcp", "tls", "upgrade", "token"
     bool ok;
     uint64_t took_us;
     struct slice text;  // what was found, or what went wrong; printable

@@ -45,8 +45,8 @@ static void show(void *arg, const struct agent_step *s)
         text_str(&t, "}");
     } else {
         const char *colour = s->ok ? "\033[32m" : "\033[31m";
-        text_printf(&t, "%s%-6s%s %-8s %7.1f ms  ", w->colour ? colour : "", s->ok ? "ok" : "FAILED",
-                    w->colour ? "\033[0m" : "", s->name, ms);
+        text_printf(&t, "%s%-6s%s %-8s %7.1f ms  ", w->colour ? colour : "",
+                    s->ok ? "ok" : "FAILED", w->colour ? "\033[0m" : "", s->name, ms);
         text_put(&t, s->text);
         if (s->advice[0] != '\0') {
             text_printf(&t, "\n       %s", s->advice);
@@ -66,9 +66,8 @@ static int run(const struct cli_parsed *p)
         char buffer[LINE_MAX_BYTES];
         struct text why = text_on(buffer, sizeof buffer);
         // Any tunnel will do: it is given up as soon as it is there.
-        w.plan.tunnels[0] = (struct agent_tunnel){.kind = AGENT_HTTP,
-                                                  .target = SLICE("127.0.0.1:9"),
-                                                  .shown = SLICE("diagnose")};
+        w.plan.tunnels[0] = (struct agent_tunnel){
+            .kind = AGENT_HTTP, .target = SLICE("127.0.0.1:9"), .shown = SLICE("diagnose")};
         w.plan.tunnel_count = 1;
         w.plan.watch_network = false;
         (void)signal(SIGPIPE, SIG_IGN);
@@ -86,8 +85,9 @@ static int run(const struct cli_parsed *p)
 const struct cli_command cli_diagnose = {
     .name = "diagnose",
     .text = "says which step on the way to an edge fails: DNS, TCP, TLS, upgrade, token",
-    .more = "It goes the way of `adit 3000` with the same options, and says how long each step takes.\n"
-            "The handshake asks for a tunnel of any name and gives it up at once.\n",
+    .more =
+        "It goes the way of `adit 3000` with the same options, and says how long each step takes.\n"
+        "The handshake asks for a tunnel of any name and gives it up at once.\n",
     .options = agent_diagnose_options,
     .max = 0,
     .run = run,

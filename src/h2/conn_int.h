@@ -41,7 +41,7 @@ enum {
     H2_TX_SMALL_MAX = 8 + SESSION_TEXT_MAX, // of one that we write: a GOAWAY
     H2_CLOSED_IDS = 1024,                   // streams whose end is remembered
     H2_STREAMS_DEFAULT = 128,
-    H2_STREAMS_TUNNEL = 1000, // an agent's visitors hold theirs for as long as they like
+    H2_STREAMS_TUNNEL = 1000,      // an agent's visitors hold theirs for as long as they like
     H2_STREAM_WINDOW = 256 * 1024, // of a stream; more is reserved first
     H2_STREAM_WINDOW_MAX = 16 * 1024 * 1024,
     H2_CONN_WINDOW_MAX =

@@ -114,6 +114,8 @@ static void finish(struct flow *f, int error, const char *side)
         f->waiting = false;
     } else {
         const struct upstream_outcome o = {.error = side[0] == 'o' ? error : 0,
+                                           .bytes_in = f->bytes_in,
+                                           .bytes_out = f->bytes_out,
                                            .abandoned = error == 0 && f->datagrams_out == 0};
         upstream_release(&f->rq, &o);
     }

@@ -99,6 +99,8 @@ static void release(struct l4_session *s, int error, const char *side)
     const struct upstream_outcome o = {
         .error = !answered && its_doing ? error : 0,
         .latency_ns = s->rq.connect_ns,
+        .bytes_in = s->relay.flow[0].bytes,
+        .bytes_out = s->relay.flow[1].bytes,
         .abandoned = !answered && !its_doing && error != 0,
     };
     upstream_release(&s->rq, &o);

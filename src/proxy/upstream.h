@@ -26,7 +26,9 @@ struct upstream_outcome {
     int error;           // 0, or why it failed: the server's doing
     uint32_t status;     // of the final response; 0: none
     uint64_t latency_ns; // from asking to the response head; 0: not known
-    bool abandoned;      // the client has gone, or another attempt was quicker: says nothing of it
+    uint64_t bytes_in;   // from the client, of layer 4; the bodies of an exchange are its own
+    uint64_t bytes_out;
+    bool abandoned; // the client has gone, or another attempt was quicker: says nothing of it
 };
 
 struct upstream_ops {

@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "conf/doc.h"
 #include "proxy/exchange.h"
+#include "tunnel/registry.h"
+#include "tunnel/zone.h"
 
 /** The next attribute after the first ';', without blanks around it; *rest is what follows. */
 static struct slice next_part(struct slice *rest)
@@ -109,8 +111,18 @@ static enum stage_result on_response(struct exchange *x, const void *conf)
     return STAGE_CONTINUE;
 }
 
+static void on_done(struct exchange *x, const void *conf)
+{
+    (void)conf;
+    struct tunnel *t = zone_tunnel(x->upstream);
+    if (t != NULL) {
+        tunnel_count_bytes(t, x->request_body.put_total, x->response_body.taken_total);
+    }
+}
+
 const struct module tunnel_module = {
     .name = "tunnels",
     .compile = compile,
     .on_response = on_response,
+    .on_done = on_done,
 };

@@ -14,7 +14,7 @@
 enum {
     // Visitors that wait for lost agents, all tunnels together: each holds a connection of its own.
     CROWD_MAX = 4096,
-    LOOK_MS = 15000,
+    LOOK_MS = 3000,
     RETRY_MIN_MS = 250,
     RETRY_MAX_MS = 10000,
 };
@@ -272,6 +272,12 @@ void tunnel_let_go(struct tunnel *t)
     if (atomic_fetch_sub_explicit(&t->holders, 1, memory_order_acq_rel) == 1) {
         loop_post(t->registry->cores[t->home].loop, &t->freed);
     }
+}
+
+void tunnel_count_bytes(struct tunnel *t, uint64_t in, uint64_t out)
+{
+    atomic_fetch_add_explicit(&t->bytes_in, in, memory_order_relaxed);
+    atomic_fetch_add_explicit(&t->bytes_out, out, memory_order_relaxed);
 }
 
 struct group *tunnel_group(const struct tunnel *t)

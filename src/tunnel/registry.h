@@ -138,6 +138,8 @@ struct tunnel *tunnel_find_port(struct tunnel_zone *z, enum tunnel_kind kind, ui
 bool tunnels_have_port(struct tunnel_registry *r, enum tunnel_kind kind, uint16_t port);
 void tunnel_hold(struct tunnel *t);
 void tunnel_let_go(struct tunnel *t);
+/** So much has passed through it. Any core. */
+void tunnel_count_bytes(struct tunnel *t, uint64_t in, uint64_t out);
 struct group *tunnel_group(const struct tunnel *t);
 /** "myapp": for logs. */
 struct slice tunnel_name(const struct tunnel *t);

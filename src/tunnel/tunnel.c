@@ -46,6 +46,8 @@ static void put(char *field, size_t size, struct slice text)
 static void count(const struct tunnel *t, struct tunnel_counts *counts)
 {
     counts->connections = open_connections(t);
+    counts->bytes_in = atomic_load_explicit(&t->bytes_in, memory_order_relaxed);
+    counts->bytes_out = atomic_load_explicit(&t->bytes_out, memory_order_relaxed);
     counts->state = t->parked_wall_ms != 0 ? TUNNEL_ROW_PARKED : TUNNEL_ROW_LIVE;
     list_each(node, &t->instances)
     {
@@ -104,6 +106,16 @@ static void tell(struct tunnel *t)
         memcpy(row.instance, i->id, sizeof(row.instance));
     }
     tunnel_rows_set(r->rows, t->row, &row);
+}
+
+/** Only what changes with every request. */
+static void tell_counts(const struct tunnel *t)
+{
+    if (t->registry->rows != NULL) {
+        struct tunnel_counts counts = {0};
+        count(t, &counts);
+        tunnel_rows_count(t->registry->rows, t->row, &counts);
+    }
 }
 
 // ---- life of a tunnel -------------------------------------------------------------------------------
@@ -549,7 +561,7 @@ void tunnels_look(struct registry_core *rc)
         if (why.len > 0) {
             tunnel_end(t, why);
         } else {
-            tell(t);
+            tell_counts(t);
         }
     }
 }

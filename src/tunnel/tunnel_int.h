@@ -100,8 +100,10 @@ struct tunnel {
     struct group *group;
     uint32_t home;
     uint64_t hash;
-    struct list bucket; // of its part, under the part's lock
-    struct mail freed;  // the last holder's word to the home core
+    struct list bucket;        // of its part, under the part's lock
+    struct mail freed;         // the last holder's word to the home core
+    _Atomic uint64_t bytes_in; // from visitors
+    _Atomic uint64_t bytes_out;
     enum tunnel_kind kind;
     uint16_t port;
     uint16_t web_port; // HTTP: of its URL

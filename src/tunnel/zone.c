@@ -54,7 +54,9 @@ static void cancel(struct upstream *u, struct upstream_request *rq)
 static void release(struct upstream *u, struct upstream_request *rq,
                     const struct upstream_outcome *o)
 {
-    group_release(tunnel_group(use_of(u)->tunnel), rq, o);
+    struct tunnel *t = use_of(u)->tunnel;
+    tunnel_count_bytes(t, o->bytes_in, o->bytes_out);
+    group_release(tunnel_group(t), rq, o);
 }
 
 static bool may_repeat(struct upstream *u, struct loop *l, bool hedge)
@@ -72,6 +74,11 @@ static void drop(void *arg)
     ensure_magic(use, USE_MAGIC);
     tunnel_let_go(use->tunnel);
     use->magic = 0;
+}
+
+struct tunnel *zone_tunnel(struct upstream *u)
+{
+    return u != NULL && u->ops == &use_ops ? use_of(u)->tunnel : NULL;
 }
 
 // ---- choosing ---------------------------------------------------------------------------------------

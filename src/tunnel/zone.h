@@ -13,6 +13,7 @@
 #include "upstream/group.h"
 
 struct pool_factory;
+struct tunnel;
 struct tunnel_registry;
 struct tunnel_zone;
 
@@ -59,5 +60,7 @@ void zone_factory_init(struct zone_factory *f, struct tunnel_registry *r,
 
 /** The zone whose agents call at this host (lower case, without port); NULL: none. */
 const struct zone *zone_called_at(const struct snapshot *s, struct slice host);
+/** The tunnel that an exchange's upstream is; NULL: it is another one, or none. */
+struct tunnel *zone_tunnel(struct upstream *u);
 /** The zone that an upstream is; NULL: it is another one. */
 const struct zone *zone_of_upstream(const struct upstream *u);
