@@ -310,6 +310,11 @@ void tunnel_connection_arrived(struct tunnel_connection *c)
 {
     struct tunnel *t = c->tunnel;
     c->is_open = true;
+    if (!t->lived) {
+        log_line(LOG_INFO, "tunnel %.*s of %s begins owner=%s connection=%llu",
+                 SLICE_ARG(tunnel_name(t)), t->zone->site, t->owner[0] != '\0' ? t->owner : "-",
+                 (unsigned long long)c->id);
+    }
     t->lived = true;
     if (c->instance == NULL) {
         return;
