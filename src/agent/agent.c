@@ -323,8 +323,7 @@ static void close_watches(struct agent *a)
         loop_close(&a->loop, &a->network, false);
     }
     if (a->signals.fd >= 0) {
-        loop_unwatch(&a->loop, &a->signals);
-        os_signals_close(a->signals.fd, agent_signals);
+        loop_close(&a->loop, &a->signals, false);
     }
 }
 

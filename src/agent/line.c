@@ -157,7 +157,10 @@ void agent_line_on_failure(struct agent_link *k, int error, struct slice why)
 /** What a refusal means, where the edge has no line for people. */
 static struct slice words_of(const struct agent_answer *a, struct text *out)
 {
-    if (a->text[0] != '\0') {
+    if ((a->status == 404 || a->status == 421) && a->reason[0] == '\0') {
+        text_printf(out, "there are no tunnels at that address (HTTP %u%s%s)", a->status,
+                    a->text[0] != '\0' ? ": " : "", a->text);
+    } else if (a->text[0] != '\0') {
         text_str(out, a->text);
     } else if (a->reason[0] != '\0') {
         text_printf(out, "HTTP %u, %s", a->status, a->reason);

@@ -361,7 +361,7 @@ static int take_as(struct agent_words *w, const struct cli_parsed *p, struct age
         return CLI_OK;
     }
     if (p->count == 2 && strcmp(p->arguments[1], "as") == 0) {
-        return cli_usage_error(p->command, "`as` needs a name behind it");
+        return cli_usage_error(p->command, "`as` needs a name behind it: as NAME");
     }
     if (p->count != 3 || strcmp(p->arguments[1], "as") != 0) {
         return cli_usage_error(p->command, "write it so: adit %s%s as NAME",

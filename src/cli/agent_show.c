@@ -23,6 +23,7 @@
 enum {
     SHOW_MAX = 32768,
     TARGET_CUT = 200,
+    TARGET_LEAST = 4,
     SHOWN_CUT = 40,
     METHOD_CUT = 16,
     METHOD_WIDTH = 7,
@@ -264,14 +265,17 @@ static void show_end(const struct agent_show *s, const struct agent_event *e, st
     text_str(out, "adit: ");
     put_subject(s, e, out);
     put_safe(out, e->text, ANSWER_BODY_MAX);
+    const struct agent_answer *a = e->answer;
+    if (a != NULL && a->reason[0] != '\0') {
+        text_printf(out, " (%s)", a->reason);
+    }
     colour(s, out, PLAIN);
     text_char(out, '\n');
-    const struct agent_answer *a = e->answer;
     if (a == NULL) {
         return;
     }
     if (a->suggestion[0] != '\0') {
-        text_printf(out, "  free is, for example: %s\n", a->suggestion);
+        text_printf(out, "  free is, for example: ... as %s\n", a->suggestion);
     }
     if (a->status == 401) {
         text_str(out, "  `adit login SERVER` keeps a token, --token gives one\n");

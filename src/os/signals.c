@@ -39,14 +39,6 @@ int os_signals_take(int fd)
     return read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
 }
 
-void os_signals_close(int fd, const int *signals)
-{
-    sigset_t set;
-    make_set(&set, signals);
-    (void)close(fd);
-    ensure(pthread_sigmask(SIG_UNBLOCK, &set, NULL) == 0);
-}
-
 bool os_terminal_is_gone(int fd)
 {
     struct pollfd p = {.fd = fd};

@@ -143,7 +143,7 @@ def test_stops_when_it_is_refused(call_from, way, status, reason):
     assert it.wait_exit() == 1
     if status >= 400:
         assert event["status"] == status and event.get("reason") == reason
-        assert event["text"] == "this is why?[31m"
+        assert "this is why?[31m" in event["text"]
     else:
         assert "no edge" in event["text"]
     assert event.get("suggestion") == ("myapp-2" if status == 409 else None)
