@@ -26,7 +26,7 @@ enum {
     CONNECTIONS_MAX = 1024,
     CHUNKS_MAX = 4096, // 64 MiB under way, at most
     CHUNKS_WARM = 8,
-    LEAVE_MS = 10000,         // what is under way may take so long once we leave
+    LEAVE_MS = 30000,         // what is under way may take so long once we leave, as at an edge
     NETWORK_SETTLES_MS = 300, // addresses and routes come one after the other
     LOOK_MS = 50,
     TRIM_MS = 1500, // after a handshake: its first requests are through

@@ -189,7 +189,9 @@ static void show_request(const struct agent_show *s, const struct agent_event *e
     struct text figures = text_on(buffer, sizeof buffer);
     put_figures(s, e, &figures);
     size_t taken = LINE_BEGIN + figures.len;
-    size_t room = s->columns == 0 ? TARGET_CUT : s->columns > taken + 8 ? s->columns - taken : 8;
+    size_t least = taken + TARGET_LEAST;
+    size_t room = s->columns == 0 ? TARGET_CUT : TARGET_LEAST;
+    room = s->columns > least ? s->columns - taken : room;
     put_cut(out, r->target, room);
     colour(s, out, DIM);
     text_put(out, text_slice(&figures));

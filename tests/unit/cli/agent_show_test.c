@@ -106,7 +106,8 @@ static void says_why_it_ended(void)
     struct agent_answer taken = {.status = 409, .reason = "taken", .suggestion = "myapp-2"};
     struct agent_event e = {
         .kind = AGENT_EVENT_ENDED, .text = SLICE("myapp is taken"), .answer = &taken};
-    CHECK_STR(text_of(&e, false), "adit: myapp is taken (taken)\n  free is, for example: ... as myapp-2\n");
+    CHECK_STR(text_of(&e, false),
+              "adit: myapp is taken (taken)\n  free is, for example: ... as myapp-2\n");
     CHECK(strstr(text_of(&e, true),
                  "\"status\":409,\"reason\":\"taken\",\"suggestion\":\"myapp-2\","
                  "\"text\":\"myapp is taken\"}") != NULL);
