@@ -18,8 +18,24 @@
 
 enum { WHY_MAX = 4096 };
 
+static bool has_folder(const struct agent_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->tunnel_count; i++) {
+        if (plan->tunnels[i].folder) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int run_plan(const struct agent_words *w)
 {
+    if (has_folder(&w->plan)) {
+        (void)fputs("adit: folders are not served yet; `python3 -m http.server 3000` in it, and "
+                    "`adit 3000`, do the same\n",
+                    stderr);
+        return CLI_FAILURE;
+    }
     static struct agent_show show;
     char buffer[WHY_MAX];
     struct text why = text_on(buffer, sizeof buffer);
@@ -100,11 +116,10 @@ const struct cli_command cli_http = {
     .name = "http",
     .arguments = "TARGET [as NAME]",
     .text = "a public URL for a local service; in short: adit 3000",
-    .more =
-        "TARGET is PORT (on this machine), HOST:PORT, https://HOST:PORT, unix:/path or a folder\n"
-        "(./dist). NAME asks for a name at the edge; without it any free one is given.\n"
-        "The edge is --server, $ADIT_SERVER or that of `adit login`; the token --token,\n"
-        "$ADIT_TOKEN or that of `adit login`. SIGHUP calls the edge anew.\n",
+    .more = "TARGET is PORT (on this machine), HOST:PORT, https://HOST:PORT or unix:/path.\n"
+            "NAME asks for a name at the edge; without it any free one is given.\n"
+            "The edge is --server, $ADIT_SERVER or that of `adit login`; the token --token,\n"
+            "$ADIT_TOKEN or that of `adit login`. SIGHUP calls the edge anew.\n",
     .options = agent_options,
     .min = 1,
     .max = 3,

@@ -37,8 +37,7 @@ static const struct conf_directive tunnel_rows[] = {
     {.name = "http",
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_STRING,
-     .text =
-         "The target of a public URL: PORT, HOST:PORT, https://HOST:PORT, unix:/path, a folder."},
+     .text = "The target of a public URL: PORT, HOST:PORT, https://HOST:PORT or unix:/path."},
     {.name = "tcp",
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_STRING,
