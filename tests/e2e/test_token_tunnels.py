@@ -149,3 +149,24 @@ def test_a_damaged_state_file_ends_no_tunnel_and_refuses_nobody_for_good(way, ap
     assert way.command("token", "list").returncode == 0
     it.wait_event("ready", timeout=30)
     assert visit(way).status == 200
+
+
+def test_an_own_domain_has_a_tunnel_while_its_record_is_there(edge, app, agent, dns):
+    way = edge({"workers": 2, "sites": {"default": {"tunnels": {"at": ZONE}}}}, resolver=dns.at)
+    token = create_token(way, "--owner", "alice")
+    early = agent(way, app.port, "as", "app.customer.test", token=token, wait=False, expect_exit=None)
+    assert early.wait_event("ended")["status"] == 403
+    record = asked(way, "name", "add-domain", "app.customer.test", "--owner", "alice")["domain"]
+    dns.texts[record["record"]] = [record["value"]]
+    assert way.command("name", "check", "app.customer.test").returncode == 0
+    until(lambda: asked(way, "name", "list")["names"][0]["proved"], "the proof")
+    stranger = agent(way, app.port, "as", "app.customer.test", token=create_token(way, "--owner", "bob"),
+                     wait=False, expect_exit=None)
+    assert stranger.wait_event("ended")["status"] in (403, 409)
+    it = agent(way, app.port, "as", "app.customer.test", token=token, expect_exit=None)
+    assert way.get("/", [("Host", f"app.customer.test:{way.port}")]).body == b"from the laptop"
+    assert tunnels(way)["app.customer.test"]["url"] == f"http://app.customer.test:{way.port}"
+    del dns.texts[record["record"]]
+    assert way.command("name", "check", "app.customer.test").returncode == 0
+    it.wait_event("ended")
+    assert not tunnels(way)
