@@ -121,6 +121,7 @@ enum error_class {
     X(TUNNEL_SEQUENCE, 409, LOCAL, "a newer connection of this agent is here already")             \
     X(TUNNEL_PORT, 403, LOCAL, "that public port is not for tunnels")                              \
     X(TUNNEL_LIMIT, 429, LIMIT, "as many tunnels as there may be")                                 \
+    X(TUNNEL_RATE, 503, LIMIT, "more requests in a second than the tunnel's token allows")         \
     X(NO_SERVER, 503, LIMIT, "no server is available")                                             \
     X(UPSTREAM_FULL, 503, LIMIT, "every connection to the upstream is in use")                     \
     X(QUEUE_TIMEOUT, 503, LIMIT, "no server had room in time")                                     \

@@ -552,6 +552,7 @@ static void fill_claim(struct tunnel_claim *c, const struct hello *hello, const 
         struct text grant = text_on(c->grant, sizeof(c->grant) - 1);
         text_str(&grant, j->grant->id);
         c->tunnels_max = j->grant->limits.tunnels;
+        c->rate = j->grant->limits.rate;
     }
 }
 

@@ -78,6 +78,7 @@ struct tunnel_claim {
     char grant[TUNNEL_GRANT_MAX]; // id of the token, key or certificate; empty: anonymous
     char agent[TUNNEL_AGENT_MAX]; // product and version, for lists
     uint32_t tunnels_max;         // of the owner, at once; 0: as the zone says
+    uint32_t rate;                // requests in a second; 0: as many as come
     bool random;                  // the name is one of ours: another one would do
     bool ticket;                  // a ticket of this owner and instance says the name
     bool join;
@@ -141,5 +142,7 @@ void tunnel_let_go(struct tunnel *t);
 /** So much has passed through it. Any core. */
 void tunnel_count_bytes(struct tunnel *t, uint64_t in, uint64_t out);
 struct group *tunnel_group(const struct tunnel *t);
+/** Counts a request against the rate of the tunnel's token; false: it is one too many. Any core. */
+bool tunnel_may_ask(struct tunnel *t, uint64_t now_ns);
 /** "myapp": for logs. */
 struct slice tunnel_name(const struct tunnel *t);

@@ -411,6 +411,7 @@ static int add_instance(struct tunnel *t, const struct tunnel_claim *c,
     memcpy(i->grant, c->grant, sizeof(i->grant));
     memcpy(i->agent, c->agent, sizeof(i->agent));
     i->address = c->address;
+    atomic_store_explicit(&t->rate, c->rate, memory_order_relaxed);
     list_push_back(&t->instances, &i->link);
     *out = i;
     return 0;
@@ -569,6 +570,27 @@ void tunnels_look(struct registry_core *rc)
             tell_counts(t);
         }
     }
+}
+
+// ---- the rate ---------------------------------------------------------------------------------------
+
+// Each request moves the time on by its share of a second; the time may be a second ahead of the clock.
+bool tunnel_may_ask(struct tunnel *t, uint64_t now_ns)
+{
+    static const uint64_t second_ns = UINT64_C(1000000000);
+    uint32_t rate = atomic_load_explicit(&t->rate, memory_order_relaxed);
+    uint64_t is = atomic_load_explicit(&t->rate_ns, memory_order_relaxed);
+    uint64_t next = 0;
+    if (rate == 0) {
+        return true;
+    }
+    do {
+        next = (is > now_ns ? is : now_ns) + second_ns / rate;
+        if (next > now_ns + second_ns) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(&t->rate_ns, &is, next));
+    return true;
 }
 
 // ---- the worker before ------------------------------------------------------------------------------

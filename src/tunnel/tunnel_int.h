@@ -109,7 +109,9 @@ struct tunnel {
     uint16_t web_port; // HTTP: of its URL
     bool wildcard;
     bool random;
-    bool secure; // visitors come with TLS
+    bool secure;              // visitors come with TLS
+    atomic_uint rate;         // requests in a second, of the last token that came; 0: no limit
+    _Atomic uint64_t rate_ns; // when the requests that were let in would have come at that rate
     uint32_t name_len;
     char name[TUNNEL_NAME_MAX];
     char owner[TUNNEL_OWNER_MAX];

@@ -18,6 +18,7 @@ struct use {
     struct upstream base;
     const struct zone *zone;
     struct tunnel *tunnel;
+    bool counted; // against the tunnel's rate
 };
 
 static struct zone *zone_of(struct upstream *u)
@@ -38,9 +39,14 @@ static struct use *use_of(struct upstream *u)
 
 static void acquire(struct upstream *u, struct upstream_request *rq)
 {
-    const struct use *use = use_of(u);
+    struct use *use = use_of(u);
     const struct group_spec *spec = &use->zone->spec;
     uint64_t key = 0;
+    if (!use->counted && !tunnel_may_ask(use->tunnel, rq->loop->now_ns)) {
+        rq->on_failed(rq, E_TUNNEL_RATE);
+        return;
+    }
+    use->counted = true; // further attempts are the same request
     bool has_key =
         spec->balance.key.kind != KEY_NONE && key_of(&spec->balance.key, rq->subject, &key);
     group_acquire(tunnel_group(use->tunnel), rq, spec, has_key ? &key : NULL);

@@ -170,3 +170,15 @@ def test_an_own_domain_has_a_tunnel_while_its_record_is_there(edge, app, agent, 
     assert way.command("name", "check", "app.customer.test").returncode == 0
     it.wait_event("ended")
     assert not tunnels(way)
+
+
+def test_a_tunnel_gets_no_more_requests_in_a_second_than_its_token_allows(way, app, agent):
+    agent(way, app.port, "as", "myapp", token=create_token(way, "--rate", "5/s"))
+    agent(way, app.port, "as", "other", token=create_token(way))
+    answers = [visit(way) for _ in range(30)]
+    assert 5 <= sum(one.status == 200 for one in answers) < 30
+    refused = next(one for one in answers if one.status == 503)
+    assert int(refused.get("retry-after")) >= 1
+    assert way.wait_log("more requests in a second")
+    assert all(visit(way, "other").status == 200 for _ in range(30))
+    until(lambda: visit(way).status == 200, "the next second")
