@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "conf/diag.h"
 #include "conf/load.h"
+#include "files/files.h"
 #include "l4/plan.h"
 #include "tls/credentials.h"
 #include "tls/store.h"
@@ -162,7 +163,12 @@ static void put_site(struct text *t, uint32_t i, const struct agent_tunnel *n)
     text_char(t, '"');
     agent_site_name(i, t);
     text_str(t, "\": {");
-    put_proxy(t, n);
+    if (n->folder) {
+        text_str(t, "\"files\": ");
+        quoted(t, n->target);
+    } else {
+        put_proxy(t, n);
+    }
     put_access(t, n);
     text_str(t, ", \"errors\": {");
     put_error(t, "502", "The local service is not running", n);
@@ -332,6 +338,7 @@ static int load(struct agent *a, struct conf_diags *diags)
     struct text t = text_on(room, TEXT_MAX);
     agent_compile_text(a->plan, &t);
     const struct conf_load in = {.path = "(agent)", .text = text_slice(&t), .tables = conf_tables};
+    files_allow();
     int e = t.overflow ? E_TOO_LARGE : conf_load(&in, diags, &a->doc);
     mem_free(room);
     if (e == 0) {

@@ -7,6 +7,7 @@
 #include "access/access.h"
 #include "compress/compress.h"
 #include "conf/schema.h"
+#include "files/files.h"
 #include "headers/headers.h"
 #include "https/https.h"
 #include "l4/directives.h"
@@ -26,15 +27,29 @@ const struct module *const modules[] = {
     &rewrite_module,
     &redirect_module,
     &respond_module,
+    &files_module,
     &tunnel_module, // nearest to the origin: sees what a tunnel says before anybody adds to it
     NULL,
 };
 
 const struct conf_directive *const conf_tables[] = {
-    super_directives,    proxy_directives,   proxy_matches,       https_directives,
-    networks_directives, basic_directives,   upstream_directives, tunnel_directives,
-    redirect_directives, respond_directives, rewrite_directives,  headers_directives,
-    compress_directives, l4_directives,      conf_language,       NULL,
+    super_directives,
+    proxy_directives,
+    proxy_matches,
+    https_directives,
+    networks_directives,
+    basic_directives,
+    upstream_directives,
+    tunnel_directives,
+    redirect_directives,
+    respond_directives,
+    rewrite_directives,
+    headers_directives,
+    compress_directives,
+    l4_directives,
+    files_directives,
+    conf_language,
+    NULL,
 };
 
 conf_check_fn *const conf_checks[] = {

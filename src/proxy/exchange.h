@@ -128,6 +128,10 @@ void exchange_begin_answer(struct exchange *x, unsigned status);
 void exchange_answer(struct exchange *x, struct slice content_type, struct slice body);
 /** The same with a body that lives as long as the exchange (its arena's, its snapshot's). */
 void exchange_answer_kept(struct exchange *x, struct slice content_type, struct slice body);
+/** Finishes it with a body of so many bytes that `on_room` puts into x->response_body, with its end,
+ * whenever there is room, at first in here. Not at all where the request (HEAD) or status has no body. */
+void exchange_answer_stream(struct exchange *x, struct slice content_type, uint64_t length,
+                            void *producer, void (*on_room)(struct http_body *b, void *producer));
 /** Answers with the error page of a code: status from the error table, page or JSON by Accept. */
 void exchange_fail(struct exchange *x, int error, enum http_side side);
 /** The same by status, for answers that are no failure (respond: 404). */

@@ -167,27 +167,54 @@ void exchange_answer(struct exchange *x, struct slice content_type, struct slice
     exchange_answer_kept(x, content_type, copy);
 }
 
-void exchange_answer_kept(struct exchange *x, struct slice content_type, struct slice body)
+/** What comes before the body of an answer of ours. False: it is not wanted any more. */
+static bool begin_sending(struct exchange *x, struct slice content_type)
 {
     ensure_magic(x, EXCHANGE_MAGIC);
     ensure(!x->answered && x->response.status >= 200);
     x->state = EXCHANGE_ANSWERING;
     if (x->down == NULL) {
-        return;
+        return false;
     }
     if (x->request.body != HTTP_BODY_NONE && !x->request_body.ended) {
         http_body_discard(&x->request_body);
         // What comes in now may break a rule and have been answered, or have ended the exchange.
         if (x->down == NULL || x->answered || x->answering) {
-            return;
+            return false;
         }
     }
     if (content_type.len > 0 &&
         fields_set_id(&x->response.fields, HTTP_CONTENT_TYPE, content_type) < 0) {
         x->down->ops->reset(x->down, E_NO_MEMORY);
+        return false;
+    }
+    return true;
+}
+
+void exchange_answer_kept(struct exchange *x, struct slice content_type, struct slice body)
+{
+    if (begin_sending(x, content_type)) {
+        produce_answer(x, body);
+        stages_response(x);
+    }
+}
+
+void exchange_answer_stream(struct exchange *x, struct slice content_type, uint64_t length,
+                            void *producer, void (*on_room)(struct http_body *b, void *producer))
+{
+    if (!begin_sending(x, content_type)) {
         return;
     }
-    produce_answer(x, body);
+    struct http_head *r = &x->response;
+    bool empty = length == 0 || x->request.method == HTTP_METHOD_HEAD;
+    ensure(length <= INT64_MAX);
+    r->has_length = r->status != 204 && r->status != 304;
+    r->content_length = (int64_t)length;
+    r->body = !empty && r->has_length ? HTTP_BODY_LENGTH : HTTP_BODY_NONE;
+    if (r->body != HTTP_BODY_NONE) {
+        http_body_set_producer(&x->response_body, producer, on_room);
+        on_room(&x->response_body, producer);
+    }
     stages_response(x);
 }
 

@@ -3,6 +3,7 @@
 // The rows of adit: each says what it does, and its example loads without an error.
 
 #include "conf_help.h"
+#include "files/files.h"
 
 static void put_indented(struct text *t, const char *text, const char *indent)
 {
@@ -84,6 +85,7 @@ static void examples_load(void)
         {NULL, NULL},
     };
     memory_files = files;
+    files_allow(); // an agent's directive is an example as well
     conf_each_row(it, conf_tables)
     {
         if (it.row->example == NULL) {
