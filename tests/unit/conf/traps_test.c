@@ -130,7 +130,7 @@ static const struct trap traps[] = {
     {"default star", "sites:\n  \"*\": {proxy: 3000}\n",
      "2:3 `*`: any other host is written `default`\n"},
     {"seq in map", "sites:\n  example.com:\n    routes:\n    - path: /a\n    proxy: 3000\n",
-     "4:7 this route does nothing | give it one of: proxy, tunnels, redirect, respond\n"},
+     "4:7 this route does nothing | give it one of: proxy, tunnels, redirect, respond, files\n"},
     {"empty key", ": a\n",
      "1:1 an empty key | write `key: value`\n"},
     {"quote key", "\"log: info\n",
