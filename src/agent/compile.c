@@ -104,6 +104,21 @@ static void put_plain(struct text *t, struct slice s)
     }
 }
 
+/** Text of a directive that is no template: there a dollar is a dollar, unless something of outside is to
+ * be put in, which nothing that comes from the command line may ask for. */
+static void put_literal(struct text *t, struct slice s)
+{
+    static const struct slice outside[] = {SLICE_INIT("$env("), SLICE_INIT("$file("),
+                                           SLICE_INIT("${env("), SLICE_INIT("${file(")};
+    for (size_t i = 0; i < array_len(outside); i++) {
+        if (slice_find(s, outside[i]) >= 0) {
+            put_plain(t, s);
+            return;
+        }
+    }
+    text_json(t, s);
+}
+
 static void put_networks(struct text *t, const char *directive, const struct agent_list *list)
 {
     text_printf(t, ", \"%s\": [", directive);
@@ -123,7 +138,7 @@ static void put_users(struct text *t, const struct agent_list *users)
         text_str(t, i > 0 ? ", " : "");
         quoted(t, slice_sub(user, 0, colon));
         text_str(t, ": \"plain:");
-        put_plain(t, slice_from(user, colon + 1));
+        put_literal(t, slice_from(user, colon + 1));
         text_char(t, '"');
     }
     text_str(t, "}}");
@@ -211,7 +226,7 @@ static void put_streams(struct text *t, const struct agent_plan *plan)
 void agent_compile_text(const struct agent_plan *plan, struct text *t)
 {
     text_str(t, "{\"access_log\": \"off\", \"via\": \"off\", \"forwarded\": \"off\", "
-                "\"trusted_proxies\": \"unix\",\n"
+                "\"trusted_proxies\": [\"unix\", \"0.0.0.0/0\", \"::/0\"],\n"
                 "\"timeouts\": {\"header\": \"30s\", \"body\": \"1d\", \"body_rate\": \"0\", "
                 "\"write\": \"1d\", \"connect\": \"5s\", \"response\": \"1d\", \"read\": \"1d\", "
                 "\"tunnel\": \"30d\", \"idle\": \"1d\"},\n"

@@ -73,7 +73,7 @@ static void takes_all_options(void)
     CHECK_EQ_INT(conf_count(conf_get(site(doc, "t0.tunnel"), "allow")), 2);
     struct conf_node users = conf_get(conf_get(site(doc, "t0.tunnel"), "basic_auth"), "users");
     struct slice mine = conf_text(conf_get(users, "me"));
-    CHECK_TEXT(mine.ptr, mine.len, "plain:pa$$$$w\"o:rd");
+    CHECK_TEXT(mine.ptr, mine.len, "plain:pa$$w\"o:rd");
     CHECK(conf_exists(site(doc, "t2.tunnel")));
     conf_doc_free(doc);
 }
