@@ -113,6 +113,10 @@ class Scene:
         """Judges all of it."""
         report = self.storm.end()
         record_property("measured", report.row)
+        for kind, start, end in report.events:
+            print(f"{start:.3f} to {end:.3f}: {kind}")
+        for one in report.unexcused:
+            print("{start:.3f} to {end:.3f}: {by} {kind} of {app}: {what}, {text}".format(**one))
         assert not report.unexcused, report.unexcused[:5]
         assert sum(report.answered.values()) > SESSIONS
         assert self.apps.end() == {}, "posted twice"
