@@ -116,6 +116,7 @@ struct agent_conn {
     struct transport *t;
     struct list in_agent;
     uint64_t since_ms;
+    bool restarts;        // the edge asked for another one, and is the one to end this
     struct os_addr local; // from where it was made; NONE: not known
     struct os_addr remote;
 };

@@ -210,8 +210,10 @@ void agent_line_on_farewell(struct agent_link *k, const struct agent_farewell *f
         return;
     }
     uint64_t held_ms = n->agent->loop.now_ms - k->conn->since_ms;
-    uint32_t within_ms = f->reconnect && f->within_ms > 0 ? f->within_ms : n->within_ms;
-    agent_link_start(k, agent_retry_lost(&k->retry, held_ms, within_ms, rng));
+    uint64_t in_ms = f->reconnect && f->within_ms > 0
+                         ? agent_retry_asked(&k->retry, held_ms, f->within_ms, rng)
+                         : agent_retry_lost(&k->retry, held_ms, n->within_ms, rng);
+    agent_link_start(k, in_ms);
 }
 
 void agent_line_want(struct agent_line *n, unsigned connections)

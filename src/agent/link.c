@@ -50,28 +50,32 @@ static void on_gone(struct down_session *s, void *arg, int error)
     conn_is_gone(c, error);
 }
 
-static void on_goaway(struct down_session *s, void *arg, uint32_t code, struct slice text)
+/** Where the edge restarts, its visitors of before go on asking over this connection. */
+static bool on_goaway(struct down_session *s, void *arg, uint32_t code, struct slice text)
 {
     struct agent_conn *c = arg;
     ensure_magic(c, AGENT_CONN_MAGIC);
     (void)s;
-    if (c->link != NULL && code == 0) { // with any other code it is about to be closed
-        struct agent_farewell f;
-        agent_farewell_parse(text, &f);
-        agent_line_on_farewell(c->link, &f);
+    if (c->link == NULL || code != 0) { // with any other code it is about to be closed
+        return c->restarts && code == 0;
     }
+    struct agent_farewell f;
+    agent_farewell_parse(text, &f);
+    c->restarts = f.reconnect && !f.end;
+    agent_line_on_farewell(c->link, &f);
+    return c->restarts;
 }
 
 static const struct down_session_watcher watcher = {.on_goaway = on_goaway, .on_gone = on_gone};
 
 /** The link has no more to do with its connection, which ends with what it carries. */
-static void let_go(struct agent_link *k)
+static void let_go(struct agent_link *k, bool replaced)
 {
     struct agent_conn *c = k->conn;
     if (c != NULL) {
         k->conn = NULL;
         c->link = NULL;
-        if (c->session != NULL) {
+        if (c->session != NULL && !(replaced && c->restarts)) {
             c->session->ops->drain(c->session);
         }
     }
@@ -159,7 +163,7 @@ static void let_in(struct agent_link *k)
         c->t = t;
     }
     end_attempt(k);
-    let_go(k);
+    let_go(k, true);
     k->conn = c;
     k->state = LINK_UP;
     struct http_peer peer = {
@@ -493,7 +497,7 @@ void agent_link_stop(struct agent_link *k)
 {
     ensure_magic(k, AGENT_LINK_MAGIC);
     end_attempt(k);
-    let_go(k);
+    let_go(k, false);
     k->state = LINK_OFF;
 }
 

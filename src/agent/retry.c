@@ -28,6 +28,15 @@ uint64_t agent_retry_lost(struct agent_retry *r, uint64_t held_ms, uint32_t with
     return within_ms > 0 ? pause + rng_below(rng, (uint64_t)within_ms + 1) : pause;
 }
 
+uint64_t agent_retry_asked(struct agent_retry *r, uint64_t held_ms, uint32_t within_ms,
+                           struct rng *rng)
+{
+    ensure(within_ms > 0);
+    bool served = held_ms >= RETRY_HEALTHY_MS;
+    return served ? rng_below(rng, (uint64_t)within_ms + 1)
+                  : agent_retry_lost(r, held_ms, within_ms, rng);
+}
+
 uint64_t agent_retry_failed(struct agent_retry *r, uint64_t least_ms, struct rng *rng)
 {
     r->failures += r->failures < UINT32_MAX;

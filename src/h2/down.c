@@ -261,11 +261,11 @@ static void on_gone(struct h2_conn *c, int error)
 void h2_down_goaway(struct h2_conn *c, uint32_t code, struct slice text)
 {
     struct down_session *session = &c->u.down;
-    c->peer_leaves = true; // it goes when its answers are there
+    const struct down_session_watcher *w = session->watcher;
+    bool stays = w != NULL && w->on_goaway != NULL &&
+                 w->on_goaway(session, session->watcher_arg, code, text);
+    c->peer_leaves = c->peer_leaves || !stays; // it goes when its answers are there
     h2_conn_again(c);
-    if (session->watcher != NULL && session->watcher->on_goaway != NULL) {
-        session->watcher->on_goaway(session, session->watcher_arg, code, text);
-    }
 }
 
 const struct h2_role h2_down_role = {

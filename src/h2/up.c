@@ -387,11 +387,20 @@ static void op_drain(struct up_session *session, struct slice text)
     tell_closing(c);
 }
 
+static void op_announce(struct up_session *session, struct slice text)
+{
+    struct h2_conn *c = conn_of(session);
+    if (!c->dead && !c->goaway_last) {
+        h2_tx_goaway_text(c, 0, H2_NO_ERROR, text);
+    }
+}
+
 static const struct up_session_ops session_ops = {
     .protocol = "h2",
     .take = op_take,
     .close = op_close,
     .drain = op_drain,
+    .announce = op_announce,
 };
 
 /** False: out of memory. */

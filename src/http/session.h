@@ -72,10 +72,10 @@ enum { SESSION_TEXT_MAX = 256 };
 /** Who wants to know more of one client's session than its exchanges: an agent, to whom the edge is the
  * client. Called from inside the session's turn. */
 struct down_session_watcher {
-    /** The client will ask for nothing more (GOAWAY); what lives goes on, and the session ends with it.
-     * `text` is the peer's, any bytes, at most SESSION_TEXT_MAX, valid during the call. Called for each
-     * GOAWAY; may be NULL. */
-    void (*on_goaway)(struct down_session *s, void *arg, uint32_t code, struct slice text);
+    /** The client said GOAWAY. True: it may ask on, and the session is its to end; false: what lives goes
+     * on, and the session ends with it. `text` is the peer's, any bytes, at most SESSION_TEXT_MAX, valid
+     * during the call. Called for each GOAWAY; may be NULL. */
+    bool (*on_goaway)(struct down_session *s, void *arg, uint32_t code, struct slice text);
     /** It is closed, and about to be forgotten; `error` says why. May be NULL. */
     void (*on_gone)(struct down_session *s, void *arg, int error);
 };
@@ -143,6 +143,9 @@ struct up_session_ops {
      * called, with E_EOF, never from inside this call. The peer is told `text` (at most
      * SESSION_TEXT_MAX bytes go out; GOAWAY). May be NULL: a protocol that cannot tell. */
     void (*drain)(struct up_session *s, struct slice text);
+    /** The peer is told `text` in the same way, and nothing else changes: streams may begin. May be
+     * NULL. */
+    void (*announce)(struct up_session *s, struct slice text);
 };
 
 struct up_session {

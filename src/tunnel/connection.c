@@ -143,14 +143,15 @@ void connection_let_go(struct tunnel_connection *c)
     }
 }
 
-/** "reconnect within=5000" */
-static void leave_for_restart(struct tunnel_connection *c)
+/** "reconnect within=5000". Visitors who came before the restart are answered over this connection until
+ * the last of them has gone: their next requests come here, and the agent's next connection does not. */
+static void announce_restart(struct tunnel_connection *c)
 {
     char room[64];
     struct text text = text_on(room, sizeof(room));
     text_str(&text, "reconnect within=");
     text_u64(&text, tunnels_retry_ms(c->tunnel->registry));
-    leave(c, text_slice(&text));
+    called_announce(&c->called, text_slice(&text));
 }
 
 void tunnels_drain(struct tunnel_registry *r, uint32_t core)
@@ -161,7 +162,7 @@ void tunnels_drain(struct tunnel_registry *r, uint32_t core)
     {
         struct tunnel_connection *c = list_entry(node, struct tunnel_connection, at_core);
         if (!c->left_by_us) {
-            leave_for_restart(c);
+            announce_restart(c);
         }
     }
 }
@@ -186,7 +187,7 @@ static void open_here(struct tunnel_connection *c, struct transport *t,
     } else if (c->open && c->end_came) {
         leave(c, slice_of(c->reason, c->reason_len));
     } else if (c->open && core_of(c)->draining) {
-        leave_for_restart(c);
+        announce_restart(c);
     }
     connection_let_go(c);
 }

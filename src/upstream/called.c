@@ -233,6 +233,14 @@ struct up_session *called_reach(struct lane *lane, const struct up_session_owner
     return session;
 }
 
+void called_announce(struct called *c, struct slice text)
+{
+    struct up_session *s = c->session;
+    if (s != NULL && s->ops->announce != NULL) {
+        s->ops->announce(s, text);
+    }
+}
+
 void called_leave(struct called *c, struct slice text)
 {
     struct up_session *s = c->session;

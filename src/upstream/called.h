@@ -39,6 +39,8 @@ int called_open(struct called *c, struct server *s, uint32_t core, struct transp
                 const struct http_peer *peer) must_check;
 /** How many connections its server has. Any core. */
 unsigned called_count(struct called *c);
+/** The agent is told this text by a GOAWAY that ends nothing: it gets streams as before. On its core. */
+void called_announce(struct called *c, struct slice text);
 /** The agent is to go: it gets no new stream, and GOAWAY with this text; on_gone comes when the last
  * stream has ended. On its core. */
 void called_leave(struct called *c, struct slice text);

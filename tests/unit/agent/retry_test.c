@@ -70,5 +70,22 @@ static void a_short_life_is_no_health(void)
     CHECK(agent_retry_lost(&r, RETRY_HEALTHY_MS, 0, &rng) <= RETRY_FIRST_MS);
 }
 
-TAP_MAIN(comes_back_soon_after_a_loss, spreads_over_the_window, pauses_grow_to_a_limit,
-         a_short_life_is_no_health)
+// An edge that restarts every few seconds finds its agents back within its window each time.
+static void a_restart_is_no_failure(void)
+{
+    struct rng rng;
+    rng_seed(&rng, 5);
+    struct agent_retry r = {0};
+    for (int i = 0; i < 100; i++) {
+        CHECK(agent_retry_asked(&r, RETRY_HEALTHY_MS, 1000, &rng) <= 1000);
+    }
+    CHECK(agent_retry_lost(&r, RETRY_HEALTHY_MS, 0, &rng) <= RETRY_FIRST_MS);
+    uint64_t sum = 0;
+    for (int i = 0; i < 100; i++) {
+        sum += agent_retry_asked(&r, 10, 1000, &rng);
+    }
+    CHECK(sum > 100 * RETRY_MAX_MS / 4);
+}
+
+TAP_MAIN(a_restart_is_no_failure, comes_back_soon_after_a_loss, spreads_over_the_window,
+         pauses_grow_to_a_limit, a_short_life_is_no_health)

@@ -200,6 +200,29 @@ static void drains_at_once_when_it_carries_nothing(void)
     pair_close();
 }
 
+// An edge that restarts: what it asks after its word is answered like anything else.
+static void asks_on_after_a_word(void)
+{
+    pair_open(&ordinary, 30);
+    pair.stays = true;
+    pair.serve = 1000;
+    struct visit *first = pair_ask(0);
+    pair_run(200);
+    REQUIRE(first->closed && first->error == 0);
+    pair.up->ops->announce(pair.up, SLICE("reconnect within=1000"));
+    pair_run(200);
+    CHECK_EQ_INT(pair.goaways, 1);
+    CHECK_STR(pair.down_text, "reconnect within=1000");
+    struct visit *second = pair_ask(0);
+    pair_run(200);
+    CHECK(second->closed && second->error == 0);
+    CHECK_EQ_INT(pair.up_gone + pair.down_gone, 0);
+    pair.up->ops->drain(pair.up, SLICE(""));
+    pair_run(1000);
+    CHECK_EQ_INT(pair.up_gone, 1);
+    pair_close();
+}
+
 static void passes_on_what_the_server_says(void)
 {
     char text[1000];
@@ -275,5 +298,5 @@ static void forgets_half_a_text(void)
 TAP_MAIN(knows_how_long_the_path_takes, asks_nobody_who_is_idle, measures_nothing_for_small_answers,
          keeps_a_tunnel_that_is_idle, gives_up_a_tunnel_that_is_silent, bears_a_sleep_of_its_own,
          a_busy_tunnel_is_alive, a_ping_jumps_the_queue, drains_with_a_word,
-         drains_at_once_when_it_carries_nothing, passes_on_what_the_server_says,
-         bears_any_length_of_text, forgets_half_a_text)
+         drains_at_once_when_it_carries_nothing, asks_on_after_a_word,
+         passes_on_what_the_server_says, bears_any_length_of_text, forgets_half_a_text)

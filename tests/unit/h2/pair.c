@@ -449,13 +449,14 @@ static void up_gone(struct up_session *s, void *owner, int error)
     pair.up = NULL;
 }
 
-static void down_goaway(struct down_session *s, void *arg, uint32_t code, struct slice text)
+static bool down_goaway(struct down_session *s, void *arg, uint32_t code, struct slice text)
 {
     (void)s;
     (void)arg;
     (void)code;
     pair.goaways++;
     copy_text(pair.down_text, text);
+    return pair.stays;
 }
 
 static void down_gone(struct down_session *s, void *arg, int error)

@@ -56,6 +56,7 @@ struct pair {
     unsigned closings;
     unsigned up_gone;
     unsigned down_gone;
+    bool stays; // what on_goaway answers
     unsigned goaways;
     int up_error;
     int down_error;
