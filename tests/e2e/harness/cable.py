@@ -70,8 +70,8 @@ class House:
         """Another network: what the agent has open leads nowhere any more, and nobody says so."""
         old, last = self.agent, int(self.agent.rsplit(".", 1)[1])
         self.agent = f"10.213.0.{last % 200 + 2}"
-        self.do("ip", "address", "add", self.agent + "/24", "dev", "plug")
         self.do("ip", "address", "del", old + "/24", "dev", "plug")
+        self.do("ip", "address", "add", self.agent + "/24", "dev", "plug")
 
     def __enter__(self):
         return self
