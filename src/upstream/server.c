@@ -99,7 +99,9 @@ struct server *server_new(struct upstream_registry *r, const struct server_order
     s->group = o->group;
     s->kind = *o->kind;
     s->addr = o->addr;
-    memcpy(s->host, o->host.ptr, o->host.len);
+    if (o->host.len > 0) { // one that calls in has none
+        memcpy(s->host, o->host.ptr, o->host.len);
+    }
     s->host_len = (uint32_t)o->host.len;
     struct text text = text_on(s->text, sizeof(s->text));
     os_addr_text(&o->addr, &text);
