@@ -31,7 +31,7 @@ def no_proxies():
 
 @pytest.fixture
 def call(edge, agent, origin, pki):
-    """call(**env) starts an edge, in clear, and an agent for it that has these variables."""
+    """call(**env) starts an edge, in clear unless `secure`, and an agent that has these variables."""
     def start(wait=True, secure=False, **env):
         app = origin(lambda request: reply(200, b"from the laptop"))
         way = edge(**zone(pki.zone if secure else None))
@@ -90,3 +90,11 @@ def test_a_login_that_is_wrong(call, proxy):
     text = str(it.wait_event("failed"))
     assert "login" in text and "407" in text and "ann" not in text
     until(lambda: len(via.logins) > 1, "another attempt")   # it goes on trying, with pauses
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tls_is_spoken_with_the_edge_through_the_proxy(call, proxy, kind):
+    via = proxy(kind)
+    it = call(secure=True, https_proxy=f"{kind}://{via.at}", http_proxy="http://127.0.0.1:1")
+    assert via.asked == [(ZONE, it.edge_port)]
+    assert it.ask() == b"from the laptop"
