@@ -18,24 +18,8 @@
 
 enum { WHY_MAX = 4096 };
 
-static bool has_folder(const struct agent_plan *plan)
-{
-    for (uint32_t i = 0; i < plan->tunnel_count; i++) {
-        if (plan->tunnels[i].folder) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int run_plan(const struct agent_words *w)
 {
-    if (has_folder(&w->plan)) {
-        (void)fputs("adit: folders are not served yet; `python3 -m http.server 3000` in it, and "
-                    "`adit 3000`, do the same\n",
-                    stderr);
-        return CLI_FAILURE;
-    }
     static struct agent_show show;
     char buffer[WHY_MAX];
     struct text why = text_on(buffer, sizeof buffer);
