@@ -57,9 +57,11 @@ class Ends:
             raise Invalid(f"'{line}' had {result['errors']} errors: {self.log()}")
         return result
 
-    def load(self, system, body, seconds, rate=0.0):
-        """Closed loop, or open loop at a rate, of one of BODIES."""
-        path, size, connections = BODIES[body]
+    def load(self, system, body, seconds, rate=0.0, connections=0):
+        """Closed loop, or open loop at a rate, of one of BODIES; on so many connections as is usual
+        for it unless said."""
+        path, size, usual = BODIES[body]
+        connections = connections or usual
         verb = "tls-load" if system.tls else "load"
         return self.command(f"{verb} {system.port} {path} {size} {connections} {seconds} {rate:.1f}",
                             seconds + 30)
@@ -144,10 +146,11 @@ def sample(bench, system, warm_up, work):
     }
 
 
-def sample_load(bench, system, body, rate=0.0):
+def sample_load(bench, system, body, rate=0.0, connections=0):
     """One period of requests over HTTP/1.1."""
-    return sample(bench, system, lambda: bench.ends.load(system, body, bench.warm_seconds, rate),
-                  lambda _: bench.ends.load(system, body, bench.seconds, rate))
+    return sample(bench, system,
+                  lambda: bench.ends.load(system, body, bench.warm_seconds, rate, connections),
+                  lambda _: bench.ends.load(system, body, bench.seconds, rate, connections))
 
 
 def sample_handshakes(bench, system, version, resume):

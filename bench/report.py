@@ -113,14 +113,14 @@ def verdicts(data):
         if target.reference == "one server":
             value = ratio(results, "adit-four", "adit", target.column)
         else:
-            value = (ratio(results, "adit", target.reference, target.column) if target.reference
-                     else middle(results.get("adit"), target.column))
+            value = (ratio(results, target.system, target.reference, target.column)
+                     if target.reference else middle(results.get(target.system), target.column))
         if value is None or (target.reference == "best" and not needed <= results.keys()):
             continue
-        if target.at_least:
+        if target.at_least and target.column != "rate":  # of a cost: how many times less
             value = 1 / value
         # Latency is only the proxy's own where nothing else wanted its CPU.
-        noise = middle(results["adit"], "foreign") if target.column == "p99_us" else 0
+        noise = middle(results[target.system], "foreign") if target.column == "p99_us" else 0
         text = target.text
         if target.reference == "best":
             text += f" ({best_peer(results)})"

@@ -21,9 +21,9 @@ class Scenario:
     systems: tuple = ()  # only these; empty: all that can take part
 
 
-def load(body):
+def load(body, connections=0):
     """Samples of answers of one size over HTTP/1.1."""
-    return lambda bench, system: sample_load(bench, system, body)
+    return lambda bench, system: sample_load(bench, system, body, connections=connections)
 
 
 def handshakes(version, resume):
@@ -35,6 +35,8 @@ def tcp(connections, message_bytes=0):
     """Samples of bare TCP: messages, or one stream without end."""
     return lambda bench, system: sample_tcp(bench, system, connections, message_bytes)
 
+
+TUNNELS = ("adit-tunnel", "ssh-r")
 
 SCENARIOS = {
     "128": Scenario("128 B answers, keep-alive, 64 connections", take=load("128"), bodies=True),
@@ -69,12 +71,21 @@ SCENARIOS = {
     "tcp-bulk": Scenario("TCP, one stream from the origin", "tcp", unit="MiB", take=tcp(1)),
     "tcp-messages": Scenario("TCP, 128 B messages there and back, 1,000 connections", "tcp",
                              unit="message", take=tcp(1000, 128)),
+    **{f"tunnel-{visitors}": Scenario(f"Tunnel, 128 B answers, {visitors} visitors in clear",
+                                      "tunnel", take=load("128", visitors), systems=TUNNELS)
+       for visitors in (1, 32, 256)},
+    "tunnel-bulk": Scenario("Tunnel, 1 MiB answers, one visitor in clear", "tunnel",
+                            take=load("1m", 1), systems=TUNNELS),
+    "tunnel-h2": Scenario("HTTP/2 over TLS, 128 B answers, proxied directly and over a tunnel",
+                          "tunnel-tls", take=lambda bench, system: sample_h2(bench, system, "/128"),
+                          floor=False, systems=("adit", "adit-tunnel")),
 }
 
 # Names that stand for several.
 GROUPS = {
     "clear": [name for name, scenario in SCENARIOS.items() if scenario.mode == "clear"],
     "tls": [name for name, scenario in SCENARIOS.items() if scenario.mode in ("tls", "grpc")],
+    "tunnel": [name for name, scenario in SCENARIOS.items() if scenario.mode.startswith("tunnel")],
     "tcp": [name for name, scenario in SCENARIOS.items() if scenario.mode == "tcp"],
 }
 
@@ -89,6 +100,7 @@ class Target:
     limit: float
     text: str
     at_least: bool = False  # reference / adit is to be that much; else adit / reference at most
+    system: str = "adit"  # whose figure it is
 
 
 TARGETS = [
@@ -108,5 +120,15 @@ TARGETS = [
     Target("tls-idle", "private_bytes", "nginx", 0.9, "idle TLS connection: bytes / nginx"),
     Target("tcp-bulk", "cpu_us", "best", 0.9, "TCP, one stream: CPU per byte / best peer"),
     Target("tcp-messages", "cpu_us", "best", 0.9, "TCP, messages: CPU per message / best peer"),
+    Target("tunnel-32", "rate", "ssh-r", 3, "tunnel, 32 visitors: requests/s / ssh -R", True,
+           "adit-tunnel"),
+    Target("tunnel-256", "rate", "ssh-r", 3, "tunnel, 256 visitors: requests/s / ssh -R", True,
+           "adit-tunnel"),
+    Target("tunnel-1", "p99_us", "ssh-r", 0.1, "tunnel, 1 visitor: p99 / ssh -R",
+           system="adit-tunnel"),
+    Target("tunnel-bulk", "cpu_us", "ssh-r", 2, "tunnel, 1 MiB: bytes per CPU second / ssh -R",
+           True, "adit-tunnel"),
+    Target("tunnel-h2", "cpu_us", "adit", 2.2, "tunnel: CPU per request / proxied directly",
+           system="adit-tunnel"),
     Target("balancing", "cpu_us", "one server", 1.01, "four servers: CPU per request / one server"),
 ]

@@ -5,9 +5,11 @@ Every system is a reverse proxy with one thread of traffic in front of the same 
 configurations are what a careful operator would write for this case: keep-alive to the origin,
 no access log, no disk, buffers large enough. A change here that makes a peer faster is welcome.
 
-A system is started in one of four modes: "clear" and "tls" say how clients reach it, with an
+A system is started in one of six modes: "clear" and "tls" say how clients reach it, with an
 HTTP/1.1 origin behind it; "grpc" is TLS in front and an HTTP/2 origin in clear (h2c) behind; "tcp" is
-bare TCP, in front of an origin that echoes or sends without end. With
+bare TCP, in front of an origin that echoes or sends without end. In "tunnel" and "tunnel-tls" it is two
+programs, one where clients come and one beside the origin, which has called the other and is reached
+over an encrypted connection; the first is what clients in clear meet, the second what those with TLS do. With
 TLS, all use one ECDSA P-256 certificate and offer HTTP/2 beside HTTP/1.1 by ALPN.
 """
 
@@ -122,8 +124,9 @@ class System:
     def __init__(self, bench, mode="clear"):
         self.bench = bench  # what the run knows: directory, CPUs, programs, origin's port
         self.mode = mode
-        self.tls = mode in ("tls", "grpc")
+        self.tls = mode in ("tls", "grpc", "tunnel-tls")
         self.process = None
+        self.others = []  # further programs that are part of it
         self.port = 0
         self.directory = ""
 
@@ -183,7 +186,8 @@ class System:
 
     def pids(self):
         """All processes of the system."""
-        return process_tree(self.process.pid)
+        roots = [self.process, *self.others]
+        return [pid for root in roots for pid in process_tree(root.pid)]
 
     def cpu_ns(self):
         """CPU time of all threads of all processes of the system, in nanoseconds."""
@@ -203,13 +207,15 @@ class System:
         if self.process is None:
             return
         tree = self.pids()
-        stop_group(self.process, signal.SIGTERM)
+        for process in [*self.others, self.process]:
+            stop_group(process, signal.SIGTERM)
         for pid in tree:
             try:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass
         self.process = None
+        self.others = []
         if self in self.bench.started:
             self.bench.started.remove(self)
 
@@ -275,6 +281,15 @@ def echoes(port):
         return False
 
 
+def listens(port):
+    """Whether somebody takes connections."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1):
+            return True
+    except OSError:
+        return False
+
+
 def first_line(argv):
     """The first line a program prints."""
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -313,7 +328,7 @@ class Adit(System):
 
     name = "adit"
     workers_restart = True
-    modes = ("clear", "tls", "grpc", "tcp")
+    modes = ("clear", "tls", "grpc", "tcp", "tunnel-tls")
     hosts = ("127.0.0.1",)  # of the origin
 
     def find(self):
@@ -364,6 +379,107 @@ class AditFour(Adit):
     own_rows = True
     modes = ("clear",)
     hosts = tuple(f"127.0.0.{n}" for n in (1, 2, 3, 4))
+
+
+class AditTunnel(System):
+    """An edge and an agent beside the origin: one connection over TLS 1.3 when idle, more when busy."""
+
+    name = "adit-tunnel"
+    modes = ("tunnel", "tunnel-tls")
+    own_rows = True
+
+    def find(self):
+        return self.bench.adit
+
+    def version(self):
+        return "an edge with one worker and one agent"
+
+    def config(self):
+        self.edge_port = self.port if self.tls else free_port()
+        clear = "" if self.tls else f'"127.0.0.1:{self.port}", '
+        return f"""\
+listen: [{clear}{{at: "127.0.0.1:{self.edge_port}", tls: on}}]
+workers: 1
+control: {self.directory}/control
+access_log: off
+timeouts: {{idle: 600s}}
+tls: {{redirect: off}}
+sites:
+  "*.test":
+    tls: {{cert: {self.bench.certificate}, key: {self.bench.key}}}
+    tunnels: {{at: 127.0.0.1, per_address: 20000}}
+"""
+
+    def command(self, path):
+        return [self.find(), "serve", "-c", path, "--state", os.path.join(self.directory, "state")]
+
+    def admin(self, *words):
+        """The running edge is told or asked something."""
+        return subprocess.run([self.find(), *words, "--control",
+                               os.path.join(self.directory, "control")],
+                              capture_output=True, text=True, timeout=20, check=False)
+
+    def ready(self):
+        if not self.others:
+            token = self.admin("token", "create", "--owner", "bench")
+            if token.returncode != 0:
+                return False
+            with open(os.path.join(self.directory, "agent.log"), "wb") as log:
+                self.others.append(spawn(
+                    [self.find(), "http", f"127.0.0.1:{self.origin_port}", "as", "bench", "--quiet",
+                     "--no-qr", "--ca", self.bench.certificate, "--server",
+                     f"https://127.0.0.1:{self.edge_port}", "--token", token.stdout.split()[0]],
+                    self.bench.cpu_proxy, log, self.bench.nice))
+        return answers(self.port, tls=self.tls)
+
+
+class SshReverse(System):
+    """OpenSSH's remote forwarding, as people use it for the same purpose."""
+
+    name = "ssh-r"
+    program = "sshd"
+    modes = ("tunnel",)
+    own_rows = True
+
+    def version(self):
+        return first_line(["ssh", "-V"])
+
+    def config(self):
+        self.ssh_port = free_port()
+        for name in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
+                            os.path.join(self.directory, name)], check=True)
+        shutil.copy(os.path.join(self.directory, "user.pub"),
+                    os.path.join(self.directory, "authorized"))
+        os.makedirs("/run/sshd", exist_ok=True)
+        return f"""\
+Port {self.ssh_port}
+ListenAddress 127.0.0.1
+HostKey {self.directory}/host
+AuthorizedKeysFile {self.directory}/authorized
+StrictModes no
+PermitRootLogin yes
+UsePAM no
+AllowTcpForwarding yes
+MaxSessions 1000
+"""
+
+    def command(self, path):
+        return [self.find(), "-D", "-e", "-f", path]
+
+    def ready(self):
+        if not self.others:
+            if not listens(self.ssh_port):
+                return False
+            with open(os.path.join(self.directory, "client.log"), "wb") as log:
+                self.others.append(spawn(
+                    ["ssh", "-N", "-i", os.path.join(self.directory, "user"), "-p",
+                     str(self.ssh_port), "-o", "StrictHostKeyChecking=no", "-o",
+                     "UserKnownHostsFile=/dev/null", "-o", "ExitOnForwardFailure=yes", "-c",
+                     "aes128-gcm@openssh.com", "-R",
+                     f"127.0.0.1:{self.port}:127.0.0.1:{self.origin_port}", "127.0.0.1"],
+                    self.bench.cpu_proxy, log, self.bench.nice))
+        return answers(self.port)
 
 
 class Nginx(System):
@@ -588,4 +704,4 @@ backend-keep-alive-timeout=600s
 
 
 SYSTEMS = {system.name: system
-           for system in (Floor, Adit, AditFour, Nginx, NginxStream, Haproxy, H2o, Nghttpx)}
+           for system in (Floor, Adit, AditFour, AditTunnel, SshReverse, Nginx, NginxStream, Haproxy, H2o, Nghttpx)}
