@@ -10,7 +10,8 @@
 //
 // Two rules say when a peer is gone. An ordinary origin is asked only while requests wait and nothing
 // comes. A tunnel's peer, on either side, is asked whenever nothing came for ten seconds and is gone
-// after fifteen: the middleboxes between forget who says nothing.
+// after fifteen: the middleboxes between forget who says nothing. One whose connection was replaced may
+// have lost it: it is asked at once, and what waits there for five seconds is asked again elsewhere.
 
 #include "base/error.h"
 #include "h2/conn_int.h"
@@ -161,6 +162,16 @@ static void ask_tunnel(struct h2_conn *c, uint64_t now)
         c->ping_deadline_ms = now + H2_LIVE_LATE_MS; // we slept, or have not read what came
     } else {
         h2_conn_close(c, true, E_PEER_SILENT);
+    }
+}
+
+void h2_alive_doubt(struct h2_conn *c)
+{
+    uint64_t now = h2_now_ms(c);
+    if (c->liveness && !c->dead && !c->alive_pings) {
+        c->heard_ms = now - H2_LIVE_ASK_MS; // as if; only differences count
+        ask_tunnel(c, now);
+        h2_conn_deadline(c, c->ping_deadline_ms);
     }
 }
 

@@ -404,6 +404,8 @@ void h2_alive_wait(struct h2_conn *c);
 void h2_alive_rest(struct h2_conn *c);
 /** ping_deadline_ms has come. */
 void h2_alive_due(struct h2_conn *c);
+/** There is a reason to think that nobody is there: a tunnel's peer is asked now. */
+void h2_alive_doubt(struct h2_conn *c);
 
 // ---- stream.c --------------------------------------------------------------------------------------
 

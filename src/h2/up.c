@@ -384,6 +384,7 @@ static void op_drain(struct up_session *session, struct slice text)
     c->goaway_last = true;
     c->told_closing = true; // the owner knows
     h2_tx_goaway_text(c, 0, H2_NO_ERROR, text);
+    h2_alive_doubt(c);
     tell_closing(c);
 }
 

@@ -80,22 +80,31 @@ def test_a_new_connection_replaces_the_old_one_of_its_slot(front, other):
     assert not it.peer.gone
 
 
-def test_what_is_under_way_on_the_replaced_connection_is_asked_again(front, other):
-    """A GET without an answer yet, when its connection is replaced."""
-    asked, never = threading.Event(), threading.Event()
+@pytest.mark.parametrize("lives", [True, False], ids=["it lives", "it is dead"])
+def test_what_is_under_way_on_the_replaced_connection(front, other, lives):
+    """It ends there as long as somebody is there; else it is asked again, without waiting for all of
+    the time after which silence is death."""
+    asked, go_on = threading.Event(), threading.Event()
 
     def handler(stream):
-        if not asked.is_set():
-            asked.set()
-            never.wait(WAIT)
-        stream.reply(200, b"second")
+        first = not asked.is_set()
+        asked.set()
+        if first:
+            go_on.wait(WAIT * 2)
+        stream.reply(200, b"first" if first else b"second")
     it = other(handler)
     with road(front, it).client() as visitor:
         visitor.ask("GET", "/")
         assert asked.wait(WAIT)
+        if not lives:       # what comes is not heard, PING neither
+            with it.peer.changed:
+                it.peer.conn.receive_data = lambda data: []
         assert it.call().status == 101
-        assert visitor.answer().body == b"second"
-    never.set()
+        assert road(front, it).get().body == b"second"
+        if lives:
+            go_on.set()
+        assert visitor.answer().body == (b"first" if lives else b"second")
+    go_on.set()
 
 
 def test_two_connections_of_one_instance(front, other):

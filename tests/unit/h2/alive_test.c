@@ -87,6 +87,25 @@ static void gives_up_a_tunnel_that_is_silent(void)
     pair_close();
 }
 
+// An agent that came back by another way: what its old connection carries does not wait for long.
+static void gives_up_sooner_who_was_replaced(void)
+{
+    pair_open(&tunnel, 30);
+    pair.serve = 100 * MIB;
+    struct visit *v = pair_ask(0);
+    v->stalled = true;
+    pair_run(1000);
+    pair.cut = true;
+    pair.up->ops->drain(pair.up, SLICE("replaced"));
+    pair_run(4000);
+    CHECK(pair.up != NULL);
+    pair_run(2000);
+    CHECK_EQ_INT(pair.up_gone, 1);
+    CHECK_EQ_INT(pair.up_error, E_PEER_SILENT);
+    CHECK(v->closed);
+    pair_close();
+}
+
 // Who slept looks at what has come meanwhile before it gives anybody up.
 static void bears_a_sleep_of_its_own(void)
 {
@@ -296,7 +315,8 @@ static void forgets_half_a_text(void)
 }
 
 TAP_MAIN(knows_how_long_the_path_takes, asks_nobody_who_is_idle, measures_nothing_for_small_answers,
-         keeps_a_tunnel_that_is_idle, gives_up_a_tunnel_that_is_silent, bears_a_sleep_of_its_own,
-         a_busy_tunnel_is_alive, a_ping_jumps_the_queue, drains_with_a_word,
-         drains_at_once_when_it_carries_nothing, asks_on_after_a_word,
-         passes_on_what_the_server_says, bears_any_length_of_text, forgets_half_a_text)
+         keeps_a_tunnel_that_is_idle, gives_up_a_tunnel_that_is_silent,
+         gives_up_sooner_who_was_replaced, bears_a_sleep_of_its_own, a_busy_tunnel_is_alive,
+         a_ping_jumps_the_queue, drains_with_a_word, drains_at_once_when_it_carries_nothing,
+         asks_on_after_a_word, passes_on_what_the_server_says, bears_any_length_of_text,
+         forgets_half_a_text)
