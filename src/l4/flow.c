@@ -341,9 +341,12 @@ static void shed(struct down_session *d)
     finish(f, E_OVERLOADED, "edge");
 }
 
+/** The agent is about to end: datagrams have no last one that could be waited for. */
 static void drain(struct down_session *d)
 {
-    (void)d; // it ends with the session that it is a stream of, or by its silence
+    struct flow *f = container_of(d, struct flow, session);
+    ensure_magic(f, FLOW_MAGIC);
+    finish(f, 0, "edge");
 }
 
 static const struct down_session_ops session_ops = {.shed = shed, .drain = drain, .abort = shed};
