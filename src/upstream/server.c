@@ -337,8 +337,10 @@ static void close_session(struct lane *lane, struct up_session *s)
 static bool can_serve(const struct lane *lane, const struct up_session *s,
                       const struct upstream_request *rq)
 {
-    return s->client == client_of(lane->core->server, rq) && (!rq->upgrade || s->can_upgrade) &&
-           !(rq->fresh && s->exchanges > 0);
+    const struct server *server = lane->core->server;
+    bool calls = server->kind.protocol == SERVER_CALLED; // there is none that is fresher
+    return s->client == client_of(server, rq) && (!rq->upgrade || s->can_upgrade) &&
+           (calls || !(rq->fresh && s->exchanges > 0));
 }
 
 static struct upstream_request *next_for(struct lane *lane, const struct up_session *s)
