@@ -10,6 +10,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import termios
@@ -26,6 +27,7 @@ class Terminal:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.raw = ""
+        self.closing = threading.Event()
         self.columns = columns
         settings = {**environment(), "TERM": "xterm-256color", "LANG": "C.UTF-8", **(env or {})}
         settings.pop("NO_COLOR", None)
@@ -39,8 +41,9 @@ class Terminal:
 
     def read(self):
         try:
-            while data := os.read(self.master, 65536):
-                self.raw += data.decode("utf-8", "replace")
+            while not self.closing.is_set():
+                if select.select([self.master], [], [], 0.05)[0]:
+                    self.raw += os.read(self.master, 65536).decode("utf-8", "replace")
         except OSError:     # Nobody has the other end any more.
             pass
 
@@ -62,6 +65,13 @@ class Terminal:
     def type(self, keys):
         os.write(self.master, keys.encode())
 
+    def hang_up(self):
+        """The window is closed."""
+        if not self.closing.is_set():
+            self.closing.set()
+            self.reader.join(WAIT)
+            os.close(self.master)
+
     def wait_exit(self, timeout=WAIT):
         code = self.process.wait(timeout)
         self.reader.join(WAIT)
@@ -74,5 +84,4 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        self.reader.join(WAIT)
-        os.close(self.master)
+        self.hang_up()
