@@ -19,7 +19,9 @@ from harness.tunnel import create_token, zone
 SOAK = bool(os.environ.get("ADIT_SOAK"))
 NAME = "tunnel.test"
 APPS = ["one", "two", "three"]
-TURNS, SESSIONS, PAUSE = (60, 40, 2) if SOAK else (5, 12, 1)
+# Seconds between two of them: an agent whose connection held for less takes its time to come back.
+PAUSE = 3
+TURNS, SESSIONS = (60, 40) if SOAK else (4, 12)
 
 
 class Scene:
