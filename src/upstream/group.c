@@ -449,6 +449,7 @@ int group_join(struct group *g, const struct os_addr *addr, uint64_t id, struct 
     }
     const struct draft_row row = {
         .addr = *addr,
+        .host = SLICE(""),
         .kind = {.protocol = SERVER_CALLED, .caller = id},
         .limits = g->spec->limits,
     };
