@@ -370,6 +370,48 @@ static int write_rfc7239(struct exchange *x)
     return append_to_list(x, HTTP_FORWARDED, text_slice(&t));
 }
 
+/** Empty: the field goes. */
+static int put_only(struct fields *f, enum http_name id, struct slice value)
+{
+    drop_id(f, id);
+    return value.len > 0 ? fields_add_id(f, id, value) : 0;
+}
+
+int forwarded_begin_at_client(struct exchange *x)
+{
+    struct fields *f = &x->request.fields;
+    unsigned mode = x->snapshot->forwarded;
+    const struct os_addr peer = os_peer_addr(&x->down->peer->addr);
+    char ip[OS_ADDR_TEXT_MAX];
+    char node[OS_ADDR_TEXT_MAX + 32];
+    struct text address = text_on(ip, sizeof(ip));
+    struct text element = text_on(node, sizeof(node));
+    bool scheme = x->client_secure != http_peer_secure(x->down->peer);
+    bool other = scheme || !os_addr_eq(&x->client, &peer); // than who is written anyway
+    bool as_x = mode == FORWARDED_OFF ? fields_has(f, HTTP_X_FORWARDED_FOR)
+                                      : other && (mode & FORWARDED_X) != 0;
+    bool as_rfc = mode == FORWARDED_OFF ? fields_has(f, HTTP_FORWARDED)
+                                        : other && (mode & FORWARDED_RFC7239) != 0;
+    if (as_x && (x->client.kind == OS_ADDR_V4 || x->client.kind == OS_ADDR_V6)) {
+        os_addr_ip_text(&x->client, &address);
+    }
+    if (as_rfc) {
+        text_put(&element, SLICE("for="));
+        put_node(&element, &x->client);
+        text_put(&element, SLICE(";proto="));
+        text_put(&element, scheme_text(x->client_secure));
+    }
+    ensure(!address.overflow && !element.overflow);
+    int rc = put_only(f, HTTP_X_FORWARDED_FOR, text_slice(&address));
+    if (rc == 0) {
+        rc = put_only(f, HTTP_FORWARDED, text_slice(&element));
+    }
+    if (rc == 0 && (as_x || fields_has(f, HTTP_X_FORWARDED_PROTO))) {
+        rc = put_only(f, HTTP_X_FORWARDED_PROTO, scheme_text(x->client_secure));
+    }
+    return rc;
+}
+
 // How often the request came through an adit: "1.1 adit", with or without a comment.
 static unsigned count_loops(const struct fields *f)
 {

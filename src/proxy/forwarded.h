@@ -32,6 +32,11 @@ void forwarded_client(struct exchange *x);
  * often), E_HEAD_TOO_LARGE, E_TOO_MANY_FIELDS, E_NO_MEMORY. */
 int forwarded_request(struct exchange *x) must_check;
 
+/** Cuts off what nobody trusted has vouched for: the chains that came begin with x->client. For an origin
+ * that takes the first address of a chain for the client's. Call after forwarded_client(), before
+ * forwarded_request(). Errors of fields_add(). */
+int forwarded_begin_at_client(struct exchange *x) must_check;
+
 /** Adds Via to x->response. `protocol`: of the up stream ("1.1"). Errors of fields_add(). */
 int forwarded_response(struct exchange *x, const char *protocol) must_check;
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Cookies of tunnels (tunnel/cookies.h).
+// Cookies of tunnels, and what agents are told of visitors (tunnel/cookies.h).
 
 #include "tunnel/cookies.h"
 
 #include "base/error.h"
 #include "conf/doc.h"
 #include "proxy/exchange.h"
+#include "proxy/forwarded.h"
 #include "tunnel/registry.h"
 #include "tunnel/zone.h"
 
@@ -94,6 +95,19 @@ static int compile(const struct module_compile *c, void **conf)
     return 0;
 }
 
+/** An agent believes whatever its edge says, and takes the first address of a chain: what a visitor wrote
+ * in front of his own, and a proxy of the operator's passed on, must not come first. */
+static enum stage_result on_request(struct exchange *x, const void *conf)
+{
+    (void)conf;
+    int e = forwarded_begin_at_client(x);
+    if (e < 0) {
+        exchange_fail(x, e, HTTP_DOWN);
+        return STAGE_ANSWER;
+    }
+    return STAGE_CONTINUE;
+}
+
 static enum stage_result on_response(struct exchange *x, const void *conf)
 {
     const struct conf *own = conf;
@@ -123,6 +137,7 @@ static void on_done(struct exchange *x, const void *conf)
 const struct module tunnel_module = {
     .name = "tunnels",
     .compile = compile,
+    .on_request = on_request,
     .on_response = on_response,
     .on_done = on_done,
 };

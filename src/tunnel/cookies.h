@@ -2,7 +2,8 @@
 //
 // The module `tunnels`: keeps the tenants of a zone apart. A browser lets tunnel.example.com's
 // neighbours set cookies for all of it; what a tunnel says of a domain wider than its own name would
-// reach the other tunnels, and the edge. Such a Set-Cookie is dropped (RFC 6265 5.3). It counts what passes as well.
+// reach the other tunnels, and the edge. Such a Set-Cookie is dropped (RFC 6265 5.3). Chains of addresses
+// begin with the visitor's, for agents judge by the first. It counts what passes as well.
 
 #pragma once
 

@@ -212,6 +212,47 @@ static void keeps_what_trusted_proxies_sent(void)
     fake_free(f);
 }
 
+struct begin_row {
+    enum forwarded_mode mode;
+    const char *name; // of what came
+    const char *value;
+    const char *x; // what goes out
+    const char *rfc7239;
+};
+
+// Peer 10.0.0.1, which is trusted.
+static const struct begin_row begin_rows[] = {
+    {FORWARDED_X, "X-Forwarded-For", "1.1.1.1, 203.0.113.9", "203.0.113.9, 10.0.0.1", ""},
+    {FORWARDED_X, "Forwarded", "for=1.1.1.1, for=203.0.113.9", "203.0.113.9, 10.0.0.1", ""},
+    {FORWARDED_X, "X-Forwarded-For", "1.1.1.1, garbage", "10.0.0.1", ""},
+    {FORWARDED_X, "X-Real-IP", "1.1.1.1", "10.0.0.1", ""},
+    {FORWARDED_RFC7239, "X-Forwarded-For", "1.1.1.1, 203.0.113.9", "",
+     "for=203.0.113.9;proto=http, for=10.0.0.1;host=example.com;proto=http"},
+    {FORWARDED_RFC7239, "Forwarded", "for=1.1.1.1, for=\"[2001:db8::7]\";proto=https", "",
+     "for=\"[2001:db8::7]\";proto=https, for=10.0.0.1;host=example.com;proto=http"},
+    {FORWARDED_OFF, "X-Forwarded-For", "1.1.1.1, 203.0.113.9", "203.0.113.9", ""},
+    {FORWARDED_OFF, "Forwarded", "for=1.1.1.1, for=203.0.113.9", "", "for=203.0.113.9;proto=http"},
+};
+
+static void begins_at_the_client(void)
+{
+    for (size_t i = 0; i < array_len(begin_rows); i++) {
+        const struct begin_row *r = &begin_rows[i];
+        struct fake *f = fake_new();
+        fake_peer(f, "10.0.0.1:5555");
+        trust(f, "10.0.0.0/8", NULL);
+        f->snapshot.forwarded = r->mode;
+        f->x.request.authority = SLICE("example.com");
+        fake_field(f, r->name, r->value);
+        forwarded_client(&f->x);
+        CHECK(forwarded_begin_at_client(&f->x) == 0);
+        CHECK(forwarded_request(&f->x) == 0);
+        CHECK_STR(value(&f->x, "X-Forwarded-For"), r->x);
+        CHECK_STR(value(&f->x, "Forwarded"), r->rfc7239);
+        fake_free(f);
+    }
+}
+
 struct rfc7239_row {
     const char *peer;
     const char *host;
@@ -282,5 +323,5 @@ static void adds_via_to_answers(void)
 
 TAP_MAIN(finds_the_client, believes_nobody_else, joins_fields_of_one_name, prefers_the_kind_in_use,
          ends_at_its_hops, replaces_what_strangers_sent, keeps_what_trusted_proxies_sent,
-         leaves_what_stages_set, writes_rfc7239, writes_nothing_when_off, breaks_loops,
-         adds_via_to_answers)
+         begins_at_the_client, leaves_what_stages_set, writes_rfc7239, writes_nothing_when_off,
+         breaks_loops, adds_via_to_answers)
