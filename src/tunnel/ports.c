@@ -252,6 +252,10 @@ bool tunnel_ports_next(struct tunnel_ports *p, uint64_t now_ms, struct tunnel_po
     struct tunnel_port_ask *a;
     while (p->current == NULL && (a = first_ask(p)) != NULL) {
         struct tunnel_port *open = a->port != 0 ? find(p, a->datagram, a->port) : NULL;
+        if (open != NULL && open->key != a->key) { // of a zone whose range meets this one's
+            answer(a, E_TUNNEL_TAKEN);
+            continue;
+        }
         if (open != NULL) { // whose it is, the claim is told at the tunnel's home
             open->keep_ms = now_ms + TUNNEL_PORT_UNUSED_MS;
             answer(a, 0);

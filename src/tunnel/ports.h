@@ -61,6 +61,7 @@ struct tunnel_port_ask {
 
 struct tunnel_port {
     bool used;
+    uint64_t key; // of the stream whose visitors come there
     bool datagram;
     uint16_t port;
     uint32_t index;   // of its listener

@@ -283,8 +283,10 @@ static void close_listener(struct worker *w, uint32_t index)
 // A port that a claim has asked for is opened at once; one that was there before, with the others.
 static void take_port(struct worker *w, const struct ipc_listener *m)
 {
-    const struct tunnel_port port = {
-        .datagram = m->speech.datagram != 0, .port = m->addr.port, .index = m->index};
+    const struct tunnel_port port = {.key = m->speech.stream,
+                                     .datagram = m->speech.datagram != 0,
+                                     .port = m->addr.port,
+                                     .index = m->index};
     bool found = !w->serving;
     if (found || open_listener(w, m->index) == 0) {
         w->listeners[m->index].fresh = found;

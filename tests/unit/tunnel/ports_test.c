@@ -60,7 +60,7 @@ static struct tunnel_port_ask wanted(uint16_t port)
 
 static void opened(uint16_t port, uint32_t index)
 {
-    const struct tunnel_port p = {.port = port, .index = index};
+    const struct tunnel_port p = {.key = 9, .port = port, .index = index};
     tunnel_ports_opened(&ports, &p, 1000, false);
 }
 
@@ -91,6 +91,25 @@ static void asks_one_after_the_other(void)
     CHECK_EQ_INT(a.error, 0);
     CHECK_EQ_INT(b.error, E_TUNNEL_TAKEN);
     CHECK_EQ_INT(c.error, 0);
+    end();
+}
+
+/** Its visitors come to the other zone: whoever got it here would never see one. */
+static void keeps_a_port_to_one_zone(void)
+{
+    begin();
+    opened(101, 5);
+    struct tunnel_port_ask same = wanted(101);
+    struct tunnel_port_ask other = wanted(101);
+    other.key = 10;
+    tunnel_ports_ask(&ports, &same);
+    tunnel_ports_ask(&ports, &other);
+    struct tunnel_port_request r;
+    CHECK(!tunnel_ports_next(&ports, 1000, &r));
+    loop_turn(&loop, 0);
+    CHECK_EQ_INT(answers, 2);
+    CHECK_EQ_INT(same.error, 0);
+    CHECK_EQ_INT(other.error, E_TUNNEL_TAKEN);
     end();
 }
 
@@ -166,5 +185,5 @@ static void reads_the_ranges_of_a_document(void)
     conf_diags_free(d);
 }
 
-TAP_MAIN(asks_one_after_the_other, looks_for_a_free_one, refuses_what_is_not_to_be_had,
-         closes_what_nobody_needs, reads_the_ranges_of_a_document)
+TAP_MAIN(asks_one_after_the_other, keeps_a_port_to_one_zone, looks_for_a_free_one,
+         refuses_what_is_not_to_be_had, closes_what_nobody_needs, reads_the_ranges_of_a_document)
