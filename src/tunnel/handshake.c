@@ -434,7 +434,7 @@ static const struct refusal *refusal_of(const struct tunnel_claim *c)
     case E_TUNNEL_PORT:
         return &refused_port;
     case E_TUNNEL_LIMIT:
-        return &refused_tunnels;
+        return c->grant[0] != '\0' ? &refused_tunnels : &refused_full;
     case E_DRAINING:
         return &refused_draining;
     default:

@@ -15,6 +15,9 @@ enum {
     // Visitors that wait for lost agents, all tunnels together: each holds a connection of its own.
     CROWD_MAX = 4096,
     LOOK_MS = 3000,
+    // Names of agents without a token: whoever has many addresses may have as many as they like, and
+    // each is kept for a while when its agent has gone.
+    ANONYMOUS_MAX = 16384,
     RETRY_MIN_MS = 250,
     RETRY_MAX_MS = 10000,
 };
@@ -65,6 +68,7 @@ int tunnel_registry_new(const struct tunnel_registry_order *o, struct tunnel_reg
     r->rows = o->rows;
     r->before = o->before;
     r->crowd.max = CROWD_MAX;
+    r->anonymous_max = ANONYMOUS_MAX;
     r->parts = parts;
     int e = pthread_mutex_init(&r->lock, NULL);
     ensure(e == 0);
@@ -285,6 +289,14 @@ struct group *tunnel_group(const struct tunnel *t)
     return t->group;
 }
 
+bool tunnel_may_answer(const struct tunnel *t, uint32_t core, struct slice host)
+{
+    const struct access *a = t->registry->cores[core].access;
+    struct slice owner;
+    return a == NULL || slice_eq(tunnel_name(t), host) || !access_owner_of(a, host, &owner) ||
+           slice_eq(owner, slice_str(t->owner));
+}
+
 struct slice tunnel_name(const struct tunnel *t)
 {
     return slice_of(t->name, t->name_len);
@@ -309,12 +321,22 @@ static struct owner_count *find_owner(struct tunnel_registry *r, const char *own
     return NULL;
 }
 
+static bool is_anonymous(const char *owner)
+{
+    return owner[0] == '*';
+}
+
 bool owner_count_up(struct tunnel_registry *r, const char *owner, uint32_t most)
 {
     if (owner[0] == '\0') {
-        return true; // anonymous agents are counted by their addresses
+        return true; // nobody's
     }
+    bool anonymous = is_anonymous(owner);
     pthread_mutex_lock(&r->lock);
+    if (anonymous && r->anonymous >= r->anonymous_max) {
+        pthread_mutex_unlock(&r->lock);
+        return false;
+    }
     struct owner_count *o = find_owner(r, owner);
     if (o == NULL && (o = mem_zalloc(sizeof(*o))) != NULL) {
         memcpy(o->owner, owner, TUNNEL_OWNER_MAX);
@@ -324,6 +346,7 @@ bool owner_count_up(struct tunnel_registry *r, const char *owner, uint32_t most)
     bool room = o != NULL && o->tunnels < most;
     if (room) {
         o->tunnels++;
+        r->anonymous += anonymous;
     }
     pthread_mutex_unlock(&r->lock);
     return room;
@@ -337,6 +360,7 @@ void owner_count_down(struct tunnel_registry *r, const char *owner)
     pthread_mutex_lock(&r->lock);
     struct owner_count *o = find_owner(r, owner);
     ensure(o != NULL && o->tunnels > 0);
+    r->anonymous -= is_anonymous(owner);
     if (--o->tunnels == 0) {
         list_remove(&o->link);
         mem_free(o);

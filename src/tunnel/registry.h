@@ -142,6 +142,9 @@ void tunnel_let_go(struct tunnel *t);
 /** So much has passed through it. Any core. */
 void tunnel_count_bytes(struct tunnel *t, uint64_t in, uint64_t out);
 struct group *tunnel_group(const struct tunnel *t);
+/** Whether visitors of a host may come to it: what is below a wildcard is not, where somebody else has
+ * proved it to be his. On the core. */
+bool tunnel_may_answer(const struct tunnel *t, uint32_t core, struct slice host);
 /** Counts a request against the rate of the tunnel's token; false: it is one too many. Any core. */
 bool tunnel_may_ask(struct tunnel *t, uint64_t now_ns);
 /** "myapp": for logs. */

@@ -342,6 +342,19 @@ void tunnel_connection_leaving(struct tunnel_connection *c)
     }
 }
 
+/** An older connection that one in its slot has not replaced, for it is gone before it came. */
+static struct tunnel_connection *left_in_slot(const struct tunnel *t,
+                                              const struct tunnel_instance *i, uint8_t slot)
+{
+    struct tunnel_connection *found = NULL;
+    list_each(node, &t->connections)
+    {
+        struct tunnel_connection *c = list_entry(node, struct tunnel_connection, link);
+        found = c->instance == i && c->slot == slot ? c : found;
+    }
+    return found;
+}
+
 void tunnel_connection_gone(struct tunnel_connection *c)
 {
     ensure_magic(c, CONNECTION_MAGIC);
@@ -350,7 +363,7 @@ void tunnel_connection_gone(struct tunnel_connection *c)
     bool was_open = c->is_open;
     list_remove(&c->link);
     if (i != NULL && i->slots[c->slot] == c) { // not of one that has taken its place
-        i->slots[c->slot] = NULL;
+        i->slots[c->slot] = left_in_slot(t, i, c->slot);
         if (!has_connections(i)) {
             instance_lost(t, i);
         } else if (was_open) {
@@ -392,6 +405,13 @@ static int judge_newcomer(const struct tunnel *t, const struct tunnel_claim *c)
     return parked || c->join ? 0 : E_TUNNEL_TAKEN; // it is the newcomer who says that he joins
 }
 
+/** What its newest claim was allowed by is what it depends on. */
+static void take_grant(struct tunnel *t, struct tunnel_instance *i, const struct tunnel_claim *c)
+{
+    memcpy(i->grant, c->grant, sizeof(i->grant));
+    atomic_store_explicit(&t->rate, c->rate, memory_order_relaxed);
+}
+
 static int add_instance(struct tunnel *t, const struct tunnel_claim *c,
                         struct tunnel_instance **out)
 {
@@ -408,10 +428,9 @@ static int add_instance(struct tunnel *t, const struct tunnel_claim *c,
     }
     list_init(&i->link);
     memcpy(i->id, c->instance, sizeof(i->id));
-    memcpy(i->grant, c->grant, sizeof(i->grant));
     memcpy(i->agent, c->agent, sizeof(i->agent));
     i->address = c->address;
-    atomic_store_explicit(&t->rate, c->rate, memory_order_relaxed);
+    take_grant(t, i, c);
     list_push_back(&t->instances, &i->link);
     *out = i;
     return 0;
@@ -441,7 +460,11 @@ static int find_or_add(struct tunnel *t, const struct tunnel_claim *c, struct tu
             return E_TUNNEL_TAKEN;
         }
         *out = i;
-        return c->sequence > i->sequence ? 0 : E_TUNNEL_SEQUENCE;
+        if (c->sequence <= i->sequence) {
+            return E_TUNNEL_SEQUENCE;
+        }
+        take_grant(t, i, c);
+        return 0;
     }
     int e = judge_newcomer(t, c);
     if (e == 0) {

@@ -67,6 +67,8 @@ struct tunnel_registry {
     struct list zones;
     struct list claims;
     struct list owners[OWNER_BUCKETS];
+    uint32_t anonymous; // tunnels of agents that are their own owners
+    uint32_t anonymous_max;
     struct registry_part *parts;
     struct registry_core cores[];
 };
@@ -166,7 +168,7 @@ struct tunnel_connection {
 struct tunnel *tunnel_find_exact(struct tunnel_zone *z, struct slice name) must_check;
 uint64_t tunnel_hash(const struct tunnel_registry *r, const struct tunnel_zone *z,
                      struct slice name);
-/** One more tunnel of an owner; false: there are `most` already. */
+/** One more tunnel of an owner; false: there are `most` already, or too many of agents without a token. */
 bool owner_count_up(struct tunnel_registry *r, const char *owner, uint32_t most);
 void owner_count_down(struct tunnel_registry *r, const char *owner);
 void claim_free(struct tunnel_claim *c);

@@ -107,7 +107,12 @@ static struct tunnel *find(const struct zone *z, const struct upstream_request *
                                 rq->subject->peer->port);
     }
     struct slice name = name_in(&z->settings, request->host);
-    return name.len == 0 ? NULL : tunnel_find(z->runtime, name);
+    struct tunnel *t = name.len == 0 ? NULL : tunnel_find(z->runtime, name);
+    if (t != NULL && z->settings.suffix.len == 0 && !tunnel_may_answer(t, rq->loop->core, name)) {
+        tunnel_let_go(t);
+        return NULL;
+    }
+    return t;
 }
 
 static struct upstream *choose(struct upstream *u, const struct upstream_request *rq)

@@ -10,9 +10,13 @@
 
 #include "base/error.h"
 #include "base/slab.h"
+#include "conf/diag.h"
+#include "conf/load.h"
 #include "http/move.h"
 #include "obs/tunnel_rows.h"
 #include "tap.h"
+#include "tunnel/access.h"
+#include "tunnel/tunnel_int.h"
 #include "upstream/server.h"
 
 enum { CORES = 2, SESSIONS_MAX = 32, VISITORS_MAX = 32 };
@@ -497,6 +501,118 @@ static void what_never_came_leaves_nothing(void)
     end();
 }
 
+/** A second handshake of a slot is lost on its way: the connection that is there stays the slot's. */
+static void a_connection_outlives_one_that_never_came(void)
+{
+    begin();
+    struct fake_session *first = come("myapp", "alice", 1);
+    struct tunnel_claim *c = claim_of("myapp", "alice", 1);
+    c->proven = true;
+    c->sequence = 2;
+    REQUIRE(judge(c) == 0);
+    tunnel_abandon(c);
+    turn();
+    CHECK(served_by(visit("myapp"), first));
+    // It is live, not parked: the owner's next instance would have to join.
+    CHECK_EQ_INT(refused(claim_of("myapp", "alice", 4)), E_TUNNEL_TAKEN);
+    cut(first);
+    CHECK(waits(visit("myapp")));
+    (void)come_back("myapp", "alice", 1, 3);
+    end();
+}
+
+#define SOME_PROOF  "1111111111111111111111111111111111111111111111111111111111111111"
+#define OTHER_PROOF "2222222222222222222222222222222222222222222222222222222222222222"
+
+static struct access *access_of(const char *json)
+{
+    struct conf_doc *doc = NULL;
+    struct access *a = NULL;
+    struct conf_diags *d = conf_diags_new();
+    struct conf_load in = {.path = "access", .text = slice_str(json), .tables = access_doc_tables};
+    REQUIRE(d != NULL && conf_load(&in, d, &doc) == 0 && access_load(doc, &a) == 0);
+    conf_doc_free(doc);
+    conf_diags_free(d);
+    return a;
+}
+
+static void set_access(const struct access *a)
+{
+    for (unsigned i = 0; i < CORES; i++) {
+        tunnels_set_access(w.tunnels, i, a);
+    }
+    turn();
+}
+
+static void the_token_that_came_last_is_the_one_that_counts(void)
+{
+    static const char grant[] = "{\"grants\": [{\"id\": \"old\", \"kind\": \"token\", "
+                                "\"owner\": \"alice\", \"proof\": \"" SOME_PROOF "\"}%s]}";
+    static const char more[] = ", {\"id\": \"new\", \"kind\": \"token\", \"owner\": "
+                               "\"alice\", \"proof\": \"" OTHER_PROOF "\"}";
+    char both_text[512];
+    char one_text[512];
+    (void)snprintf(both_text, sizeof(both_text), grant, more);
+    (void)snprintf(one_text, sizeof(one_text), grant, "");
+    struct access *both = access_of(both_text);
+    struct access *one = access_of(one_text);
+    begin();
+    set_access(both);
+    struct tunnel_claim *c = claim_of("myapp", "alice", 1);
+    (void)snprintf(c->grant, sizeof(c->grant), "old");
+    REQUIRE(judge(c) == 0);
+    (void)arrive(c);
+    c = claim_of("myapp", "alice", 1);
+    (void)snprintf(c->grant, sizeof(c->grant), "new");
+    c->proven = true;
+    c->sequence = 2;
+    REQUIRE(judge(c) == 0);
+    struct fake_session *mine = arrive(c);
+    CHECK(served_by(visit("myapp"), mine));
+    set_access(one); // the new one is revoked
+    CHECK(visit("myapp") == NULL);
+    end();
+    access_unref(both);
+    access_unref(one);
+}
+
+static void what_is_below_a_wildcard_may_be_somebody_elses(void)
+{
+    struct access *a =
+        access_of("{\"domains\": [{\"name\": \"a.test\", \"owner\": \"alice\", \"proved\": 1}, "
+                  "{\"name\": \"b.a.test\", \"owner\": \"bob\", \"proved\": 1}]}");
+    begin();
+    struct tunnel_claim *c = claim_of("a.test", "alice", 1);
+    c->random = true; // no grant in this test
+    c->wildcard = true;
+    REQUIRE(judge(c) == 0);
+    (void)arrive(c);
+    set_access(a);
+    struct tunnel *t = tunnel_find(w.zone.runtime, SLICE("x.b.a.test"));
+    REQUIRE(t != NULL);
+    CHECK(tunnel_may_answer(t, 0, SLICE("a.test")));
+    CHECK(tunnel_may_answer(t, 1, SLICE("c.a.test")));
+    CHECK(!tunnel_may_answer(t, 0, SLICE("b.a.test")));
+    CHECK(!tunnel_may_answer(t, 1, SLICE("x.b.a.test")));
+    tunnel_let_go(t);
+    end();
+    access_unref(a);
+}
+
+static void agents_without_a_token_have_so_many(void)
+{
+    begin();
+    w.tunnels->anonymous_max = 2;
+    struct fake_session *first = come("one", "*01", 1);
+    cut(first); // parked: it counts
+    struct fake_session *second = come("two", "*02", 2);
+    CHECK_EQ_INT(refused(claim_of("three", "*03", 3)), E_TUNNEL_LIMIT);
+    (void)come("three", "alice", 4);
+    leave(second);
+    (void)come("four", "*03", 5);
+    end();
+}
+
 static void a_kick_ends_it(void)
 {
     begin();
@@ -555,5 +671,7 @@ TAP_MAIN(visitors_meet_the_agent_of_the_name, names_below_a_wildcard_come_to_it,
          a_name_is_one_owners, visitors_wait_for_an_agent_that_was_lost,
          the_owner_may_come_as_another_instance, nobody_waits_for_one_that_said_goodbye,
          a_new_connection_takes_the_place_of_the_old_one, several_agents_share_a_name,
-         an_owner_has_so_many, what_never_came_leaves_nothing, a_kick_ends_it,
-         a_zone_that_goes_takes_its_tunnels_along, the_next_worker_keeps_the_names)
+         an_owner_has_so_many, what_never_came_leaves_nothing,
+         a_connection_outlives_one_that_never_came, the_token_that_came_last_is_the_one_that_counts,
+         what_is_below_a_wildcard_may_be_somebody_elses, agents_without_a_token_have_so_many,
+         a_kick_ends_it, a_zone_that_goes_takes_its_tunnels_along, the_next_worker_keeps_the_names)
