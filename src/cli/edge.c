@@ -50,16 +50,19 @@ static unsigned demo_port;
 
 static void explain_demo(void)
 {
-    (void)fprintf(stderr,
-                  "\nThis is adit's demo: a reverse proxy before a small origin of its own. Try\n\n"
-                  "  http://127.0.0.1:%u/            a page from the origin, through the proxy\n"
-                  "  http://127.0.0.1:%u/headers     the request as the origin saw it\n"
-                  "  http://127.0.0.1:%u/events      server-sent events: curl -N\n"
-                  "  http://127.0.0.1:%u/hello       answered by adit itself\n"
-                  "  http://127.0.0.1:%u/old/hello   redirected by adit\n\n"
-                  "Ctrl-C ends it. A proxy for something of yours: adit proxy :8080 3000\n"
-                  "With a file: adit serve -c adit.yaml; adit help shows what can stand in it.\n\n",
-                  demo_port, demo_port, demo_port, demo_port, demo_port);
+    (void)fprintf(
+        stderr,
+        "\nThis is adit's demo: a reverse proxy before a small origin of its own. Try\n\n"
+        "  http://127.0.0.1:%u/            a page from the origin, through the proxy\n"
+        "  http://127.0.0.1:%u/headers     the request as the origin saw it\n"
+        "  http://127.0.0.1:%u/events      server-sent events: curl -N\n"
+        "  http://127.0.0.1:%u/hello       answered by adit itself\n"
+        "  http://127.0.0.1:%u/old/hello   redirected by adit\n"
+        "  adit 3000 --server http://localhost:%u\n"
+        "                                    a name for what listens on port 3000 here\n\n"
+        "Ctrl-C ends it. A proxy for something of yours: adit proxy :8080 3000\n"
+        "With a file: adit serve -c adit.yaml; adit help shows what can stand in it.\n\n",
+        demo_port, demo_port, demo_port, demo_port, demo_port, demo_port);
 }
 
 int edge_run_demo(void)
@@ -82,7 +85,8 @@ int edge_run_demo(void)
                 "    routes:\n"
                 "      - {path: /hello, respond: \"hello from adit\\n\"}\n"
                 "      - {path: /old/*, redirect: /$match(1)}\n"
-                "      - {proxy: \"127.0.0.1:%u\"}\n",
+                "      - {proxy: \"127.0.0.1:%u\"}\n"
+                "  \"*.localhost\": {tls: off, tunnels: {anonymous: on}}\n",
                 demo_port, origin);
     return edge_run_text("(demo)", text_slice(&t), explain_demo);
 }
