@@ -8,139 +8,60 @@
 
 #include "l4/flow.h"
 
-#include "base/arena.h"
 #include "base/error.h"
 #include "http/stream_transport.h"
 #include "l4/capsule_pipe.h"
+#include "l4/talk.h"
 
 enum {
     FLOWS_MAGIC = 0x6c34666c,
     FLOW_MAGIC = 0x6c34666f,
-    DATAGRAM_BYTES = 65536,
-    BATCH = 16,
     TURN_MAX = 256, // datagrams of one direction in one turn
-    ARENA_FIRST = 128,
-    ARENA_MAX = 20 * 1024,
 };
 
 struct flow {
-    uint32_t magic;
-    bool waiting;
-    bool dead;
-    struct l4_flows *flows;
+    struct l4_talk talk;
     struct down_session session;
-    struct list link; // flows.dead
     struct transport *down;
     struct capsule_pipe pipe;
-    struct io up;
     struct wheel_timer more;
     struct wheel_timer timer;
-    struct snapshot *snapshot;
-    const struct l4_stream *stream;
-    uint64_t started_ms;
-    uint64_t active_ms;
-    uint64_t bytes_in;
-    uint64_t bytes_out;
-    uint64_t datagrams_in;
-    uint64_t datagrams_out;
-    struct upstream_request rq;
-    struct upstream_subject subject;
-    struct os_addr client;
-    struct http_peer peer;
-    struct arena arena;
-    _Alignas(16) char first[ARENA_FIRST];
 };
 
 struct l4_flows {
     uint32_t magic;
-    struct l4_core *core;
-    struct loop *loop;
-    struct slab slab;
-    struct list dead;
-    struct task reap;
-    char *bytes; // BATCH times DATAGRAM_BYTES; NULL: no flow yet
+    struct l4_talks talks;
 };
 
 static void count(struct flow *f, enum counter id, uint64_t n)
 {
-    counter_add(f->flows->core->with.counters, id, n);
+    l4_talks_count(f->talk.all, id, n);
 }
 
 // ---- the end --------------------------------------------------------------------------------------
 
-static void reap(struct task *task)
-{
-    struct l4_flows *all = container_of(task, struct l4_flows, reap);
-    ensure_magic(all, FLOWS_MAGIC);
-    struct list *node;
-    while ((node = list_first(&all->dead)) != NULL) {
-        struct flow *f = list_entry(node, struct flow, link);
-        list_remove(node);
-        arena_fini(&f->arena);
-        snapshot_unref(f->snapshot, all->loop->core);
-        f->magic = 0;
-        slab_give(&all->slab, f);
-    }
-}
-
-static void write_line(struct flow *f, int error, const char *side)
-{
-    const struct l4_line line = {
-        .stream = f->stream,
-        .format = f->snapshot->access_format,
-        .protocol = "udp",
-        .id = f->peer.connection_id,
-        .client = f->client,
-        .server = f->rq.server_text,
-        .bytes_in = f->bytes_in,
-        .bytes_out = f->bytes_out,
-        .datagrams_in = f->datagrams_in,
-        .datagrams_out = f->datagrams_out,
-        .total_ms = f->flows->loop->now_ms - f->started_ms,
-        .error = error,
-        .side = side,
-    };
-    l4_log(f->flows->core, &line);
-}
-
 static void finish(struct flow *f, int error, const char *side)
 {
-    struct l4_flows *all = f->flows;
-    ensure(!f->dead);
-    f->dead = true;
-    write_line(f, error, side);
-    if (f->waiting) {
-        f->rq.upstream->ops->cancel(f->rq.upstream, &f->rq);
-        f->waiting = false;
-    } else {
-        const struct upstream_outcome o = {.error = side[0] == 'o' ? error : 0,
-                                           .bytes_in = f->bytes_in,
-                                           .bytes_out = f->bytes_out,
-                                           .abandoned = error == 0 && f->datagrams_out == 0};
-        upstream_release(&f->rq, &o);
-    }
-    loop_close(all->loop, &f->up, false);
+    struct loop *l = f->talk.all->loop;
+    l4_talk_end(&f->talk, error, side);
     capsule_pipe_fini(&f->pipe);
     transport_close(f->down, error != 0);
-    loop_timer_stop(all->loop, &f->timer);
-    loop_timer_stop(all->loop, &f->more);
+    loop_timer_stop(l, &f->timer);
+    loop_timer_stop(l, &f->more);
     down_session_close(&f->session);
-    counter_sub(all->core->with.counters, COUNTER_udp_sessions_open, 1);
-    list_push_back(&all->dead, &f->link);
-    loop_defer(all->loop, &all->reap);
 }
 
 static uint64_t deadline(const struct flow *f)
 {
-    const struct l4_stream *s = f->stream;
-    uint64_t end = s->idle_ms != 0 ? f->active_ms + s->idle_ms : UINT64_MAX;
-    uint64_t total = s->total_ms != 0 ? f->started_ms + s->total_ms : UINT64_MAX;
+    const struct l4_stream *s = f->talk.stream;
+    uint64_t end = s->idle_ms != 0 ? f->talk.active_ms + s->idle_ms : UINT64_MAX;
+    uint64_t total = s->total_ms != 0 ? f->talk.started_ms + s->total_ms : UINT64_MAX;
     return end < total ? end : total;
 }
 
 static void set_timer(struct flow *f)
 {
-    struct loop *l = f->flows->loop;
+    struct loop *l = f->talk.all->loop;
     uint64_t end = deadline(f);
     if (end != UINT64_MAX) {
         loop_timer_set(l, &f->timer, end > l->now_ms ? end - l->now_ms : 0);
@@ -150,8 +71,8 @@ static void set_timer(struct flow *f)
 static void on_timer(struct wheel_timer *timer)
 {
     struct flow *f = container_of(timer, struct flow, timer);
-    ensure_magic(f, FLOW_MAGIC);
-    if (deadline(f) > f->flows->loop->now_ms) {
+    ensure_magic(&f->talk, FLOW_MAGIC);
+    if (deadline(f) > f->talk.all->loop->now_ms) {
         set_timer(f);
     } else {
         finish(f, 0, "edge"); // silence is how a flow ends
@@ -163,23 +84,18 @@ static void on_timer(struct wheel_timer *timer)
 /** A datagram of the visitor's to the server; false: the flow has ended. */
 static bool send_up(struct flow *f, struct slice bytes)
 {
-    struct sys *sys = f->flows->loop->sys;
-    struct sys_datagram d = {.len = bytes.len};
-    memcpy(&d.bytes, &bytes.ptr, sizeof(bytes.ptr)); // it is only read
-    int n = sys->ops->send(sys, f->up.fd, &d, 1);
-    if (n == E_REFUSED) { // an earlier datagram met nobody
+    int e = l4_talk_send(&f->talk, bytes.ptr, bytes.len);
+    if (e == E_REFUSED) { // an earlier datagram met nobody
         count(f, COUNTER_udp_unreachable, 1);
         finish(f, E_REFUSED, "origin");
         return false;
     }
-    if (n < 0) {
+    if (e < 0) {
         count(f, COUNTER_udp_dropped, 1);
         return true;
     }
-    f->bytes_in += bytes.len;
-    f->datagrams_in++;
-    f->active_ms = f->flows->loop->now_ms;
-    count(f, COUNTER_udp_datagrams_in, 1);
+    l4_talk_sent(&f->talk, bytes.len);
+    f->talk.active_ms = f->talk.all->loop->now_ms;
     return true;
 }
 
@@ -200,7 +116,7 @@ static void drain_down(struct flow *f)
             return;
         }
     }
-    loop_timer_set(f->flows->loop, &f->more, 0);
+    loop_timer_set(f->talk.all->loop, &f->more, 0);
 }
 
 /** A datagram of the server's to the visitor; false: the flow has ended. */
@@ -215,9 +131,9 @@ static bool send_down(struct flow *f, const void *bytes, size_t len)
         finish(f, e, e == E_NO_MEMORY ? "edge" : "client");
         return false;
     }
-    f->bytes_out += len;
-    f->datagrams_out++;
-    f->active_ms = f->flows->loop->now_ms;
+    f->talk.bytes_out += len;
+    f->talk.datagrams_out++;
+    f->talk.active_ms = f->talk.all->loop->now_ms;
     count(f, COUNTER_udp_datagrams_out, 1);
     return true;
 }
@@ -225,13 +141,8 @@ static bool send_down(struct flow *f, const void *bytes, size_t len)
 /** A batch; false: there is no more now, or the flow has ended. */
 static bool receive_up(struct flow *f)
 {
-    struct sys *sys = f->flows->loop->sys;
-    struct sys_datagram d[BATCH];
-    for (unsigned i = 0; i < BATCH; i++) {
-        d[i] = (struct sys_datagram){.bytes = f->flows->bytes + (size_t)i * DATAGRAM_BYTES,
-                                     .room = DATAGRAM_BYTES};
-    }
-    int n = sys->ops->receive(sys, f->up.fd, d, BATCH);
+    struct sys_datagram d[TALK_BATCH];
+    int n = l4_talks_receive(f->talk.all, f->talk.up.fd, d);
     if (n == E_REFUSED) {
         count(f, COUNTER_udp_unreachable, 1);
         finish(f, E_REFUSED, "origin");
@@ -242,34 +153,34 @@ static bool receive_up(struct flow *f)
             return false;
         }
     }
-    return n == BATCH;
+    return n == TALK_BATCH;
 }
 
 static void drain_up(struct flow *f)
 {
-    for (unsigned i = 0; i < TURN_MAX / BATCH; i++) {
+    for (unsigned i = 0; i < TURN_MAX / TALK_BATCH; i++) {
         if (!receive_up(f)) {
             return;
         }
     }
-    loop_timer_set(f->flows->loop, &f->more, 0);
+    loop_timer_set(f->talk.all->loop, &f->more, 0);
 }
 
 /** There may be more of either. */
 static void on_more(struct wheel_timer *timer)
 {
     struct flow *f = container_of(timer, struct flow, more);
-    ensure_magic(f, FLOW_MAGIC);
+    ensure_magic(&f->talk, FLOW_MAGIC);
     drain_down(f);
-    if (!f->dead) {
+    if (!f->talk.dead) {
         drain_up(f);
     }
 }
 
 static void on_up(struct io *io, unsigned events)
 {
-    struct flow *f = container_of(io, struct flow, up);
-    ensure_magic(f, FLOW_MAGIC);
+    struct flow *f = container_of(io, struct flow, talk.up);
+    ensure_magic(&f->talk, FLOW_MAGIC);
     if ((events & (SYS_READ | SYS_ERROR)) != 0) {
         drain_up(f);
     }
@@ -278,8 +189,8 @@ static void on_up(struct io *io, unsigned events)
 static void on_down(struct transport *t, unsigned events)
 {
     struct flow *f = t->owner;
-    ensure_magic(f, FLOW_MAGIC);
-    if (f->waiting) {
+    ensure_magic(&f->talk, FLOW_MAGIC);
+    if (f->talk.waiting) {
         if ((events & SYS_ERROR) != 0) {
             finish(f, E_CLIENT_GONE, "client");
         }
@@ -295,29 +206,13 @@ static void on_down(struct transport *t, unsigned events)
 
 // ---- the beginning --------------------------------------------------------------------------------
 
-static int connect_up(struct flow *f)
-{
-    struct loop *l = f->flows->loop;
-    int fd = l->sys->ops->connect_datagrams(l->sys, f->rq.server_addr);
-    if (fd < 0) {
-        return fd;
-    }
-    io_init(&f->up, fd, on_up);
-    int e = loop_watch(l, &f->up, false);
-    if (e < 0) {
-        l->sys->ops->close(l->sys, fd, false);
-        f->up.fd = -1;
-    }
-    return e;
-}
-
 static void on_transport(struct upstream_request *rq, struct transport *t)
 {
-    struct flow *f = container_of(rq, struct flow, rq);
-    ensure_magic(f, FLOW_MAGIC);
+    struct flow *f = container_of(rq, struct flow, talk.rq);
+    ensure_magic(&f->talk, FLOW_MAGIC);
     ensure(t == NULL); // an agent's servers are its own
-    f->waiting = false;
-    int e = connect_up(f);
+    f->talk.waiting = false;
+    int e = l4_talk_connect(&f->talk, on_up);
     if (e < 0) {
         finish(f, e, e == E_NO_DESCRIPTORS ? "edge" : "origin");
         return;
@@ -328,16 +223,16 @@ static void on_transport(struct upstream_request *rq, struct transport *t)
 
 static void on_failed(struct upstream_request *rq, int error)
 {
-    struct flow *f = container_of(rq, struct flow, rq);
-    ensure_magic(f, FLOW_MAGIC);
-    f->waiting = false;
+    struct flow *f = container_of(rq, struct flow, talk.rq);
+    ensure_magic(&f->talk, FLOW_MAGIC);
+    f->talk.waiting = false;
     finish(f, error, "origin");
 }
 
 static void shed(struct down_session *d)
 {
     struct flow *f = container_of(d, struct flow, session);
-    ensure_magic(f, FLOW_MAGIC);
+    ensure_magic(&f->talk, FLOW_MAGIC);
     finish(f, E_OVERLOADED, "edge");
 }
 
@@ -345,75 +240,35 @@ static void shed(struct down_session *d)
 static void drain(struct down_session *d)
 {
     struct flow *f = container_of(d, struct flow, session);
-    ensure_magic(f, FLOW_MAGIC);
+    ensure_magic(&f->talk, FLOW_MAGIC);
     finish(f, 0, "edge");
 }
 
 static const struct down_session_ops session_ops = {.shed = shed, .drain = drain, .abort = shed};
 
-static void ask(struct flow *f)
-{
-    struct upstream *u = f->stream->routes[0].upstream;
-    f->subject = (struct upstream_subject){
-        .client = &f->client, .peer = &f->peer, .path = SLICE(""), .arena = &f->arena};
-    f->rq = (struct upstream_request){
-        .loop = f->flows->loop,
-        .upstream = u,
-        .subject = &f->subject,
-        .connect_ms = f->stream->connect_ms,
-        .raw = true,
-        .datagram = true,
-        .on_transport = on_transport,
-        .on_failed = on_failed,
-    };
-    list_init(&f->rq.link);
-    if (u->ops->choose != NULL) {
-        struct upstream *chosen = u->ops->choose(u, &f->rq);
-        f->rq.upstream = chosen != NULL ? chosen : u;
-    }
-    f->waiting = true;
-    f->rq.upstream->ops->acquire(f->rq.upstream, &f->rq);
-}
-
 int l4_flow_open(struct l4_flows *all, struct transport *t, const struct http_peer *peer,
                  const struct l4_stream *stream)
 {
     ensure_magic(all, FLOWS_MAGIC);
-    struct l4_core *c = all->core;
-    if (all->bytes == NULL) {
-        all->bytes = mem_alloc((size_t)BATCH * DATAGRAM_BYTES);
-    }
-    struct flow *f = all->bytes != NULL ? slab_take(&all->slab) : NULL;
+    bool room = l4_talks_make_room(&all->talks) == 0;
+    struct flow *f = room ? slab_take(&all->talks.slab) : NULL;
     if (f == NULL) {
         transport_close(t, true);
         return E_NO_MEMORY;
     }
-    *f = (struct flow){
-        .magic = FLOW_MAGIC,
-        .flows = all,
-        .down = t,
-        .up = {.fd = -1},
-        .snapshot = c->snapshot,
-        .stream = stream,
-        .started_ms = all->loop->now_ms,
-        .active_ms = all->loop->now_ms,
-        .client = os_peer_addr(&peer->addr),
-        .peer = *peer,
-    };
-    list_init(&f->link);
-    list_init(&f->rq.link);
+    *f = (struct flow){.down = t};
+    f->talk.magic = FLOW_MAGIC;
+    f->talk.client = os_peer_addr(&peer->addr);
+    f->talk.peer = *peer;
+    l4_talk_begin(&f->talk, &all->talks, stream);
     wheel_timer_init(&f->more, on_more);
     wheel_timer_init(&f->timer, on_timer);
     capsule_pipe_init(&f->pipe, t);
-    arena_init(&f->arena, f->first, sizeof(f->first), &all->loop->chunks, ARENA_MAX);
-    snapshot_ref(f->snapshot, all->loop->core);
     transport_set_owner(t, f, on_down);
-    down_session_open(c->with.down, &f->session, &session_ops);
+    down_session_open(all->talks.core->with.down, &f->session, &session_ops);
     down_session_set_idle(&f->session, false);
-    count(f, COUNTER_udp_sessions, 1);
-    count(f, COUNTER_udp_sessions_open, 1);
     set_timer(f);
-    ask(f);
+    l4_talk_ask(&f->talk, stream->routes[0].upstream, on_transport, on_failed);
     return 0;
 }
 
@@ -424,21 +279,14 @@ struct l4_flows *l4_flows_new(struct l4_core *c)
         return NULL;
     }
     f->magic = FLOWS_MAGIC;
-    f->core = c;
-    f->loop = c->with.loop;
-    slab_init(&f->slab, "UDP flows", sizeof(struct flow), c->with.sessions_max);
-    list_init(&f->dead);
-    task_init(&f->reap, reap);
+    l4_talks_init(&f->talks, c, "UDP flows", sizeof(struct flow), c->with.sessions_max);
     return f;
 }
 
 void l4_flows_free(struct l4_flows *f)
 {
     ensure_magic(f, FLOWS_MAGIC);
-    reap(&f->reap);
-    loop_cancel(f->loop, &f->reap);
-    slab_fini(&f->slab);
-    mem_free(f->bytes);
+    l4_talks_fini(&f->talks);
     f->magic = 0;
     mem_free(f);
 }

@@ -13,25 +13,21 @@
 
 #include "l4/udp.h"
 
-#include "base/arena.h"
 #include "base/chunk.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "os/listen.h"
 
 #include "l4/capsule_pipe.h"
+#include "l4/talk.h"
 
 enum {
     UDP_MAGIC = 0x6c347564,
     SESSION_MAGIC = 0x6c347573,
-    BATCH = 16,
     BATCHES_PER_EVENT = 16,
-    DATAGRAM_BYTES = 65536, // one more than any has
-    BUCKETS = 16384,        // of sessions; a power of two
+    BUCKETS = 16384, // of sessions; a power of two
     LISTENERS_MAX = 64,
-    LEFT_IDLE_MS = 5000, // of sessions whose listener was left
-    ARENA_FIRST = 128,
-    ARENA_MAX = 20 * 1024,
+    LEFT_IDLE_MS = 5000,  // of sessions whose listener was left
     FLIGHT_MAX = 1 << 20, // answers that are counted as outstanding
 };
 
@@ -49,96 +45,40 @@ struct udp_listener {
 };
 
 struct udp_session {
-    uint32_t magic;
-    bool ready; // `up` is connected
-    bool waiting;
-    bool dead;
-    struct l4_udp *udp;
+    struct l4_talk talk;
+    bool ready; // the socket is connected, or there is the stream
     struct udp_listener *listener;
-    struct list bucket; // of the table, then udp.dead
+    struct list bucket; // of the table
     struct list idle;   // of the listener
     struct list more;   // of the udp: more to read from the server
-    struct io up;
-    struct transport *tunnel; // to a server that called in, in place of `up`; NULL: there is none
+    struct transport
+        *tunnel; // to a server that called in, in place of a socket; NULL: there is none
     struct capsule_pipe pipe; // on it
     struct sys_way way;       // to the client
     uint64_t hash;
-    struct snapshot *snapshot;
-    const struct l4_stream *stream;
-    struct chunk *held; // the first datagram, while there is no server
-    uint64_t id;
-    uint64_t started_ms;
-    uint64_t active_ms;
-    uint64_t bytes_in;
-    uint64_t bytes_out;
-    uint64_t datagrams_in;
-    uint64_t datagrams_out;
+    struct chunk *held;   // the first datagram, while there is no server
     uint64_t outstanding; // answers that are still expected
-    struct upstream_request rq;
-    struct upstream_subject subject;
-    struct os_addr client;
-    struct http_peer peer;
-    struct arena arena;
-    _Alignas(16) char first[ARENA_FIRST];
 };
 
 struct l4_udp {
     uint32_t magic;
     struct l4_core *core;
     struct loop *loop;
+    struct l4_talks talks;
     uint32_t count;
-    struct slab slab;
-    struct list dead;
-    struct task reap;
     struct list more;
     struct wheel_timer go_on;
     struct hash_key key;
-    struct list *buckets; // NULL: no listener yet, as is the next
-    char *bytes;          // BATCH times DATAGRAM_BYTES
+    struct list *buckets; // NULL: no listener yet
     struct udp_listener listeners[LISTENERS_MAX];
 };
 
 static void count(struct l4_udp *u, enum counter id)
 {
-    counter_add(u->core->with.counters, id, 1);
+    l4_talks_count(&u->talks, id, 1);
 }
 
 // ---- the end of a session -------------------------------------------------------------------------
-
-static void reap(struct task *task)
-{
-    struct l4_udp *u = container_of(task, struct l4_udp, reap);
-    ensure_magic(u, UDP_MAGIC);
-    struct list *node;
-    while ((node = list_first(&u->dead)) != NULL) {
-        struct udp_session *s = list_entry(node, struct udp_session, bucket);
-        list_remove(node);
-        arena_fini(&s->arena);
-        snapshot_unref(s->snapshot, u->loop->core);
-        s->magic = 0;
-        slab_give(&u->slab, s);
-    }
-}
-
-static void write_line(struct udp_session *s, int error, const char *side)
-{
-    const struct l4_line line = {
-        .stream = s->stream,
-        .format = s->snapshot->access_format,
-        .protocol = "udp",
-        .id = s->id,
-        .client = s->client,
-        .server = s->rq.server_text,
-        .bytes_in = s->bytes_in,
-        .bytes_out = s->bytes_out,
-        .datagrams_in = s->datagrams_in,
-        .datagrams_out = s->datagrams_out,
-        .total_ms = s->udp->loop->now_ms - s->started_ms,
-        .error = error,
-        .side = side,
-    };
-    l4_log(s->udp->core, &line);
-}
 
 static void close_listener(struct udp_listener *l)
 {
@@ -149,24 +89,13 @@ static void close_listener(struct udp_listener *l)
 
 static void finish(struct udp_session *s, int error, const char *side)
 {
-    struct l4_udp *u = s->udp;
     struct udp_listener *l = s->listener;
-    ensure(!s->dead);
-    s->dead = true;
-    write_line(s, error, side);
-    if (s->waiting) {
-        s->rq.upstream->ops->cancel(s->rq.upstream, &s->rq);
-        s->waiting = false;
-    } else {
-        const struct upstream_outcome o = {.error = side[0] == 'o' ? error : 0,
-                                           .abandoned = error == 0 && s->datagrams_out == 0};
-        upstream_release(&s->rq, &o);
-    }
+    struct l4_udp *u = l->udp;
+    l4_talk_end(&s->talk, error, side);
     if (s->held != NULL) {
         chunk_unref(s->held);
         s->held = NULL;
     }
-    loop_close(u->loop, &s->up, false);
     if (s->tunnel != NULL) {
         capsule_pipe_fini(&s->pipe);
         transport_close(s->tunnel, error != 0);
@@ -175,9 +104,6 @@ static void finish(struct udp_session *s, int error, const char *side)
     list_remove(&s->idle);
     list_remove(&s->more);
     list_remove(&s->bucket);
-    list_push_back(&u->dead, &s->bucket);
-    loop_defer(u->loop, &u->reap);
-    counter_sub(u->core->with.counters, COUNTER_udp_sessions_open, 1);
     u->count--;
     l->count--;
     if (l->left && l->count == 0) {
@@ -189,7 +115,7 @@ static void finish(struct udp_session *s, int error, const char *side)
 
 static uint64_t idle_ms(const struct udp_session *s)
 {
-    uint64_t ms = s->stream->idle_ms;
+    uint64_t ms = s->talk.stream->idle_ms;
     return s->listener->left && (ms == 0 || ms > LEFT_IDLE_MS) ? LEFT_IDLE_MS : ms;
 }
 
@@ -204,8 +130,8 @@ static void on_idle_timer(struct wheel_timer *timer)
         struct udp_session *s = list_entry(node, struct udp_session, idle);
         uint64_t limit = idle_ms(s);
         bool over = l->left && l->leave_ms <= now;
-        if (!over && limit != 0 && s->active_ms + limit > now) {
-            loop_timer_set(l->udp->loop, &l->timer, s->active_ms + limit - now);
+        if (!over && limit != 0 && s->talk.active_ms + limit > now) {
+            loop_timer_set(l->udp->loop, &l->timer, s->talk.active_ms + limit - now);
             return;
         }
         if (!over && limit == 0) {
@@ -223,12 +149,12 @@ static void on_idle_timer(struct wheel_timer *timer)
 static void touch(struct udp_session *s)
 {
     struct udp_listener *l = s->listener;
-    s->active_ms = s->udp->loop->now_ms;
+    s->talk.active_ms = s->talk.all->loop->now_ms;
     list_remove(&s->idle);
     list_push_back(&l->idlest, &s->idle);
     uint64_t limit = idle_ms(s);
     if (limit != 0 && !wheel_timer_is_set(&l->timer)) {
-        loop_timer_set(s->udp->loop, &l->timer, limit);
+        loop_timer_set(s->talk.all->loop, &l->timer, limit);
     }
 }
 
@@ -241,16 +167,12 @@ static int pass_up(struct udp_session *s, const void *bytes, size_t len)
         int e = len > CAPSULE_PAYLOAD_MAX ? E_AGAIN : capsule_pipe_send(&s->pipe, bytes, len);
         return e == 0 || e == E_AGAIN ? e : E_RESET;
     }
-    struct sys *sys = s->udp->loop->sys;
-    struct sys_datagram d = {.len = len};
-    memcpy(&d.bytes, &bytes, sizeof(bytes)); // it is only read
-    int n = sys->ops->send(sys, s->up.fd, &d, 1);
-    return n < 0 ? n : 0;
+    return l4_talk_send(&s->talk, bytes, len);
 }
 
 static void send_up(struct udp_session *s, const void *bytes, size_t len)
 {
-    struct l4_udp *u = s->udp;
+    struct l4_udp *u = s->listener->udp;
     int n = pass_up(s, bytes, len);
     if (n == E_REFUSED || n == E_RESET) {
         count(u, COUNTER_udp_unreachable);
@@ -261,32 +183,30 @@ static void send_up(struct udp_session *s, const void *bytes, size_t len)
         count(u, COUNTER_udp_dropped);
         return;
     }
-    s->bytes_in += len;
-    s->datagrams_in++;
-    if (s->stream->responses != 0 && s->outstanding < FLIGHT_MAX) {
-        s->outstanding += s->stream->responses;
+    l4_talk_sent(&s->talk, len);
+    if (s->talk.stream->responses != 0 && s->outstanding < FLIGHT_MAX) {
+        s->outstanding += s->talk.stream->responses;
     }
-    count(u, COUNTER_udp_datagrams_in);
 }
 
 static void hold(struct udp_session *s, const void *bytes, size_t len)
 {
     if (s->held == NULL && len <= CHUNK_BYTES) {
-        s->held = chunk_new(&s->udp->loop->chunks);
+        s->held = chunk_new(&s->talk.all->loop->chunks);
         if (s->held != NULL) {
             memcpy(s->held->data, bytes, len);
             s->held->used = (uint32_t)len;
             return;
         }
     }
-    count(s->udp, COUNTER_udp_dropped);
+    count(s->listener->udp, COUNTER_udp_dropped);
 }
 
 // ---- towards the client ---------------------------------------------------------------------------
 
 static void send_down(struct udp_session *s, struct sys_datagram *d, unsigned n)
 {
-    struct l4_udp *u = s->udp;
+    struct l4_udp *u = s->listener->udp;
     struct sys *sys = u->loop->sys;
     unsigned at = 0;
     for (unsigned i = 0; i < n; i++) {
@@ -295,15 +215,15 @@ static void send_down(struct udp_session *s, struct sys_datagram *d, unsigned n)
     while (at < n) {
         int sent = sys->ops->send(sys, s->listener->io.fd, d + at, n - at);
         if (sent <= 0) {
-            counter_add(u->core->with.counters, COUNTER_udp_dropped, n - at);
+            l4_talks_count(&u->talks, COUNTER_udp_dropped, n - at);
             return;
         }
         for (int i = 0; i < sent; i++) {
-            s->bytes_out += d[at + (unsigned)i].len;
+            s->talk.bytes_out += d[at + (unsigned)i].len;
         }
         at += (unsigned)sent;
-        s->datagrams_out += (unsigned)sent;
-        counter_add(u->core->with.counters, COUNTER_udp_datagrams_out, (unsigned)sent);
+        s->talk.datagrams_out += (unsigned)sent;
+        l4_talks_count(&u->talks, COUNTER_udp_datagrams_out, (unsigned)sent);
     }
 }
 
@@ -311,7 +231,7 @@ static void send_down(struct udp_session *s, struct sys_datagram *d, unsigned n)
 static bool note_answers(struct udp_session *s, unsigned n)
 {
     touch(s);
-    if (s->stream->responses == 0) {
+    if (s->talk.stream->responses == 0) {
         return true;
     }
     s->outstanding -= s->outstanding < n ? s->outstanding : n;
@@ -342,14 +262,9 @@ static bool receive_stream(struct udp_session *s)
 /** A batch; false: there is no more now, or the session has ended. */
 static bool receive_up(struct udp_session *s)
 {
-    struct l4_udp *u = s->udp;
-    struct sys *sys = u->loop->sys;
-    struct sys_datagram d[BATCH];
-    for (unsigned i = 0; i < BATCH; i++) {
-        d[i] = (struct sys_datagram){.bytes = u->bytes + (size_t)i * DATAGRAM_BYTES,
-                                     .room = DATAGRAM_BYTES};
-    }
-    int n = sys->ops->receive(sys, s->up.fd, d, BATCH);
+    struct l4_udp *u = s->listener->udp;
+    struct sys_datagram d[TALK_BATCH];
+    int n = l4_talks_receive(&u->talks, s->talk.up.fd, d);
     if (n == E_REFUSED) {
         count(u, COUNTER_udp_unreachable);
         finish(s, E_REFUSED, "origin");
@@ -359,27 +274,28 @@ static bool receive_up(struct udp_session *s)
         return false;
     }
     send_down(s, d, (unsigned)n);
-    return note_answers(s, (unsigned)n) && n == BATCH;
+    return note_answers(s, (unsigned)n) && n == TALK_BATCH;
 }
 
 static void drain_up(struct udp_session *s)
 {
-    int most = s->tunnel != NULL ? BATCHES_PER_EVENT * BATCH : BATCHES_PER_EVENT;
+    int most = s->tunnel != NULL ? BATCHES_PER_EVENT * TALK_BATCH : BATCHES_PER_EVENT;
     for (int i = 0; i < most; i++) {
         if (!(s->tunnel != NULL ? receive_stream(s) : receive_up(s))) {
             return;
         }
     }
+    struct l4_udp *u = s->listener->udp;
     if (list_empty(&s->more)) {
-        list_push_back(&s->udp->more, &s->more);
-        loop_timer_set(s->udp->loop, &s->udp->go_on, 0);
+        list_push_back(&u->more, &s->more);
+        loop_timer_set(u->loop, &u->go_on, 0);
     }
 }
 
 static void on_up(struct io *io, unsigned events)
 {
-    struct udp_session *s = container_of(io, struct udp_session, up);
-    ensure_magic(s, SESSION_MAGIC);
+    struct udp_session *s = container_of(io, struct udp_session, talk.up);
+    ensure_magic(&s->talk, SESSION_MAGIC);
     if ((events & (SYS_READ | SYS_ERROR)) != 0) {
         drain_up(s);
     }
@@ -388,7 +304,7 @@ static void on_up(struct io *io, unsigned events)
 static void on_stream(struct transport *t, unsigned events)
 {
     struct udp_session *s = t->owner;
-    ensure_magic(s, SESSION_MAGIC);
+    ensure_magic(&s->talk, SESSION_MAGIC);
     int e = (events & SYS_WRITE) != 0 ? capsule_pipe_flush(&s->pipe) : 0;
     if (e < 0 && e != E_AGAIN) {
         finish(s, e, "origin");
@@ -414,36 +330,19 @@ static void on_go_on(struct wheel_timer *timer)
 
 // ---- the beginning of a session -------------------------------------------------------------------
 
-static int connect_up(struct udp_session *s)
-{
-    struct l4_udp *u = s->udp;
-    struct sys *sys = u->loop->sys;
-    int fd = sys->ops->connect_datagrams(sys, s->rq.server_addr);
-    if (fd < 0) {
-        return fd;
-    }
-    io_init(&s->up, fd, on_up);
-    int e = loop_watch(u->loop, &s->up, false);
-    if (e < 0) {
-        sys->ops->close(sys, fd, false);
-        s->up.fd = -1;
-    }
-    return e;
-}
-
 static void on_transport(struct upstream_request *rq, struct transport *t)
 {
-    struct udp_session *s = container_of(rq, struct udp_session, rq);
-    ensure_magic(s, SESSION_MAGIC);
-    s->waiting = false;
-    int e = t == NULL ? connect_up(s) : 0;
+    struct udp_session *s = container_of(rq, struct udp_session, talk.rq);
+    ensure_magic(&s->talk, SESSION_MAGIC);
+    s->talk.waiting = false;
+    int e = t == NULL ? l4_talk_connect(&s->talk, on_up) : 0;
     if (t != NULL) {
         s->tunnel = t;
         capsule_pipe_init(&s->pipe, t);
         transport_set_owner(t, s, on_stream);
     }
     if (e < 0) {
-        count(s->udp, COUNTER_udp_dropped);
+        count(s->listener->udp, COUNTER_udp_dropped);
         finish(s, e, e == E_NO_DESCRIPTORS ? "edge" : "origin");
         return;
     }
@@ -454,17 +353,17 @@ static void on_transport(struct upstream_request *rq, struct transport *t)
         send_up(s, held->data, held->used);
         chunk_unref(held);
     }
-    if (t != NULL && !s->dead) {
+    if (t != NULL && !s->talk.dead) {
         drain_up(s); // what has come with the answer
     }
 }
 
 static void on_failed(struct upstream_request *rq, int error)
 {
-    struct udp_session *s = container_of(rq, struct udp_session, rq);
-    ensure_magic(s, SESSION_MAGIC);
-    s->waiting = false;
-    count(s->udp, COUNTER_udp_dropped);
+    struct udp_session *s = container_of(rq, struct udp_session, talk.rq);
+    ensure_magic(&s->talk, SESSION_MAGIC);
+    s->talk.waiting = false;
+    count(s->listener->udp, COUNTER_udp_dropped);
     finish(s, error, "origin");
 }
 
@@ -481,68 +380,26 @@ static struct udp_session *new_session(struct udp_listener *l, const struct l4_s
                                        const struct sys_way *way, uint64_t hash)
 {
     struct l4_udp *u = l->udp;
-    struct udp_session *s = slab_take(&u->slab);
+    struct udp_session *s = slab_take(&u->talks.slab);
     if (s == NULL) {
         return NULL;
     }
-    *s = (struct udp_session){
-        .magic = SESSION_MAGIC,
-        .udp = u,
-        .listener = l,
-        .up = {.fd = -1},
-        .way = *way,
-        .hash = hash,
-        .snapshot = u->core->snapshot,
-        .stream = stream,
-        .id = http_connection_id(u->loop, &u->core->with.down->next_id),
-        .started_ms = u->loop->now_ms,
-    };
-    os_way_peer(way, &s->client);
-    http_peer_set(&s->peer, &s->client);
-    s->peer.connection_id = s->id;
-    s->peer.port = l->port;
+    *s = (struct udp_session){.listener = l, .way = *way, .hash = hash};
+    struct l4_talk *k = &s->talk;
+    k->magic = SESSION_MAGIC;
+    os_way_peer(way, &k->client);
+    http_peer_set(&k->peer, &k->client);
+    k->peer.connection_id = http_connection_id(u->loop, &u->core->with.down->next_id);
+    k->peer.port = l->port;
+    l4_talk_begin(k, &u->talks, stream);
     list_init(&s->bucket);
     list_init(&s->idle);
     list_init(&s->more);
-    list_init(&s->rq.link);
-    arena_init(&s->arena, s->first, sizeof(s->first), &u->loop->chunks, ARENA_MAX);
-    snapshot_ref(s->snapshot, u->loop->core);
     list_push_back(&u->buckets[hash % BUCKETS], &s->bucket);
     u->count++;
     l->count++;
     touch(s);
-    count(u, COUNTER_udp_sessions);
-    count(u, COUNTER_udp_sessions_open);
     return s;
-}
-
-/** Asks for the server; the session may have ended when this returns. */
-static void ask(struct udp_session *s, struct upstream *upstream)
-{
-    s->subject = (struct upstream_subject){
-        .client = &s->client,
-        .peer = &s->peer,
-        .path = SLICE(""),
-        .asked_at = l4_asked_at(s->stream, s->peer.port, &s->arena),
-        .arena = &s->arena,
-    };
-    s->rq = (struct upstream_request){
-        .loop = s->udp->loop,
-        .upstream = upstream,
-        .subject = &s->subject,
-        .connect_ms = s->stream->connect_ms,
-        .raw = true,
-        .datagram = true,
-        .on_transport = on_transport,
-        .on_failed = on_failed,
-    };
-    list_init(&s->rq.link);
-    if (upstream->ops->choose != NULL) {
-        struct upstream *chosen = upstream->ops->choose(upstream, &s->rq);
-        s->rq.upstream = chosen != NULL ? chosen : upstream;
-    }
-    s->waiting = true;
-    s->rq.upstream->ops->acquire(s->rq.upstream, &s->rq);
 }
 
 static uint64_t hash_of(const struct l4_udp *u, const struct udp_listener *l,
@@ -568,8 +425,8 @@ static struct udp_session *find(struct l4_udp *u, const struct udp_listener *l,
 
 static bool is_over(const struct udp_session *s)
 {
-    uint64_t total = s->stream->total_ms;
-    return total != 0 && s->started_ms + total <= s->udp->loop->now_ms;
+    uint64_t total = s->talk.stream->total_ms;
+    return total != 0 && s->talk.started_ms + total <= s->talk.all->loop->now_ms;
 }
 
 static struct udp_session *begin(struct udp_listener *l, const struct sys_way *way, uint64_t hash)
@@ -585,9 +442,11 @@ static struct udp_session *begin(struct udp_listener *l, const struct sys_way *w
     }
     struct udp_session *s = new_session(l, stream, way, hash);
     if (s != NULL) {
-        ask(s, route->upstream);
+        struct l4_talk *k = &s->talk;
+        k->subject.asked_at = l4_asked_at(stream, l->port, &k->arena);
+        l4_talk_ask(k, route->upstream, on_transport, on_failed); // the session may end meanwhile
     }
-    return s == NULL || s->dead ? NULL : s;
+    return s == NULL || s->talk.dead ? NULL : s;
 }
 
 static void take(struct udp_listener *l, const struct sys_datagram *d)
@@ -622,19 +481,14 @@ static void on_datagrams(struct io *io, unsigned events)
     struct l4_udp *u = l->udp;
     ensure_magic(u, UDP_MAGIC);
     (void)events;
-    struct sys *sys = u->loop->sys;
-    struct sys_datagram d[BATCH];
+    struct sys_datagram d[TALK_BATCH];
     for (int round = 0; round < BATCHES_PER_EVENT;
          round++) { // level-triggered: the rest comes again
-        for (unsigned i = 0; i < BATCH; i++) {
-            d[i] = (struct sys_datagram){.bytes = u->bytes + (size_t)i * DATAGRAM_BYTES,
-                                         .room = DATAGRAM_BYTES};
-        }
-        int n = sys->ops->receive(sys, l->io.fd, d, BATCH);
+        int n = l4_talks_receive(&u->talks, l->io.fd, d);
         for (int i = 0; i < n; i++) {
             take(l, &d[i]);
         }
-        if (n < BATCH) {
+        if (n < TALK_BATCH) {
             return;
         }
     }
@@ -646,12 +500,9 @@ static int make_room(struct l4_udp *u)
         return 0;
     }
     u->buckets = mem_alloc(BUCKETS * sizeof(*u->buckets));
-    u->bytes = mem_alloc((size_t)BATCH * DATAGRAM_BYTES);
-    if (u->buckets == NULL || u->bytes == NULL) {
+    if (u->buckets == NULL || l4_talks_make_room(&u->talks) < 0) {
         mem_free(u->buckets);
-        mem_free(u->bytes);
         u->buckets = NULL;
-        u->bytes = NULL;
         return E_NO_MEMORY;
     }
     for (unsigned i = 0; i < BUCKETS; i++) {
@@ -703,7 +554,7 @@ void l4_udp_unlisten(struct l4_udp *u, uint32_t index)
         loop_unwatch(u->loop, &l->io);
         l->left = true;
         const struct udp_session *s = list_entry(first, struct udp_session, idle);
-        l->leave_ms = u->loop->now_ms + s->snapshot->streams->drain_ms;
+        l->leave_ms = u->loop->now_ms + s->talk.snapshot->streams->drain_ms;
         loop_timer_stop(u->loop, &l->timer);
         loop_timer_set(u->loop, &l->timer, 0); // the limits are others now
     }
@@ -736,10 +587,9 @@ struct l4_udp *l4_udp_new(struct l4_core *c)
     u->magic = UDP_MAGIC;
     u->core = c;
     u->loop = c->with.loop;
-    slab_init(&u->slab, "UDP sessions", sizeof(struct udp_session), c->with.datagram_sessions_max);
-    list_init(&u->dead);
+    l4_talks_init(&u->talks, c, "UDP sessions", sizeof(struct udp_session),
+                  c->with.datagram_sessions_max);
     list_init(&u->more);
-    task_init(&u->reap, reap);
     wheel_timer_init(&u->go_on, on_go_on);
     struct sys *sys = u->loop->sys;
     sys->ops->random(sys, &u->key, sizeof(u->key));
@@ -770,11 +620,8 @@ void l4_udp_free(struct l4_udp *u)
 {
     ensure_magic(u, UDP_MAGIC);
     ensure(u->count == 0);
-    reap(&u->reap);
-    loop_cancel(u->loop, &u->reap);
-    slab_fini(&u->slab);
+    l4_talks_fini(&u->talks);
     mem_free(u->buckets);
-    mem_free(u->bytes);
     u->magic = 0;
     mem_free(u);
 }
