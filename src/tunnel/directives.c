@@ -4,26 +4,16 @@
 
 #include "tunnel/directives.h"
 
-#include "base/num.h"
 #include "conf/diag.h"
 #include "conf/doc.h"
 #include "tls/plan.h"
+#include "tunnel/access.h"
 #include "tunnel/zone.h"
-
-static bool read_port(struct slice text, uint64_t *port)
-{
-    return num_parse_u64(text, UINT16_MAX, port) == 0 && *port > 0;
-}
 
 static void check_ports(struct conf_diags *d, struct conf_node value)
 {
-    struct slice text = conf_text(value);
-    ptrdiff_t dash = slice_find_char(text, '-');
-    uint64_t first = 0;
-    uint64_t last = 0;
-    struct slice low = dash < 0 ? text : slice_sub(text, 0, (size_t)dash);
-    struct slice high = dash < 0 ? text : slice_from(text, (size_t)dash + 1);
-    if (!read_port(low, &first) || !read_port(high, &last) || first > last) {
+    struct access_ports ports;
+    if (!access_ports_parse(conf_text(value), &ports)) {
         conf_error(d, value, "`ports` is a port or a range of them");
         conf_hint(d, "ports: 20000-20099");
     }

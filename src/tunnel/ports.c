@@ -10,6 +10,7 @@
 #include "base/slab.h"
 #include "base/text.h"
 #include "l4/streams.h"
+#include "tunnel/access.h"
 #include "tunnel/registry.h"
 
 enum {
@@ -33,22 +34,6 @@ uint64_t tunnel_port_key(struct slice site, bool datagram)
     return (hash_bytes(&hash_key, site) ^ (datagram ? 4U : 0U)) | 1;
 }
 
-static bool read_range(struct slice text, uint16_t *first, uint16_t *last)
-{
-    uint64_t low = 0;
-    uint64_t high = 0;
-    ptrdiff_t dash = slice_find_char(text, '-');
-    struct slice a = dash < 0 ? text : slice_sub(text, 0, (size_t)dash);
-    struct slice b = dash < 0 ? text : slice_from(text, (size_t)dash + 1);
-    if (num_parse_u64(a, UINT16_MAX, &low) != 0 || num_parse_u64(b, UINT16_MAX, &high) != 0 ||
-        low == 0 || low > high) {
-        return false;
-    }
-    *first = (uint16_t)low;
-    *last = (uint16_t)high;
-    return true;
-}
-
 uint32_t tunnel_port_ranges(struct conf_node root,
                             struct tunnel_port_range out[TUNNEL_PORT_RANGES_MAX])
 {
@@ -57,10 +42,13 @@ uint32_t tunnel_port_ranges(struct conf_node root,
     {
         struct conf_node ports = conf_get(conf_get(site, "tunnels"), "ports");
         struct tunnel_port_range *r = &out[count];
+        struct access_ports range;
         if (count == TUNNEL_PORT_RANGES_MAX || !conf_exists(ports) ||
-            !read_range(conf_text(ports), &r->first, &r->last)) {
+            !access_ports_parse(conf_text(ports), &range)) {
             continue;
         }
+        r->first = range.first;
+        r->last = range.last;
         r->keys[0] = tunnel_port_key(conf_key(site), false);
         r->keys[1] = tunnel_port_key(conf_key(site), true);
         count++;

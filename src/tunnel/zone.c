@@ -5,9 +5,9 @@
 #include "tunnel/zone.h"
 
 #include "base/error.h"
-#include "base/num.h"
 #include "upstream/pool.h"
 
+#include "tunnel/access.h"
 #include "tunnel/registry.h"
 
 enum { ZONE_MAGIC = 0x7a6f6e65, USE_MAGIC = 0x7a757365 };
@@ -178,15 +178,10 @@ const struct zone *zone_called_at(const struct snapshot *s, struct slice host)
 
 static void read_ports(struct zone_settings *s, struct slice text)
 {
-    uint64_t first = 0;
-    uint64_t last = 0;
-    ptrdiff_t dash = slice_find_char(text, '-');
-    struct slice low = dash < 0 ? text : slice_sub(text, 0, (size_t)dash);
-    struct slice high = dash < 0 ? text : slice_from(text, (size_t)dash + 1);
-    if (num_parse_u64(low, UINT16_MAX, &first) == 0 &&
-        num_parse_u64(high, UINT16_MAX, &last) == 0) {
-        s->port_first = (uint16_t)first;
-        s->port_last = (uint16_t)last;
+    struct access_ports ports;
+    if (access_ports_parse(text, &ports)) {
+        s->port_first = ports.first;
+        s->port_last = ports.last;
     }
 }
 
