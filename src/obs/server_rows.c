@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows by sequence locks (obs/server_rows.h): the writer makes the number of a row odd, writes, and
-// makes it even again; a reader that saw the same even number before and after has read one state.
-// The words are atomics, so a reader that loses the race reads rubbish but nothing undefined. A row
-// with the number 0 is free, 1 is claimed and not yet written.
+// Rows by sequence locks (obs/server_rows.h, obs/seqlock.h). A row with the number 0 is free, 1 is
+// claimed and not yet written.
 
 #include "obs/server_rows.h"
 
 #include <string.h>
 
+#include "obs/seqlock.h"
+
 enum {
     ROW_FREE = 0,
     ROW_CLAIMED = 1,
     ROW_WORDS = sizeof(struct server_row) / sizeof(uint64_t),
-    READ_TRIES = 64,
 };
 
 static_assert(sizeof(struct server_row) % sizeof(uint64_t) == 0, "rows are copied by words");
@@ -70,13 +69,7 @@ void server_rows_write(struct server_rows *rows, uint32_t index, const struct se
     struct slot *s = &rows->slots[index];
     uint64_t words[ROW_WORDS];
     memcpy(words, row, sizeof(*row));
-    uint64_t number = atomic_load_explicit(&s->number, memory_order_relaxed) | 1;
-    atomic_store_explicit(&s->number, number, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-    for (size_t i = 0; i < ROW_WORDS; i++) {
-        atomic_store_explicit(&s->words[i], words[i], memory_order_relaxed);
-    }
-    atomic_store_explicit(&s->number, number + 1, memory_order_release);
+    seqlock_write(&s->number, s->words, words, ROW_WORDS);
 }
 
 void server_rows_restart(struct server_rows *rows)
@@ -95,25 +88,14 @@ bool server_rows_read(const struct server_rows *rows, uint32_t index, struct ser
 {
     ensure(index < SERVER_ROWS_MAX);
     const struct slot *s = &rows->slots[index];
-    for (int i = 0; i < READ_TRIES; i++) {
-        uint64_t words[ROW_WORDS];
-        uint64_t before = atomic_load_explicit(&s->number, memory_order_acquire);
-        if (before == ROW_FREE) {
-            return false;
-        }
-        for (size_t k = 0; k < ROW_WORDS; k++) {
-            words[k] = atomic_load_explicit(&s->words[k], memory_order_relaxed);
-        }
-        atomic_thread_fence(memory_order_acquire);
-        uint64_t after = atomic_load_explicit(&s->number, memory_order_relaxed);
-        if (before == after && before % 2 == 0) {
-            memcpy(out, words, sizeof(*out));
-            END_TEXT(out->upstream);
-            END_TEXT(out->address);
-            END_TEXT(out->at);
-            END_TEXT(out->reason);
-            return true;
-        }
+    uint64_t words[ROW_WORDS];
+    if (!seqlock_read(&s->number, s->words, words, ROW_WORDS)) {
+        return false;
     }
-    return false;
+    memcpy(out, words, sizeof(*out));
+    END_TEXT(out->upstream);
+    END_TEXT(out->address);
+    END_TEXT(out->at);
+    END_TEXT(out->reason);
+    return true;
 }

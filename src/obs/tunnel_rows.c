@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows by sequence locks (obs/tunnel_rows.h), as those of servers are (obs/server_rows.c): the number
-// of a row is odd while it is written, and a reader that saw the same even number before and after has
-// read one state. A row that was given back keeps its content and its number, so that who looks now
-// and then still sees which grants were in use; whether it is taken is a word of its own.
+// Rows by sequence locks (obs/tunnel_rows.h, obs/seqlock.h). A row that was given back keeps its content
+// and its number, so that who looks now and then still sees which grants were in use; whether it is
+// taken is a word of its own.
 
 #include "obs/tunnel_rows.h"
 
@@ -11,13 +10,13 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "obs/seqlock.h"
 
 enum {
     TABLE_MAGIC = 0x61746e72,
     TABLE_FORMAT = 1,
     ROW_WORDS = sizeof(struct tunnel_row) / sizeof(uint64_t),
     COUNT_WORDS = sizeof(struct tunnel_counts) / sizeof(uint64_t),
-    READ_TRIES = 64,
     HTTP_PORT = 80,
     HTTPS_PORT = 443,
 };
@@ -83,23 +82,13 @@ uint32_t tunnel_rows_take(struct tunnel_rows *rows)
     return TUNNEL_ROWS_NONE;
 }
 
-static void put_words(struct slot *s, const uint64_t *words, size_t count)
-{
-    uint64_t number = atomic_load_explicit(&s->number, memory_order_relaxed) | 1;
-    atomic_store_explicit(&s->number, number, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-    for (size_t i = 0; i < count; i++) {
-        atomic_store_explicit(&s->words[i], words[i], memory_order_relaxed);
-    }
-    atomic_store_explicit(&s->number, number + 1, memory_order_release);
-}
-
 void tunnel_rows_set(struct tunnel_rows *rows, uint32_t index, const struct tunnel_row *row)
 {
     uint64_t words[ROW_WORDS];
     if (index < TUNNEL_ROWS_MAX) {
         memcpy(words, row, sizeof *row);
-        put_words(&rows->slots[index], words, ROW_WORDS);
+        struct slot *s = &rows->slots[index];
+        seqlock_write(&s->number, s->words, words, ROW_WORDS);
     }
 }
 
@@ -108,7 +97,8 @@ void tunnel_rows_count(struct tunnel_rows *rows, uint32_t index, const struct tu
     uint64_t words[COUNT_WORDS];
     if (index < TUNNEL_ROWS_MAX) {
         memcpy(words, counts, sizeof *counts);
-        put_words(&rows->slots[index], words, COUNT_WORDS);
+        struct slot *s = &rows->slots[index];
+        seqlock_write(&s->number, s->words, words, COUNT_WORDS);
     }
 }
 
@@ -136,33 +126,20 @@ bool tunnel_rows_last(const struct tunnel_rows *rows, uint32_t index, struct tun
 {
     ensure(index < TUNNEL_ROWS_MAX);
     const struct slot *s = &rows->slots[index];
-    if (index >= atomic_load(&rows->high)) {
+    uint64_t words[ROW_WORDS];
+    if (index >= atomic_load(&rows->high) ||
+        !seqlock_read(&s->number, s->words, words, ROW_WORDS)) {
         return false;
     }
-    for (int i = 0; i < READ_TRIES; i++) {
-        uint64_t words[ROW_WORDS];
-        uint64_t before = atomic_load_explicit(&s->number, memory_order_acquire);
-        if (before == 0) {
-            return false;
-        }
-        for (size_t k = 0; k < ROW_WORDS; k++) {
-            words[k] = atomic_load_explicit(&s->words[k], memory_order_relaxed);
-        }
-        atomic_thread_fence(memory_order_acquire);
-        uint64_t after = atomic_load_explicit(&s->number, memory_order_relaxed);
-        if (before == after && before % 2 == 0) {
-            memcpy(out, words, sizeof *out);
-            END_TEXT(out->zone);
-            END_TEXT(out->name);
-            END_TEXT(out->at);
-            END_TEXT(out->owner);
-            END_TEXT(out->grant);
-            END_TEXT(out->address);
-            END_TEXT(out->agent);
-            return true;
-        }
-    }
-    return false;
+    memcpy(out, words, sizeof *out);
+    END_TEXT(out->zone);
+    END_TEXT(out->name);
+    END_TEXT(out->at);
+    END_TEXT(out->owner);
+    END_TEXT(out->grant);
+    END_TEXT(out->address);
+    END_TEXT(out->agent);
+    return true;
 }
 
 bool tunnel_rows_read(const struct tunnel_rows *rows, uint32_t index, struct tunnel_row *out)
