@@ -254,8 +254,10 @@ struct ipc_credentials {
     uint64_t number;
 };
 
-/** What became of credentials that came without a document. Error 0: every core uses them. */
-struct ipc_in_force {
+/** What became of something that came with this number: credentials without a document (in_force),
+ * servers (servers_done), who may have tunnels (grants_done). Error 0: every core uses it; E_AGAIN: there
+ * is no worker just now, the next one begins with it. */
+struct ipc_done {
     uint64_t number;
     int32_t error;
     char text[IPC_TEXT_MAX];
@@ -275,14 +277,6 @@ struct ipc_names {
  * counts, whatever configuration is in force. A keeper that takes over gets it back. */
 struct ipc_servers {
     uint64_t number;
-};
-
-/** What became of it. Error 0: every core uses it; E_AGAIN: there is no worker just now, the next one
- * begins with it. */
-struct ipc_servers_done {
-    uint64_t number;
-    int32_t error;
-    char text[IPC_TEXT_MAX];
 };
 
 enum ipc_hook_action { IPC_HOOK_PRESENT, IPC_HOOK_CLEANUP };
@@ -367,13 +361,6 @@ struct ipc_grants {
     uint64_t number;
 };
 
-/** What became of it, as with ipc_servers_done. */
-struct ipc_grants_done {
-    uint64_t number;
-    int32_t error;
-    char text[IPC_TEXT_MAX];
-};
-
 struct ipc_tunnels_request {
     uint32_t unused;
 };
@@ -432,11 +419,11 @@ struct ipc_message {
         struct ipc_start_worker start_worker;
         struct ipc_doc doc;
         struct ipc_credentials credentials;
-        struct ipc_in_force in_force;
+        struct ipc_done in_force;
         struct ipc_want want;
         struct ipc_names names;
         struct ipc_servers servers;
-        struct ipc_servers_done servers_done;
+        struct ipc_done servers_done;
         struct ipc_hook_request hook_request;
         struct ipc_hook hook;
         struct ipc_unlisten unlisten;
@@ -451,7 +438,7 @@ struct ipc_message {
         struct ipc_port_request port_request;
         struct ipc_port port;
         struct ipc_grants grants;
-        struct ipc_grants_done grants_done;
+        struct ipc_done grants_done;
         struct ipc_tunnels_request tunnels_request;
         struct ipc_tunnels tunnels;
         struct ipc_kick kick;

@@ -202,7 +202,7 @@ static void send_changed(struct keeper *k)
     (void)close(fd);
 }
 
-void certificates_in_force(struct keeper *k, const struct ipc_in_force *m)
+void certificates_in_force(struct keeper *k, const struct ipc_done *m)
 {
     struct certificates *c = &k->certificates;
     if (!c->awaiting || m->number != c->number) {

@@ -41,4 +41,4 @@ void certificates_tick(struct keeper *k);
 /** Milliseconds until certificates_tick() has something to do, -1: nothing. */
 int certificates_wait_ms(struct keeper *k);
 /** What became of credentials that were sent alone. */
-void certificates_in_force(struct keeper *k, const struct ipc_in_force *m);
+void certificates_in_force(struct keeper *k, const struct ipc_done *m);

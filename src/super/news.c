@@ -109,28 +109,31 @@ void news_send_keeper(struct super *s)
     }
 }
 
-void news_done(struct super *s, const struct ipc_servers_done *r)
+static bool take_word(struct news_doc *doc, const struct ipc_done *r)
 {
-    if (!s->news.servers.asked || r->number != s->news.servers.number) {
-        return;
-    }
-    s->news.servers.asked = false;
-    struct ipc_message m;
-    ipc_init(&m, IPC_servers_done);
-    m.u.servers_done = *r;
-    child_send(&s->keeper, &m, NULL, 0);
+    bool asked = doc->asked && r->number == doc->number;
+    doc->asked = doc->asked && !asked;
+    return asked;
 }
 
-void news_access_done(struct super *s, const struct ipc_grants_done *r)
+void news_done(struct super *s, const struct ipc_done *r)
 {
-    if (!s->news.access.asked || r->number != s->news.access.number) {
-        return;
-    }
-    s->news.access.asked = false;
     struct ipc_message m;
-    ipc_init(&m, IPC_grants_done);
-    m.u.grants_done = *r;
-    child_send(&s->keeper, &m, NULL, 0);
+    if (take_word(&s->news.servers, r)) {
+        ipc_init(&m, IPC_servers_done);
+        m.u.servers_done = *r;
+        child_send(&s->keeper, &m, NULL, 0);
+    }
+}
+
+void news_access_done(struct super *s, const struct ipc_done *r)
+{
+    struct ipc_message m;
+    if (take_word(&s->news.access, r)) {
+        ipc_init(&m, IPC_grants_done);
+        m.u.grants_done = *r;
+        child_send(&s->keeper, &m, NULL, 0);
+    }
 }
 
 void news_on_kick(struct super *s, const struct ipc_message *m)
@@ -153,8 +156,8 @@ void news_kicked(struct super *s, const struct ipc_message *m)
 
 void news_worker_gone(struct super *s)
 {
-    struct ipc_servers_done servers = {.number = s->news.servers.number, .error = E_AGAIN};
-    struct ipc_grants_done access = {.number = s->news.access.number, .error = E_AGAIN};
+    struct ipc_done servers = {.number = s->news.servers.number, .error = E_AGAIN};
+    struct ipc_done access = {.number = s->news.access.number, .error = E_AGAIN};
     struct ipc_message m;
     ipc_init(&m, IPC_kicked);
     m.u.kicked.number = s->news.kick;

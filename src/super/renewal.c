@@ -57,7 +57,7 @@ void renewal_begin(struct super *s, uint64_t number, struct ipc_fds *fds)
     renewal_send(s);
 }
 
-void renewal_done(struct super *s, const struct ipc_in_force *r)
+void renewal_done(struct super *s, const struct ipc_done *r)
 {
     if (s->renewal.fd < 0 || !s->renewal.sent || r->number != s->renewal.number) {
         return;

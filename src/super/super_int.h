@@ -211,7 +211,7 @@ void renewal_send(struct super *s);
 /** They are not to be; the keeper is told why. */
 void renewal_drop(struct super *s, int error, const char *why);
 /** The worker's word on them. */
-void renewal_done(struct super *s, const struct ipc_in_force *r);
+void renewal_done(struct super *s, const struct ipc_done *r);
 
 // ---- old.c --------------------------------------------------------------------------------------
 
@@ -284,9 +284,9 @@ void news_send(struct super *s);
 /** The documents, to a keeper that takes over. */
 void news_send_keeper(struct super *s);
 /** The worker's word on a servers document. */
-void news_done(struct super *s, const struct ipc_servers_done *m);
+void news_done(struct super *s, const struct ipc_done *m);
 /** The same on who may have tunnels. */
-void news_access_done(struct super *s, const struct ipc_grants_done *m);
+void news_access_done(struct super *s, const struct ipc_done *m);
 /** The keeper wants a tunnel ended; the worker says how that went. */
 void news_on_kick(struct super *s, const struct ipc_message *m);
 void news_kicked(struct super *s, const struct ipc_message *m);

@@ -440,6 +440,21 @@ static void leave_replaced(struct worker *w)
     }
 }
 
+static void send_message(const struct ipc_message *m)
+{
+    int ignored = ipc_send(IPC_CHANNEL, m, NULL, 0); // a dead supervisor shows on the next receive
+    (void)ignored;
+}
+
+static struct ipc_done done(uint64_t number, int error)
+{
+    struct ipc_done d = {.number = number, .error = error};
+    if (error != 0) {
+        ipc_set_text(d.text, IPC_TEXT_MAX, slice_str(error_text(error)));
+    }
+    return d;
+}
+
 static void send_result(int error, uint32_t generation, const struct text *why)
 {
     struct ipc_message m;
@@ -447,8 +462,7 @@ static void send_result(int error, uint32_t generation, const struct text *why)
     m.u.result.error = error;
     m.u.result.generation = generation;
     ipc_set_text(m.u.result.text, sizeof m.u.result.text, text_slice(why));
-    int ignored = ipc_send(IPC_CHANNEL, &m, NULL, 0); // a dead supervisor shows on the next receive
-    (void)ignored;
+    send_message(&m);
 }
 
 // The descriptors stay, so that credentials that come alone find their document.
@@ -514,13 +528,8 @@ static void on_credentials(struct worker *w, uint64_t number, const struct ipc_f
 {
     struct ipc_message m;
     ipc_init(&m, IPC_in_force);
-    m.u.in_force.number = number;
-    m.u.in_force.error = take_credentials(w, fds->fd[0]);
-    if (m.u.in_force.error != 0) {
-        ipc_set_text(m.u.in_force.text, IPC_TEXT_MAX, slice_str(error_text(m.u.in_force.error)));
-    }
-    int ignored = ipc_send(IPC_CHANNEL, &m, NULL, 0); // a dead supervisor shows on the next receive
-    (void)ignored;
+    m.u.in_force = done(number, take_credentials(w, fds->fd[0]));
+    send_message(&m);
 }
 
 static void pass_wanted(struct worker *w)
@@ -560,14 +569,8 @@ static void on_servers(struct worker *w, uint64_t number, const struct ipc_fds *
 {
     struct ipc_message m;
     ipc_init(&m, IPC_servers_done);
-    m.u.servers_done.number = number;
-    m.u.servers_done.error = take_servers(w, fds->fd[0]);
-    if (m.u.servers_done.error != 0) {
-        ipc_set_text(m.u.servers_done.text, IPC_TEXT_MAX,
-                     slice_str(error_text(m.u.servers_done.error)));
-    }
-    int ignored = ipc_send(IPC_CHANNEL, &m, NULL, 0); // a dead supervisor shows on the next receive
-    (void)ignored;
+    m.u.servers_done = done(number, take_servers(w, fds->fd[0]));
+    send_message(&m);
 }
 
 static void on_names(struct worker *w, const struct ipc_fds *fds)
@@ -613,14 +616,8 @@ static void on_access(struct worker *w, uint64_t number, const struct ipc_fds *f
 {
     struct ipc_message m;
     ipc_init(&m, IPC_grants_done);
-    m.u.grants_done.number = number;
-    m.u.grants_done.error = take_access(w, fds->fd[0]);
-    if (m.u.grants_done.error != 0) {
-        ipc_set_text(m.u.grants_done.text, IPC_TEXT_MAX,
-                     slice_str(error_text(m.u.grants_done.error)));
-    }
-    int ignored = ipc_send(IPC_CHANNEL, &m, NULL, 0); // a dead supervisor shows on the next receive
-    (void)ignored;
+    m.u.grants_done = done(number, take_access(w, fds->fd[0]));
+    send_message(&m);
 }
 
 static void on_kick(struct worker *w, const struct ipc_kick *kick)
@@ -636,8 +633,7 @@ static void on_kick(struct worker *w, const struct ipc_kick *kick)
     ipc_init(&m, IPC_kicked);
     m.u.kicked.number = kick->number;
     m.u.kicked.count = atomic_load(&count);
-    int ignored = ipc_send(IPC_CHANNEL, &m, NULL, 0); // a dead supervisor shows on the next receive
-    (void)ignored;
+    send_message(&m);
 }
 
 // ---- public ports of tunnels --------------------------------------------------------------------

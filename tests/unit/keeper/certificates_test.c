@@ -124,9 +124,9 @@ static void a_change_is_sent_alone_and_once(void)
     certificates_tick(&keeper); // not before it is known what became of the first
     CHECK_EQ_INT(came_alone(), 0);
     uint64_t before = served();
-    certificates_in_force(&keeper, &(struct ipc_in_force){.number = 1}); // of an older one
+    certificates_in_force(&keeper, &(struct ipc_done){.number = 1}); // of an older one
     CHECK(served() == before);
-    certificates_in_force(&keeper, &(struct ipc_in_force){.number = 2});
+    certificates_in_force(&keeper, &(struct ipc_done){.number = 2});
     CHECK(served() > before);
     CHECK(is_called()); // the call of the second change was answered in vain
     certificates_tick(&keeper);
@@ -144,7 +144,7 @@ static void a_change_that_went_with_a_refused_document_is_sent_again(void)
     uint64_t other = 0;
     REQUIRE(certificates_stage(&keeper, keeper.certificates.needs, &fd, &other) == 0);
     (void)close(fd);
-    certificates_in_force(&keeper, &(struct ipc_in_force){.number = 2, .error = E_AGAIN});
+    certificates_in_force(&keeper, &(struct ipc_done){.number = 2, .error = E_AGAIN});
     certificates_unstage(&keeper);
     CHECK(is_called());
     certificates_tick(&keeper);
@@ -159,7 +159,7 @@ static void what_workers_cannot_take_is_noted(void)
     change();
     certificates_tick(&keeper);
     CHECK_EQ_INT(came_alone(), 2);
-    struct ipc_in_force m = {.number = 2, .error = E_NO_MEMORY};
+    struct ipc_done m = {.number = 2, .error = E_NO_MEMORY};
     certificates_in_force(&keeper, &m);
     CHECK(served() == before);
     CHECK(keeper.certificates.vault.failed == keeper.certificates.sent);
@@ -174,7 +174,7 @@ static void what_came_at_the_wrong_moment_is_sent_again(void)
     change();
     certificates_tick(&keeper);
     CHECK_EQ_INT(came_alone(), 2);
-    struct ipc_in_force m = {.number = 2, .error = E_AGAIN};
+    struct ipc_done m = {.number = 2, .error = E_AGAIN};
     certificates_in_force(&keeper, &m);
     int wait = certificates_wait_ms(&keeper);
     CHECK(wait > 0 && wait <= 1000);
