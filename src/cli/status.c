@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/control.h"
 #include "cli/server.h"
+#include "cli/tables.h"
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -90,20 +91,7 @@ static void print_for_people(const json_t *answer)
 
 static int run(const struct cli_parsed *p)
 {
-    json_t *answer = control_ask(cli_value(p, "control"), "status");
-    if (answer == NULL) {
-        return CLI_FAILURE;
-    }
-    bool ok = json_is_true(json_object_get(answer, "ok"));
-    if (cli_given(p, "json")) {
-        (void)control_print(answer);
-    } else if (ok) {
-        print_for_people(answer);
-    } else {
-        (void)fprintf(stderr, "adit: %s\n", text_of(answer, "error"));
-    }
-    json_decref(answer);
-    return ok ? CLI_OK : CLI_FAILURE;
+    return cli_order(p, "status", print_for_people);
 }
 
 static const struct cli_option options[] = {
