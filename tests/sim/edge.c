@@ -161,6 +161,20 @@ uint64_t edge_connections(const struct edge *e)
     return sum(e, COUNTER_connections_open);
 }
 
+enum sim_outcome edge_run(struct edge *e, uint64_t ns, bool (*done)(void *user), void *user)
+{
+    return sim_run(e->sim, e->loops, e->cores, sim_now_ns(e->sim) + ns, done, user);
+}
+
+void edge_settle(struct sim_case *c, struct edge *e)
+{
+    (void)edge_run(e, UINT64_C(200) * 1000000000, NULL, NULL);
+    if (edge_exchanges(e) != 0 || edge_connections(e) != 0) {
+        sim_fail(c, "%u exchanges and %llu connections live on", edge_exchanges(e),
+                 (unsigned long long)edge_connections(e));
+    }
+}
+
 void edge_reload(struct edge *e, const char *config)
 {
     struct snapshot *snapshot = compile(e, config);

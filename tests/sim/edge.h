@@ -34,6 +34,11 @@ void edge_set_access(struct edge *e, struct access *a);
 uint32_t edge_exchanges(const struct edge *e);
 /** Client connections open now, as counted. */
 uint64_t edge_connections(const struct edge *e);
+/** Runs it for at most so long, until done(user) says so (kernel.h); `done` may be NULL. */
+enum sim_outcome edge_run(struct edge *e, uint64_t ns, bool (*done)(void *user), void *user);
+/** Its clients have gone: gives exchanges and connections time to end by themselves, and checks that they
+ * do. */
+void edge_settle(struct sim_case *c, struct edge *e);
 /** New exchanges use this configuration from now on. */
 void edge_reload(struct edge *e, const char *config);
 /** No client can come any more; those that are there finish their exchange. */

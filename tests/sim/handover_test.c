@@ -291,52 +291,30 @@ static void run(struct sim_case *c, const struct sim_faults *faults)
     for (uint32_t i = 0; i < client_count; i++) {
         open_client(c, s, &clients[i], i);
     }
-    uint64_t until = sim_now_ns(s) + UINT64_C(600000000000);
-    if (sim_run(s, edge_loops(e), edge_core_count(e), until, all_done, NULL) != SIM_DONE) {
+    if (edge_run(e, UINT64_C(600000000000), all_done, NULL) != SIM_DONE) {
         sim_fail(c, "clients hang");
     }
     for (uint32_t i = 0; i < client_count; i++) {
         judge(c, &clients[i]);
     }
-    (void)sim_run(s, edge_loops(e), edge_core_count(e), sim_now_ns(s) + UINT64_C(200000000000),
-                  NULL, NULL);
-    if (edge_exchanges(e) != 0 || edge_connections(e) != 0) {
-        sim_fail(c, "%u exchanges live on", edge_exchanges(e));
-    }
+    edge_settle(c, e);
     edge_close(c, e);
     sim_free(s);
 }
 
 static void gives_connections_away(struct sim_case *c)
 {
-    struct sim_faults f = {.latency_max_ns = 2000000};
-    run(c, &f);
+    run(c, &sim_calm_network);
 }
 
 static void gives_them_away_on_a_rough_network(struct sim_case *c)
 {
-    struct sim_faults f = {
-        .short_write = 0.2,
-        .write_again = 0.1,
-        .spurious_event = 0.2,
-        .late_event = 0.2,
-        .latency_max_ns = 5000000,
-        .buffer_min = 400,
-        .buffer_max = 60000,
-    };
-    run(c, &f);
+    run(c, &sim_rough_network);
 }
 
 static void bears_resets(struct sim_case *c)
 {
-    struct sim_faults f = {
-        .short_read = 0.2,
-        .short_write = 0.2,
-        .late_event = 0.2,
-        .reset = 0.5,
-        .latency_max_ns = 5000000,
-    };
-    run(c, &f);
+    run(c, &sim_resetting_network);
 }
 
 static const struct sim_scenario scenarios[] = {

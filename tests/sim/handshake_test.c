@@ -184,11 +184,6 @@ static void open_agent(struct agent *a)
     sim_after(a->s, rng_below(r, 300000000), begin, a);
 }
 
-static void turn(struct edge *e, struct sim *s, uint64_t ns)
-{
-    (void)sim_run(s, edge_loops(e), edge_core_count(e), sim_now_ns(s) + ns, NULL, NULL);
-}
-
 /** All that stayed were answered, and nobody shares what is one's. */
 static void judge(struct sim_case *c)
 {
@@ -224,56 +219,35 @@ static void run(struct sim_case *c, const struct sim_faults *faults)
         agents[i].wish = &wishes[rng_below(sim_rng(s), array_len(wishes))];
         open_agent(&agents[i]);
     }
-    turn(e, s, 5 * (uint64_t)SECOND_NS);
+    (void)edge_run(e, 5 * (uint64_t)SECOND_NS, NULL, NULL);
     judge(c);
     for (uint32_t i = 0; i < agent_count; i++) { // and again, within the time of parking
         close_agent(&agents[i]);
         open_agent(&agents[i]);
     }
-    turn(e, s, 5 * (uint64_t)SECOND_NS);
+    (void)edge_run(e, 5 * (uint64_t)SECOND_NS, NULL, NULL);
     judge(c);
     for (uint32_t i = 0; i < agent_count; i++) {
         close_agent(&agents[i]);
     }
-    turn(e, s, 10 * (uint64_t)PARK_S * SECOND_NS);
-    if (edge_exchanges(e) != 0 || edge_connections(e) != 0) {
-        sim_fail(c, "%u exchanges live on", edge_exchanges(e));
-    }
+    edge_settle(c, e);
     edge_close(c, e);
     sim_free(s);
 }
 
 static void agents_are_let_in_or_told_why(struct sim_case *c)
 {
-    struct sim_faults f = {.latency_max_ns = 2000000};
-    run(c, &f);
+    run(c, &sim_calm_network);
 }
 
 static void the_same_on_a_rough_network(struct sim_case *c)
 {
-    struct sim_faults f = {
-        .short_read = 0.2,
-        .short_write = 0.2,
-        .write_again = 0.1,
-        .spurious_event = 0.2,
-        .late_event = 0.2,
-        .latency_max_ns = 5000000,
-        .buffer_min = 400,
-        .buffer_max = 60000,
-    };
-    run(c, &f);
+    run(c, &sim_rough_network);
 }
 
 static void bears_resets(struct sim_case *c)
 {
-    struct sim_faults f = {
-        .short_read = 0.2,
-        .short_write = 0.2,
-        .late_event = 0.2,
-        .reset = 0.5,
-        .latency_max_ns = 5000000,
-    };
-    run(c, &f);
+    run(c, &sim_resetting_network);
 }
 
 static const struct sim_scenario scenarios[] = {

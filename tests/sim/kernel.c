@@ -1157,6 +1157,27 @@ static const struct sys_ops sim_ops = {
 
 // ---- the world -----------------------------------------------------------------------------------------------------
 
+const struct sim_faults sim_calm_network = {.latency_max_ns = 2000000};
+
+const struct sim_faults sim_rough_network = {
+    .short_read = 0.2,
+    .short_write = 0.2,
+    .write_again = 0.1,
+    .spurious_event = 0.2,
+    .late_event = 0.2,
+    .latency_max_ns = 5000000,
+    .buffer_min = 400,
+    .buffer_max = 60000,
+};
+
+const struct sim_faults sim_resetting_network = {
+    .short_read = 0.2,
+    .short_write = 0.2,
+    .late_event = 0.2,
+    .reset = 0.5,
+    .latency_max_ns = 5000000,
+};
+
 struct sim *sim_new(uint64_t seed, const struct sim_faults *faults)
 {
     struct sim *s = must(calloc(1, sizeof(*s)));

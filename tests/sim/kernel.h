@@ -40,6 +40,12 @@ struct sim_faults {
     uint32_t buffer_max;
 };
 
+/** Networks of many scenarios: one that only takes its time; one on which everything comes in pieces,
+ * late and too often; one that resets every other connection. */
+extern const struct sim_faults sim_calm_network;
+extern const struct sim_faults sim_rough_network;
+extern const struct sim_faults sim_resetting_network;
+
 struct sim;
 struct sim_end;
 

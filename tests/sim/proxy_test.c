@@ -307,20 +307,14 @@ static void run(struct sim_case *c, const struct weather *wx)
     open_clients(&w, wx);
     plan_changes(&w, wx);
     alloc_fail_rate(wx->alloc_fail, c->seed);
-    uint64_t until = sim_now_ns(s) + UINT64_C(60) * MINUTE * 1000000000u;
-    enum sim_outcome how = sim_run(s, edge_loops(e), edge_core_count(e), until, clients_done, &w);
+    enum sim_outcome how = edge_run(e, UINT64_C(60) * MINUTE * 1000000000u, clients_done, &w);
     alloc_fail_rate(0, 0);
     if (how != SIM_DONE) {
         sim_fail(c, "%s", how == SIM_QUIET ? "nothing happens any more" : "the time is over");
         client_tell_hanging();
     }
     // Clients are gone: exchanges and client connections end by themselves.
-    (void)sim_run(s, edge_loops(e), edge_core_count(e), sim_now_ns(s) + 200 * UINT64_C(1000000000),
-                  NULL, NULL);
-    if (edge_exchanges(e) != 0 || edge_connections(e) != 0) {
-        sim_fail(c, "%u exchanges and %llu connections live on", edge_exchanges(e),
-                 (unsigned long long)edge_connections(e));
-    }
+    edge_settle(c, e);
     if (draining && !edge_is_idle(e)) {
         sim_fail(c, "the drain does not end");
     }

@@ -237,8 +237,7 @@ static void run(struct sim_case *c, const struct sim_faults *faults)
     for (uint32_t first = 0; first < POLITE; first += 4) {
         client_open(&w, &edge_at, first, 4, &habits, rng_below(sim_rng(s), SECOND_NS));
     }
-    uint64_t until = sim_now_ns(s) + (uint64_t)600 * SECOND_NS;
-    if (sim_run(s, edge_loops(e), edge_core_count(e), until, all_done, &w) != SIM_DONE) {
+    if (edge_run(e, (uint64_t)600 * SECOND_NS, all_done, &w) != SIM_DONE) {
         for (uint32_t i = 0; i < rude_count; i++) {
             if (!rudes[i].done) {
                 sim_fail(c, "manners %d is still there: %s", (int)rudes[i].manners, rudes[i].out);
@@ -246,12 +245,7 @@ static void run(struct sim_case *c, const struct sim_faults *faults)
         }
         client_tell_hanging();
     }
-    (void)sim_run(s, edge_loops(e), edge_core_count(e), sim_now_ns(s) + (uint64_t)200 * SECOND_NS,
-                  NULL, NULL);
-    if (edge_exchanges(e) != 0 || edge_connections(e) != 0) {
-        sim_fail(c, "%u exchanges and %llu connections live on", edge_exchanges(e),
-                 (unsigned long long)edge_connections(e));
-    }
+    edge_settle(c, e);
     edge_close(c, e);
     sim_free(s);
     client_free_all();
@@ -260,23 +254,16 @@ static void run(struct sim_case *c, const struct sim_faults *faults)
 
 static void bears_rude_clients(struct sim_case *c)
 {
-    struct sim_faults f = {.latency_max_ns = 2000000, .no_splice = 0.5};
+    struct sim_faults f = sim_calm_network;
+    f.no_splice = 0.5;
     run(c, &f);
 }
 
 static void bears_rude_clients_on_a_rough_network(struct sim_case *c)
 {
-    struct sim_faults f = {
-        .short_read = 0.2,
-        .short_write = 0.2,
-        .write_again = 0.1,
-        .spurious_event = 0.2,
-        .late_event = 0.2,
-        .no_splice = 0.5,
-        .latency_max_ns = 20000000,
-        .buffer_min = 400,
-        .buffer_max = 60000,
-    };
+    struct sim_faults f = sim_rough_network;
+    f.no_splice = 0.5;
+    f.latency_max_ns = 20000000;
     run(c, &f);
 }
 

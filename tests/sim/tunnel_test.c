@@ -275,8 +275,7 @@ static void run(struct sim_case *c, const struct sim_faults *faults)
     for (uint32_t i = 0; i < tunnel_count; i++) {
         open_tunnel(c, s, &tunnels[i], i);
     }
-    uint64_t until = sim_now_ns(s) + UINT64_C(3600000000000);
-    if (sim_run(s, edge_loops(e), edge_core_count(e), until, all_done, NULL) != SIM_DONE) {
+    if (edge_run(e, UINT64_C(3600000000000), all_done, NULL) != SIM_DONE) {
         for (uint32_t i = 0; i < tunnel_count; i++) {
             const struct tunnel *t = &tunnels[i];
             sim_fail(c, "tunnel %u hangs: up %llu/%llu/%llu, down %llu/%llu/%llu", i,
@@ -285,34 +284,22 @@ static void run(struct sim_case *c, const struct sim_faults *faults)
                      (unsigned long long)t->client.got, (unsigned long long)t->plan.response_bytes);
         }
     }
-    (void)sim_run(s, edge_loops(e), edge_core_count(e), sim_now_ns(s) + UINT64_C(200000000000),
-                  NULL, NULL);
-    if (edge_exchanges(e) != 0 || edge_connections(e) != 0) {
-        sim_fail(c, "%u exchanges live on", edge_exchanges(e));
-    }
+    edge_settle(c, e);
     edge_close(c, e);
     sim_free(s);
 }
 
 static void carries_both_ways(struct sim_case *c)
 {
-    struct sim_faults f = {.latency_max_ns = 2000000, .no_splice = 0.5};
+    struct sim_faults f = sim_calm_network;
+    f.no_splice = 0.5;
     run(c, &f);
 }
 
 static void carries_both_ways_on_a_rough_network(struct sim_case *c)
 {
-    struct sim_faults f = {
-        .short_read = 0.2,
-        .short_write = 0.2,
-        .write_again = 0.1,
-        .spurious_event = 0.2,
-        .late_event = 0.2,
-        .no_splice = 0.5,
-        .latency_max_ns = 5000000,
-        .buffer_min = 400,
-        .buffer_max = 60000,
-    };
+    struct sim_faults f = sim_rough_network;
+    f.no_splice = 0.5;
     run(c, &f);
 }
 
