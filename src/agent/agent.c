@@ -81,7 +81,7 @@ static void on_leave_timer(struct wheel_timer *t)
     loop_timer_set(&a->loop, t, LOOK_MS);
 }
 
-static void leave(struct agent *a)
+void agent_leave(struct agent *a)
 {
     if (a->leaving) {
         loop_stop(&a->loop);
@@ -177,7 +177,7 @@ static void on_signal(struct io *io, unsigned events)
     for (int signal = os_signals_take(io->fd); signal != 0; signal = os_signals_take(io->fd)) {
         bool closed = a->plan->terminal >= 0 && os_terminal_is_gone(a->plan->terminal);
         if (signal != SIGHUP || closed) {
-            leave(a);
+            agent_leave(a);
         } else if (!a->leaving) {
             traffic_core_read_names(a->core);
             each_link(a, agent_link_again);
@@ -203,17 +203,18 @@ static int open_watches(struct agent *a)
     return e;
 }
 
-static int open_core(struct agent *a)
+static int open_core(struct agent *a, struct sys *sys)
 {
     static const struct loop_limits loops = {CHUNKS_MAX, CHUNKS_WARM};
     static const struct traffic_limits limits = {
         .cores = 1, .connections_max = CONNECTIONS_MAX, .memory_bytes = (uint64_t)CHUNKS_MAX << 14};
     a->counters = mem_zalloc_aligned(sizeof(*a->counters), _Alignof(struct counters));
-    a->sys = os_linux_new();
-    if (a->counters == NULL || a->sys == NULL) {
+    a->own_sys = sys == NULL ? os_linux_new() : NULL;
+    sys = sys == NULL ? a->own_sys : sys;
+    if (a->counters == NULL || sys == NULL) {
         return a->counters == NULL ? E_NO_MEMORY : E_NO_DESCRIPTORS;
     }
-    int e = loop_init(&a->loop, a->sys, 0, &loops);
+    int e = loop_init(&a->loop, sys, 0, &loops);
     if (e != 0) {
         return e;
     }
@@ -230,7 +231,7 @@ static int open_core(struct agent *a)
     return e;
 }
 
-static int open_lines(struct agent *a, struct text *why)
+int agent_open_lines(struct agent *a, struct text *why)
 {
     uint32_t count = a->plan->tunnel_count * a->plan->edge_count;
     a->lines = mem_zalloc(count * sizeof(*a->lines));
@@ -254,8 +255,8 @@ static int open_lines(struct agent *a, struct text *why)
     return 0;
 }
 
-int agent_make(const struct agent_plan *plan, agent_event_fn *on_event, void *arg, struct text *why,
-               struct agent **out)
+int agent_make(const struct agent_plan *plan, struct sys *sys, agent_event_fn *on_event, void *arg,
+               struct text *why, struct agent **out)
 {
     ensure(plan->tunnel_count > 0 && plan->tunnel_count <= AGENT_TUNNELS_MAX);
     ensure(plan->edge_count > 0 && plan->edge_count <= AGENT_EDGES_MAX);
@@ -274,7 +275,7 @@ int agent_make(const struct agent_plan *plan, agent_event_fn *on_event, void *ar
     wheel_timer_init(&a->network_timer, on_network_timer);
     wheel_timer_init(&a->leave_timer, on_leave_timer);
     wheel_timer_init(&a->trim_timer, on_trim_timer);
-    int e = open_core(a);
+    int e = open_core(a, sys);
     if (e == 0) {
         e = agent_compile(a, why);
     }
@@ -290,13 +291,13 @@ int agent_new(const struct agent_plan *plan, agent_event_fn *on_event, void *arg
               struct agent **out)
 {
     struct agent *a = NULL;
-    int e = agent_make(plan, on_event, arg, why, &a);
+    int e = agent_make(plan, NULL, on_event, arg, why, &a);
     if (e != 0) {
         return e;
     }
     e = open_watches(a);
     if (e == 0) {
-        e = open_lines(a, why);
+        e = agent_open_lines(a, why);
     }
     if (e != 0) {
         agent_free(a);
@@ -354,8 +355,8 @@ void agent_free(struct agent *a)
     if (a->has_loop) {
         loop_fini(&a->loop);
     }
-    if (a->sys != NULL) {
-        os_linux_free(a->sys);
+    if (a->own_sys != NULL) {
+        os_linux_free(a->own_sys);
     }
     conf_doc_free(a->doc);
     mem_free(a->lines);

@@ -210,7 +210,7 @@ struct agent {
     const struct agent_plan *plan;
     agent_event_fn *on_event;
     void *arg;
-    struct sys *sys;
+    struct sys *own_sys; // NULL: it was given one
     struct loop loop;
     struct traffic *traffic;
     struct traffic_core *core;
@@ -237,9 +237,14 @@ struct agent {
     struct agent_line *lines;
 };
 
-/** An agent that does nothing yet: no signals are taken, no edge is called. As agent_new(). */
-int agent_make(const struct agent_plan *plan, agent_event_fn *on_event, void *arg, struct text *why,
-               struct agent **out) must_check;
+/** An agent that does nothing yet: no signals are taken, no edge is called. As agent_new(). `sys`, NULL:
+ * Linux, else it outlives the agent, and the caller gives the loop its turns. */
+int agent_make(const struct agent_plan *plan, struct sys *sys, agent_event_fn *on_event, void *arg,
+               struct text *why, struct agent **out) must_check;
+/** Calls the edges, for all tunnels. */
+int agent_open_lines(struct agent *a, struct text *why) must_check;
+/** What is under way ends, then the loop stops; the second time it stops at once. */
+void agent_leave(struct agent *a);
 /** Compiles the plan into a snapshot that the core uses. 0, or why not. */
 int agent_compile(struct agent *a, struct text *why) must_check;
 /** The configuration as text. */

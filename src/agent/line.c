@@ -40,7 +40,7 @@ void agent_line_open(struct agent_line *n, struct agent *a, uint32_t tunnel,
 {
     *n = (struct agent_line){.agent = a, .tunnel = tunnel, .place = place, .wanted = 1};
     uint8_t id[AGENT_INSTANCE_BYTES];
-    a->sys->ops->random(a->sys, id, sizeof(id));
+    a->loop.sys->ops->random(a->loop.sys, id, sizeof(id));
     struct text t = text_on(n->instance, sizeof(n->instance) - 1);
     base64_put(&t, slice_of((const char *)id, sizeof(id)), BASE64_URL);
     struct text site = text_on(n->site, sizeof(n->site) - 1);

@@ -237,7 +237,7 @@ static int write_hello(struct agent_link *k)
     k->websocket_key[0] = '\0';
     if (n->place->websocket) {
         uint8_t random[16];
-        a->sys->ops->random(a->sys, random, sizeof(random));
+        a->loop.sys->ops->random(a->loop.sys, random, sizeof(random));
         websocket_key(random, k->websocket_key);
         k->websocket_key[WEBSOCKET_KEY_BYTES] = '\0';
     }

@@ -273,7 +273,7 @@ int agent_probe(const struct agent_plan *plan, void (*step)(void *arg, const str
     }
     p->step = step;
     p->arg = arg;
-    int e = agent_make(plan, on_event, p, why, &p->agent);
+    int e = agent_make(plan, NULL, on_event, p, why, &p->agent);
     if (e == 0) {
         agent_reach_init(&p->reach, &p->agent->loop, traffic_core_dialer(p->agent->core));
         p->reach.done = on_reached;
