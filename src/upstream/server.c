@@ -135,11 +135,6 @@ static void free_server(struct server *s)
     mem_free(s);
 }
 
-static void hold(struct server_core *sc)
-{
-    sc->holds++;
-}
-
 void server_discard(struct server *s)
 {
     ensure_magic(s, SERVER_MAGIC);
@@ -168,11 +163,31 @@ void server_drop(struct server *s)
     drop_holder(s);
 }
 
+/** Each core is counted from the start, until it has entered and left. A connection that comes before that
+ * or after it (upstream/called.h), whose owner keeps the server, counts once more. */
+static void hold(struct server_core *sc)
+{
+    if (sc->holds++ == 0 && (!sc->entered || sc->gone)) {
+        server_keep(sc->server);
+        sc->kept = true;
+    }
+}
+
 static void let_go(struct server_core *sc)
 {
     struct server *s = sc->server;
     ensure(sc->holds > 0);
-    if (--sc->holds == 0) {
+    if (--sc->holds > 0) {
+        return;
+    }
+    bool kept = sc->kept;
+    bool leaves = sc->entered && !sc->gone;
+    sc->kept = false;
+    sc->gone = sc->entered;
+    if (kept) {
+        drop_holder(s);
+    }
+    if (leaves) {
         drop_holder(s);
     }
 }
@@ -181,6 +196,7 @@ void server_enter(struct server *s, uint32_t core, const struct server_limits *l
 {
     ensure_magic(s, SERVER_MAGIC);
     s->cores[core].limits = *limits;
+    s->cores[core].entered = true;
     hold(&s->cores[core]);
 }
 

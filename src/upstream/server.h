@@ -131,6 +131,9 @@ struct server_core {
     uint32_t open_count;    // sessions and dials
     atomic_uint idle_count; // sessions that carry nothing; others look at it
     bool left;              // no longer in the list: closed as they become idle
+    bool entered;           // it was in the core's list
+    bool gone;              // and is held no more since
+    bool kept;              // held from before or after that
     uint64_t told_ms;       // when a refused certificate, or want of ports, was last logged
     uint32_t source_next;   // whose turn it is
     struct server *server;
