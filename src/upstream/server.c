@@ -804,8 +804,10 @@ static int reach(struct lane *lane, struct upstream_request *rq)
     }
     hold(sc);
     struct up_session *s = called_reach(lane, &owner_ops);
-    if (s == NULL) {
-        server_connection_ended(sc);
+    if (s == NULL) { // no room has come of it: whoever waits would be asked again without end
+        sc->open_count--;
+        atomic_fetch_sub_explicit(&sc->server->vitals.open, 1, memory_order_relaxed);
+        let_go(sc);
         return E_UPSTREAM_FULL;
     }
     s->owner_flags = 0;
