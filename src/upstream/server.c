@@ -900,6 +900,12 @@ static void close_core(struct server *s, uint32_t core)
     for (unsigned i = 0; i < LANE_COUNT; i++) {
         close_lane(&sc->lanes[i]);
     }
+    // Nor is one that takes no more streams in a lane, until it has said so to its agent.
+    struct list *node;
+    while ((node = list_first(&sc->called)) != NULL) {
+        struct called *c = list_entry(node, struct called, link);
+        close_session(c->lane, c->session);
+    }
 }
 
 /** The first server after `node` that the core has something of; then it holds it once more. What it
