@@ -306,6 +306,29 @@ static void instance_lost(struct tunnel *t, struct tunnel_instance *i)
 
 // ---- connections ------------------------------------------------------------------------------------
 
+/** Of the connections of a slot the newest that has arrived stays; the agent has given the others up. It
+ * may not have read yet that it was let in on that one, so the others are not told to stay away. */
+static void settle_slot(struct tunnel *t, struct tunnel_connection *c)
+{
+    const struct tunnel_instance *i = c->instance;
+    struct tunnel_connection *newest = c;
+    list_each(node, &t->connections)
+    {
+        struct tunnel_connection *o = list_entry(node, struct tunnel_connection, link);
+        if (o->instance == i && o->slot == c->slot && o->is_open && o->id > newest->id) {
+            newest = o;
+        }
+    }
+    list_each(node, &t->connections)
+    {
+        struct tunnel_connection *o = list_entry(node, struct tunnel_connection, link);
+        if (o->instance == i && o->slot == c->slot && o->id < newest->id) {
+            o->instance = NULL;
+            connection_end(o, SLICE("another connection has taken its place"));
+        }
+    }
+}
+
 void tunnel_connection_arrived(struct tunnel_connection *c)
 {
     struct tunnel *t = c->tunnel;
@@ -319,15 +342,7 @@ void tunnel_connection_arrived(struct tunnel_connection *c)
     if (c->instance == NULL) {
         return;
     }
-    // What had its slot before is of no use any more: the agent has given it up.
-    list_each(node, &t->connections)
-    {
-        struct tunnel_connection *other = list_entry(node, struct tunnel_connection, link);
-        if (other != c && other->instance == c->instance && other->slot == c->slot) {
-            other->instance = NULL;
-            connection_end(other, SLICE(TUNNEL_END "another connection has taken its place"));
-        }
-    }
+    settle_slot(t, c);
     if (t->parked_wall_ms != 0) {
         unpark(t);
     } else {
