@@ -471,7 +471,9 @@ static int find_or_add(struct tunnel *t, const struct tunnel_claim *c, struct tu
     }
     struct tunnel_instance *i = find_instance(t, c->instance);
     if (i != NULL) {
-        if (!is_owner(t, c) || !c->proven) {
+        // Who was let in but could not read it has no secret. The owner may come anew to what waits.
+        bool again = t->owner[0] != '\0' && t->parked_wall_ms != 0;
+        if (!is_owner(t, c) || (!c->proven && !again)) {
             return E_TUNNEL_TAKEN;
         }
         *out = i;
