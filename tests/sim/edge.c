@@ -202,7 +202,17 @@ bool edge_is_idle(const struct edge *e)
     return true;
 }
 
-void edge_close(struct sim_case *c, struct edge *e)
+uint32_t edge_kick(struct edge *e, struct slice name)
+{
+    const struct traffic_kick kick = {.name = name, .text = SLICE("kicked")};
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < e->cores; i++) {
+        count += traffic_core_kick(e->core[i], &kick);
+    }
+    return count;
+}
+
+void edge_end(struct sim_case *c, struct edge *e)
 {
     bridged_close(e->core, e->cores);
     for (uint32_t i = 0; i < e->cores; i++) {
@@ -225,9 +235,6 @@ void edge_close(struct sim_case *c, struct edge *e)
     for (uint32_t i = 0; i < e->cores; i++) {
         loop_fini(&e->loop[i]);
     }
-    if (sim_fds_open(e->sim) != 0) {
-        sim_fail(c, "%u descriptors are left", sim_fds_open(e->sim));
-    }
     for (uint32_t i = 0; i < e->document_count; i++) {
         if (!e->documents[i].forgotten) {
             sim_fail(c, "snapshot %u still holds its document", i);
@@ -242,4 +249,13 @@ void edge_close(struct sim_case *c, struct edge *e)
         }
     }
     free(e);
+}
+
+void edge_close(struct sim_case *c, struct edge *e)
+{
+    struct sim *s = e->sim;
+    edge_end(c, e);
+    if (sim_fds_open(s) != 0) {
+        sim_fail(c, "%u descriptors are left", sim_fds_open(s));
+    }
 }

@@ -45,5 +45,9 @@ void edge_reload(struct edge *e, const char *config);
 void edge_drain(struct edge *e);
 /** A draining one has nothing left to wait for. */
 bool edge_is_idle(const struct edge *e);
-/** Ends it at once and checks that nothing is left. */
+/** Ends a tunnel; how many there were. */
+uint32_t edge_kick(struct edge *e, struct slice name);
+/** Ends it at once and checks that nothing of it is left. */
+void edge_end(struct sim_case *c, struct edge *e);
+/** The same, and that nobody has a descriptor. */
 void edge_close(struct sim_case *c, struct edge *e);

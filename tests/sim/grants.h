@@ -12,3 +12,5 @@
 
 /** The caller's reference. `shop` is reserved for bob. */
 struct access *grants_new(void);
+/** The same after bob's token was revoked. */
+struct access *grants_new_without_bob(void);

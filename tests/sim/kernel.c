@@ -54,6 +54,7 @@ struct sim_end {
     bool connecting;
     bool closed;
     bool write_shut;
+    bool lost;    // nothing that is sent comes to the other end
     bool blocked; // a write found no room: an edge is owed
     // Who hears of it: a core, or an actor.
     struct sim_sys *watcher;
@@ -333,8 +334,8 @@ static void send_segment(struct sim_end *from, enum segment_kind kind, size_t le
 static void arrive(void *arg)
 {
     struct sim_end *e = arg;
-    if (e->segment_first == e->segment_count) {
-        return; // an RST came first
+    if (e->segment_first == e->segment_count || (e->peer != NULL && e->peer->lost)) {
+        return; // an RST came first, or it is lost on the way
     }
     struct segment g = e->segments[e->segment_first++];
     if (e->segment_first == e->segment_count) {
@@ -362,7 +363,7 @@ static void send_segment(struct sim_end *from, enum segment_kind kind, size_t le
 {
     struct sim_end *to = from->peer;
     struct sim *s = from->sim;
-    if (to == NULL || to->error != 0) {
+    if (to == NULL || to->error != 0 || from->lost) {
         return;
     }
     struct segment *last = to->segment_count > 0 ? &to->segments[to->segment_count - 1] : NULL;
@@ -456,6 +457,45 @@ static void reset_by_fault(void *arg)
     break_end(e, E_RESET);
     if (e->peer != NULL) {
         break_end(e->peer, E_RESET);
+    }
+}
+
+static void lose(struct sim_end *e)
+{
+    e->lost = true;
+    e->peer->lost = true;
+}
+
+static void hang_up(struct sim_end *e)
+{
+    e->fin_seen = true;
+    raise_edge(e, SYS_READ | SYS_HANGUP);
+}
+
+static void stall(struct sim_end *e, uint64_t ns)
+{
+    uint64_t at = e->sim->now_ns + ns;
+    e->last_arrival_ns = at > e->last_arrival_ns ? at : e->last_arrival_ns;
+}
+
+static void cut(struct sim_end *e, enum sim_cut how, uint64_t ns)
+{
+    struct sim_end *peer = e->peer;
+    if (how == SIM_CUT_STALL) {
+        stall(e, ns);
+        stall(peer, ns);
+        return;
+    }
+    lose(e);
+    if (how == SIM_CUT_FIN) {
+        hang_up(e);
+        hang_up(peer);
+    }
+    if (how == SIM_CUT_RESET || how == SIM_CUT_NEAR) {
+        break_end(e, E_RESET);
+    }
+    if (how == SIM_CUT_RESET || how == SIM_CUT_FAR) {
+        break_end(peer, E_RESET);
     }
 }
 
@@ -1238,6 +1278,20 @@ uint64_t sim_now_ns(const struct sim *s)
 struct sim_faults *sim_faults(struct sim *s)
 {
     return &s->faults;
+}
+
+uint32_t sim_cut(struct sys *of, const struct os_addr *to, enum sim_cut how, double p, uint64_t ns)
+{
+    struct sim_sys *c = self(of);
+    uint32_t count = 0;
+    for (struct sim_end *e = c->sim->ends; e != NULL; e = e->next_of_all) {
+        bool there = e->watcher == c && e->peer != NULL && e->error == 0;
+        if (there && os_addr_eq(&e->remote, to) && chance(c->sim, p)) {
+            cut(e, how, ns);
+            count++;
+        }
+    }
+    return count;
 }
 
 uint64_t sim_trace_hash(const struct sim *s)

@@ -77,6 +77,16 @@ struct sys *sim_sys(struct sim *s);
 int sim_listen_fd(struct sim *s, const struct os_addr *at);
 /** Descriptors that the proxy has open (listeners of sim_listen_fd included). */
 uint32_t sim_fds_open(const struct sim *s);
+/** Cuts the connections that this core has made to `to`, each with that probability. How many. */
+enum sim_cut {
+    SIM_CUT_RESET,  // both ends see it broken
+    SIM_CUT_FIN,    // both ends see an orderly end, and nothing comes through any more
+    SIM_CUT_SILENT, // nothing comes through any more, and nobody says so
+    SIM_CUT_NEAR,   // this core's end sees it broken, the other one nothing
+    SIM_CUT_FAR,    // the other way round
+    SIM_CUT_STALL,  // what is sent from now on comes after `ns`
+};
+uint32_t sim_cut(struct sys *of, const struct os_addr *to, enum sim_cut how, double p, uint64_t ns);
 /** At most so many; above, everything that makes one fails with E_NO_DESCRIPTORS. */
 void sim_fds_max(struct sim *s, uint32_t max);
 
