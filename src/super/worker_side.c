@@ -180,7 +180,8 @@ static void on_port_request(struct super *s, const struct ipc_port_request *p)
         }
         return;
     }
-    bool busy = s->draining || proving(s) || !s->worker.ready;
+    // While a configuration is tried, the ranges in force may be over in a moment.
+    bool busy = s->draining || proving(s) || s->applying || !s->worker.ready;
     int index = busy ? E_AGAIN : listeners_open_port(&s->listeners, &s->now.plan, p);
     if (index >= 0) {
         log_line(LOG_INFO, "tunnel port %u open protocol=%s", p->port,

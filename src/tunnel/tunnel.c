@@ -569,6 +569,13 @@ void tunnel_judge(struct tunnel_claim *c, uint32_t core)
 
 // ---- what changes for all ---------------------------------------------------------------------------
 
+/** The supervisor has closed a port that its zone has no more. */
+static bool has_port(const struct tunnel *t)
+{
+    const struct zone_settings *z = settings_of(t);
+    return t->kind == TUNNEL_HTTP || (t->port >= z->port_first && t->port <= z->port_last);
+}
+
 /** Why a tunnel may not go on; empty: it may. */
 static struct slice objection(const struct access *a, const struct tunnel *t, uint64_t now_ms)
 {
@@ -602,8 +609,12 @@ void tunnels_look(struct registry_core *rc)
         if (t->over) {
             continue;
         }
-        struct slice why =
-            rc->access == NULL ? SLICE("") : objection(rc->access, t, rc->loop->wall_ms);
+        struct slice why = SLICE("");
+        if (!has_port(t)) {
+            why = SLICE("the edge does not give this port any more");
+        } else if (rc->access != NULL) {
+            why = objection(rc->access, t, rc->loop->wall_ms);
+        }
         if (why.len > 0) {
             tunnel_end(t, why);
         } else {

@@ -599,6 +599,25 @@ static void what_is_below_a_wildcard_may_be_somebody_elses(void)
     access_unref(a);
 }
 
+static void a_port_that_the_zone_has_no_more_ends_its_tunnel(void)
+{
+    begin();
+    w.zone.settings.port_first = 100;
+    w.zone.settings.port_last = 110;
+    struct tunnel_claim *c = claim_of("", "alice", 1);
+    c->kind = TUNNEL_TCP;
+    c->port = 105;
+    REQUIRE(judge(c) == 0);
+    struct fake_session *mine = arrive(c);
+    set_access(NULL);
+    CHECK(tunnels_have_port(w.tunnels, TUNNEL_TCP, 105));
+    w.zone.settings.port_last = 104; // a reload
+    set_access(NULL);
+    CHECK(!tunnels_have_port(w.tunnels, TUNNEL_TCP, 105));
+    CHECK(mine->closed);
+    end();
+}
+
 static void agents_without_a_token_have_so_many(void)
 {
     begin();
@@ -674,4 +693,5 @@ TAP_MAIN(visitors_meet_the_agent_of_the_name, names_below_a_wildcard_come_to_it,
          an_owner_has_so_many, what_never_came_leaves_nothing,
          a_connection_outlives_one_that_never_came, the_token_that_came_last_is_the_one_that_counts,
          what_is_below_a_wildcard_may_be_somebody_elses, agents_without_a_token_have_so_many,
-         a_kick_ends_it, a_zone_that_goes_takes_its_tunnels_along, the_next_worker_keeps_the_names)
+         a_port_that_the_zone_has_no_more_ends_its_tunnel, a_kick_ends_it,
+         a_zone_that_goes_takes_its_tunnels_along, the_next_worker_keeps_the_names)
