@@ -17,19 +17,10 @@
 #include "tap.h"
 #include "tunnel/access.h"
 #include "tunnel/tunnel_int.h"
+#include "upstream/fake_session.h"
 #include "upstream/server.h"
 
 enum { CORES = 2, SESSIONS_MAX = 32, VISITORS_MAX = 32 };
-
-struct fake_session {
-    struct up_session session;
-    struct http_peer peer;
-    struct transport *t;
-    struct http_stream stream;
-    uint64_t agent; // which one: its connection's number
-    bool closed;
-    char said[64]; // the last words to it
-};
 
 struct visitor {
     struct upstream_request rq;
@@ -63,23 +54,6 @@ static struct world w;
 
 // ---- agents' sessions -------------------------------------------------------------------------------
 
-static struct http_stream *take(struct up_session *s)
-{
-    struct fake_session *f = container_of(s, struct fake_session, session);
-    s->streams++;
-    s->exchanges++;
-    return &f->stream;
-}
-
-static void close_fake(struct up_session *s)
-{
-    struct fake_session *f = container_of(s, struct fake_session, session);
-    f->closed = true;
-    transport_close(f->t, false);
-}
-
-static const struct up_session_ops fake_ops = {.protocol = "h2", .take = take, .close = close_fake};
-
 static void not_ready(struct transport *t, unsigned events)
 {
     (void)t;
@@ -92,18 +66,7 @@ static struct up_session *open_fake(void *core, struct transport *t,
     (void)core;
     (void)error;
     REQUIRE(w.session_count < SESSIONS_MAX);
-    struct fake_session *f = &w.sessions[w.session_count++];
-    f->t = t;
-    f->peer = *terms->peer;
-    f->agent = terms->peer->connection_id;
-    transport_set_owner(t, f, not_ready);
-    f->session = (struct up_session){.ops = &fake_ops,
-                                     .owner = terms->owner,
-                                     .owner_arg = terms->owner_arg,
-                                     .streams_max = 100,
-                                     .peer = &f->peer};
-    list_init(&f->session.link);
-    return &f->session;
+    return fake_session_open(&w.sessions[w.session_count++], t, terms, 100);
 }
 
 static void turn(void)

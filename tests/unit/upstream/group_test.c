@@ -13,16 +13,9 @@
 
 #include "base/error.h"
 #include "tap.h"
+#include "upstream/fake_session.h"
 
 enum { CORES = 2, SESSIONS_MAX = 128, REQUESTS_MAX = 128, ORIGINS = 3 };
-
-struct fake_session {
-    struct up_session session;
-    struct http_peer peer;
-    struct transport *t;
-    struct http_stream stream;
-    bool closed;
-};
 
 struct fake_request {
     struct upstream_request rq;
@@ -61,47 +54,13 @@ struct world {
 
 static struct world w;
 
-static struct http_stream *take(struct up_session *s)
-{
-    struct fake_session *f = container_of(s, struct fake_session, session);
-    s->streams++;
-    s->exchanges++;
-    return &f->stream;
-}
-
-static void close_fake(struct up_session *s)
-{
-    struct fake_session *f = container_of(s, struct fake_session, session);
-    f->closed = true;
-    transport_close(f->t, false);
-}
-
-static const struct up_session_ops fake_ops = {
-    .protocol = "fake", .take = take, .close = close_fake};
-
-static void not_ready(struct transport *t, unsigned events)
-{
-    (void)t;
-    (void)events;
-}
-
 static struct up_session *open_fake(void *core, struct transport *t,
                                     const struct up_session_terms *terms, int *error)
 {
     (void)core;
     (void)error;
     REQUIRE(w.session_count < SESSIONS_MAX);
-    struct fake_session *f = &w.sessions[w.session_count++];
-    f->t = t;
-    f->peer = *terms->peer;
-    transport_set_owner(t, f, not_ready);
-    f->session = (struct up_session){.ops = &fake_ops,
-                                     .owner = terms->owner,
-                                     .owner_arg = terms->owner_arg,
-                                     .streams_max = 1,
-                                     .peer = &f->peer};
-    list_init(&f->session.link);
-    return &f->session;
+    return fake_session_open(&w.sessions[w.session_count++], t, terms, 1);
 }
 
 static void on_ready(struct upstream_request *rq, struct http_stream *s)
