@@ -19,25 +19,15 @@ static struct {
     struct tls_core *core;
 } other;
 
-static const char document[] = "listen: [{at: 443, tls: on}]\n"
-                               "sites: {a.test: {respond: hi}, default: {respond: hi}}\n";
-
 static void setup(void)
 {
     cert = pki_make(&(struct pki_order){.cn = "a.test", .names = "DNS:a.test", .key = PKI_P256});
-    pattern = malloc(WORLD_BYTES_MAX);
-    REQUIRE(pattern != NULL);
-    for (size_t i = 0; i < WORLD_BYTES_MAX; i++) {
-        pattern[i] = (char)(i * 7 + i / 251);
-    }
+    pattern = world_pattern();
 }
 
 static void begin(uint64_t seed, const struct sim_faults *faults)
 {
-    world_begin(seed, faults);
-    world_certificate("local:a.test", &cert);
-    world_certificate("local:localhost", &cert);
-    (void)world_store(document);
+    world_begin_site(seed, faults, &cert);
     memset(&other, 0, sizeof(other));
     REQUIRE(loop_init(&other.loop, sim_sys(world.sim), 0, &limits) == 0);
     transport_core_init(&other.transports, &other.loop, 16);

@@ -572,3 +572,22 @@ uint64_t world_count(enum counter id)
 {
     return counters_sum(&world.counters, 1, id);
 }
+
+void world_begin_site(uint64_t seed, const struct sim_faults *faults, const struct pki_cert *c)
+{
+    world_begin(seed, faults);
+    world_certificate("local:a.test", c);
+    world_certificate("local:localhost", c);
+    (void)world_store("listen: [{at: 443, tls: on}]\n"
+                      "sites: {a.test: {respond: hi}, default: {respond: hi}}\n");
+}
+
+char *world_pattern(void)
+{
+    char *bytes = malloc(WORLD_BYTES_MAX);
+    REQUIRE(bytes != NULL);
+    for (size_t i = 0; i < WORLD_BYTES_MAX; i++) {
+        bytes[i] = (char)(i * 7 + i / 251);
+    }
+    return bytes;
+}

@@ -82,6 +82,8 @@ extern struct world world;
 extern char world_report[16384];
 
 void world_begin(uint64_t seed, const struct sim_faults *faults);
+/** The same with one site, a.test, whose certificate this is. */
+void world_begin_site(uint64_t seed, const struct sim_faults *faults, const struct pki_cert *c);
 /** Everything is closed and given back; what is left is an ensure. */
 void world_end(void);
 /** Credentials for the next store. */
@@ -100,6 +102,8 @@ struct peer *world_client(SSL_CTX *ctx, const char *name);
 struct peer *world_raw(struct slice bytes);
 /** An origin behind `server`, and our connection to it. */
 struct side *world_origin(SSL_CTX *server, struct tls_origin *o, struct peer **peer);
+/** WORLD_BYTES_MAX bytes to send; the caller frees them. */
+char *world_pattern(void);
 void peer_send(struct peer *p, const char *bytes, size_t len);
 void peer_close_notify(struct peer *p);
 void peer_fin(struct peer *p);
