@@ -44,15 +44,15 @@ static void check_list(struct conf_diags *d, struct conf_node list)
     }
 }
 
+// What both say of their values.
+#define NETWORK_LIST                                                                               \
+    .contexts = CONF_IN_ALL, .type = CONF_TYPE_CIDR, .merge = CONF_MERGE_ALL, .list = true,        \
+    .off_ok = true, .not_ok = true, .words = (const char *const[]){"unix", NULL},                  \
+    .check = check_list
+
 const struct conf_directive networks_directives[] = {
     {.name = "allow",
-     .contexts = CONF_IN_ALL,
-     .type = CONF_TYPE_CIDR,
-     .merge = CONF_MERGE_ALL,
-     .list = true,
-     .off_ok = true,
-     .not_ok = true,
-     .words = (const char *const[]){"unix", NULL},
+     NETWORK_LIST,
      .aka = "ip_restriction allow_ips whitelist allowlist ipallowlist",
      .text = "Only these clients may ask, by their address behind trusted proxies: networks, "
              "`unix`, and exceptions with `not` in front. Others get 403. Lists of the levels "
@@ -61,21 +61,13 @@ const struct conf_directive networks_directives[] = {
                 "  example.com:\n"
                 "    routes:\n"
                 "      - {path: /admin/*, allow: [10.0.0.0/8, not 10.9.0.0/16], proxy: 3001}\n"
-                "      - {proxy: 3000}\n",
-     .check = check_list},
+                "      - {proxy: 3000}\n"},
     {.name = "deny",
-     .contexts = CONF_IN_ALL,
-     .type = CONF_TYPE_CIDR,
-     .merge = CONF_MERGE_ALL,
-     .list = true,
-     .off_ok = true,
-     .not_ok = true,
-     .words = (const char *const[]){"unix", NULL},
+     NETWORK_LIST,
      .aka = "deny_ips blacklist blocklist block",
      .text = "These clients may not ask and get 403, also when `allow` names them.",
      .example = "sites:\n"
-                "  example.com: {deny: [192.0.2.0/24, \"2001:db8::/32\"], proxy: 3000}\n",
-     .check = check_list},
+                "  example.com: {deny: [192.0.2.0/24, \"2001:db8::/32\"], proxy: 3000}\n"},
     CONF_END,
 };
 
