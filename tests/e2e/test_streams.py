@@ -14,45 +14,8 @@ import pytest
 from harness import reply
 from harness.ports import free_port
 from harness.proc import fds, rss
+from harness.sockets import TcpServer, UdpServer, connect, echo, read_all
 from harness.wait import WAIT, until
-
-
-class Server:
-    """A TCP server: `serve(sock)` runs in a thread for each connection."""
-
-    def __init__(self, serve, port=0):
-        self.listener = socket.create_server(("127.0.0.1", port), backlog=1024)
-        self.at = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.serve = serve
-        self.socks = []
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            sock.settimeout(WAIT)
-            self.socks.append(sock)
-            threading.Thread(target=self.run, args=(sock,), daemon=True).start()
-
-    def run(self, sock):
-        try:
-            self.serve(sock)
-        except OSError:
-            pass
-        sock.close()
-
-    def stop(self):
-        for sock in [self.listener, *self.socks]:
-            sock.close()
-
-
-def echo(sock):
-    while data := sock.recv(65536):
-        sock.sendall(data)
-    sock.shutdown(socket.SHUT_WR)
 
 
 @pytest.fixture
@@ -60,7 +23,7 @@ def server():
     servers = []
 
     def start(serve=echo, **options):
-        servers.append(Server(serve, **options))
+        servers.append(TcpServer(serve, **options))
         return servers[-1]
     yield start
     for one in servers:
@@ -73,16 +36,6 @@ def way(edge):
     def start(*streams, **top):
         return edge({"listen": None, "streams": list(streams)}, listeners=len(streams), **top)
     return start
-
-
-def connect(at):
-    sock = socket.create_connection(at, WAIT)
-    sock.settimeout(WAIT)
-    return sock
-
-
-def read_all(sock):
-    return b"".join(iter(lambda: sock.recv(1 << 20), b""))
 
 
 def stream(to, **more):
@@ -483,43 +436,12 @@ def test_tls_to_a_server_whose_name_is_not_said(way, server, tmp_path):
 # ---- UDP ------------------------------------------------------------------------------------------
 
 
-class Datagrams:
-    """A UDP server: answers each datagram with what `answers(data)` lists."""
-
-    def __init__(self, answers=lambda data: [data], port=0):
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(("127.0.0.1", port))
-        self.at = "127.0.0.1:%d" % self.sock.getsockname()[1]
-        self.answers = answers
-        self.peers = []
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self):
-        while True:
-            try:
-                data, peer = self.sock.recvfrom(70000)
-            except OSError:
-                return
-            if data == b"stop":
-                return
-            self.peers.append(peer)
-            for answer in self.answers(data):
-                self.sock.sendto(answer, peer)
-
-    def stop(self):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.sendto(b"stop", self.sock.getsockname())
-        self.thread.join(WAIT)
-        self.sock.close()
-
-
 @pytest.fixture
 def datagrams():
     servers = []
 
     def start(*args, **options):
-        servers.append(Datagrams(*args, **options))
+        servers.append(UdpServer(*args, **options))
         return servers[-1]
     yield start
     for one in servers:

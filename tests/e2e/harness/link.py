@@ -7,9 +7,9 @@ import os
 import random
 import socket
 import subprocess
-import threading
 
 from .edge import program
+from .sockets import Listener
 
 BLOCK = random.Random(7).randbytes(65521)
 TWICE = BLOCK + BLOCK
@@ -42,22 +42,12 @@ class SlowLink:
         self.child.stdout.close()
 
 
-class BulkOrigin:
+class BulkOrigin(Listener):
     """HTTP/1.1 with bodies of any size: GET /N sends N bytes, anything else is read and checked."""
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.at = "127.0.0.1:%d" % self.listener.getsockname()[1]
         self.failures = []
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+        super().__init__()
 
     def serve(self, sock):
         try:
@@ -81,7 +71,7 @@ class BulkOrigin:
             self.failures.append(failure)
 
     def stop(self):
-        self.listener.close()
+        self.unlisten()
 
 
 def send_bulk(sock, size):

@@ -8,9 +8,11 @@ import socket
 import struct
 import threading
 
+from .sockets import Listener
 
-class Way:
-    """What they share: a listener, and a pump between two sockets that `cut()` ends."""
+
+class Way(Listener):
+    """What they share: a pump between two sockets that `cut()` ends."""
 
     def __init__(self, login=None):
         self.login = login          # (user, password) that it wants
@@ -18,21 +20,7 @@ class Way:
         self.asked = []
         self.logins = []
         self.open = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    @property
-    def at(self):
-        return f"127.0.0.1:{self.port}"
-
-    def accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+        super().__init__()
 
     def serve(self, sock):
         try:
@@ -82,7 +70,7 @@ class Way:
                 pass
 
     def close(self):
-        self.listener.close()
+        self.unlisten()
         self.cut()
 
 
