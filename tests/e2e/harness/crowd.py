@@ -27,12 +27,12 @@ import concurrent.futures
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
 
+from .beside import Program
 from .h2 import H2Client, Reset
 from .wait import WAIT as PATIENCE
 
@@ -62,34 +62,9 @@ class Report:
                 "longest wait, ms": round(self.longest * 1000)}
 
 
-class Program:
-    """This file in a process of its own. Its lines of JSON are answers."""
-
-    def __init__(self, *args):
-        folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        self.process = subprocess.Popen([sys.executable, "-m", "harness.crowd", *map(str, args)],
-                                        cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, start_new_session=True)
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        assert line, f"the crowd's program ended: {self.process.wait()}"
-        return json.loads(line)
-
-    def order(self, text):
-        self.process.stdin.write(text + "\n")
-        self.process.stdin.flush()
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-
 class EchoServer(Program):
     def __init__(self):
-        super().__init__("serve")
+        super().__init__("harness.crowd", "serve")
         ports = self.answer()
         self.ws, self.tcp, self.udp = (f"127.0.0.1:{ports[kind]}" for kind in ("ws", "tcp", "udp"))
 
@@ -98,7 +73,7 @@ class Crowd(Program):
     """Returns when every session has had its first echo."""
 
     def __init__(self, kind, at, sessions, pause=PAUSE):
-        super().__init__("talk", kind, at[0], at[1], sessions, pause)
+        super().__init__("harness.crowd", "talk", kind, at[0], at[1], sessions, pause)
         self.begun = self.answer()["begun"]
 
     def end(self):

@@ -25,13 +25,13 @@ import json
 import os
 import random
 import ssl
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 
 from h2.exceptions import H2Error
 
+from .beside import Program
 from .h2 import H2Client, Reset
 
 REFUSED = 7
@@ -100,31 +100,12 @@ def judge(report):
 # ---- for tests -------------------------------------------------------------------------------------
 
 
-class Program:
+class StormProgram(Program):
     def __init__(self, *args, prefix=()):
-        folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "harness.storm", *map(str, args)], cwd=folder,
-            env={**os.environ, "PYTHONPATH": folder, "ADIT_E2E_WAIT": str(PATIENCE)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, start_new_session=True)
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        assert line, f"the storm's program ended: {self.process.wait()}"
-        return json.loads(line)
-
-    def order(self, text):
-        self.process.stdin.write(text + "\n")
-        self.process.stdin.flush()
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        super().__init__("harness.storm", *args, prefix=prefix, ADIT_E2E_WAIT=str(PATIENCE))
 
 
-class Apps(Program):
+class Apps(StormProgram):
     def __init__(self, names, prefix=()):
         super().__init__("serve", *names, prefix=prefix)
         self.ports = self.answer()
@@ -137,7 +118,7 @@ class Apps(Program):
         return twice
 
 
-class Storm(Program):
+class Storm(StormProgram):
     """Returns when every session has been answered once."""
 
     def __init__(self, at, hosts, sessions, trust=None):
