@@ -237,6 +237,9 @@ static void read_tunnel(struct reading *r, struct conf_node n)
     read_list(r, conf_get(n, "allow"), &t->allow);
     read_list(r, conf_get(n, "deny"), &t->deny);
     read_users(r, conf_get(n, "basic_auth"), &t->users);
+    if (!agent_words_fit(t, &problem)) {
+        complain(r, n, &problem);
+    }
 }
 
 static void read_file(struct reading *r, struct conf_node root)

@@ -395,5 +395,9 @@ int agent_words_tunnel(struct agent_words *w, const struct cli_parsed *p, enum a
         return cli_usage_error(p->command, "`%s`: write PORT or HOST:PORT", p->arguments[0]);
     }
     int rc = take_as(w, p, t);
-    return rc == CLI_OK ? take_options(w, p, t) : rc;
+    rc = rc == CLI_OK ? take_options(w, p, t) : rc;
+    if (rc == CLI_OK && !agent_words_fit(t, &problem)) {
+        return cli_usage_error(p->command, "%s; %s", problem.what, problem.hint);
+    }
+    return rc;
 }

@@ -107,6 +107,25 @@ bool agent_target_is_plain(const struct agent_tunnel *t)
            !slice_starts(t->target, SLICE("unix:"));
 }
 
+bool agent_words_fit(const struct agent_tunnel *t, struct conf_problem *problem)
+{
+    if (t->kind == AGENT_HTTP) {
+        return true;
+    }
+    if (t->allow.count > 0 || t->deny.count > 0 || t->users.count > 0) {
+        *problem = (struct conf_problem){
+            "who may visit is asked of HTTP only, not of TCP and UDP",
+            "leave it out, or let the target judge: it is told of the visitor with proxy protocol"};
+        return false;
+    }
+    if (t->wildcard || t->insecure || t->host.len > 0) {
+        *problem = (struct conf_problem){"of HTTP alone: wildcard, insecure, and the Host",
+                                         "leave it out"};
+        return false;
+    }
+    return true;
+}
+
 bool agent_word_is_host(struct slice word)
 {
     char room[ADDRESS_MAX];

@@ -17,6 +17,9 @@ int agent_word_target(struct slice word, struct arena *arena, struct agent_tunne
 bool agent_target_is_plain(const struct agent_tunnel *t);
 /** A Host for the target: an authority, or `pass`, or `server`. */
 bool agent_word_is_host(struct slice word);
+/** Whether all that was said of a tunnel can be kept. A rule that nobody keeps would let in whom it was to
+ * keep out. */
+bool agent_words_fit(const struct agent_tunnel *t, struct conf_problem *problem);
 /** Whether a first word of the command line means a target rather than a command. */
 bool agent_word_is_target(struct slice word);
 /** HOST, HOST:PORT, https://HOST[:PORT] or http://HOST[:PORT]. */

@@ -416,12 +416,26 @@ BAD_FILES = {
     "tunnels: {a: {http: 3000, name: -x}}": r":1:33: error: not a name",
     "tunnels: {a: {http: 3000, allow: 10.0.0.1/8}}": r":1:34: error: not a network",
     "tunnels: {a: {tcp: ./}}": r"write PORT or HOST:PORT",
+    "tunnels: {a: {tcp: 22, allow: 10.0.0.0/8}}": r":1:11: error: who may visit is asked of HTTP only",
+    "tunnels: {a: {udp: 53, deny: 10.0.0.0/8}}": r"who may visit is asked of HTTP only",
+    "tunnels: {a: {tcp: 22, basic_auth: {me: x}}}": r"who may visit is asked of HTTP only",
+    "tunnels: {a: {tcp: 22, insecure: on}}": r"of HTTP alone",
     "token: a b\ntunnels: {a: 1}": r":1:8: error: not a token",
     "server: http://example.com\ntunnels: {a: 1}": r"--insecure-clear",
     "tunnels: {}": r"there is no tunnel",
     "server: x": r"tunnels",
     "[": r":1:",
 }
+
+
+@pytest.mark.parametrize("rule", [("--allow", "10.0.0.0/8"), ("--deny", "10.0.0.0/8"),
+                                  ("--basic-auth", "me:x"), ("--insecure",), ("--wildcard",),
+                                  ("--host-header", "x")])
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_rules_that_nobody_would_keep(kind, rule):
+    done = run_adit(kind, "22", *rule, "--server", "http://localhost:1")
+    assert done.returncode == 2, done
+    assert "HTTP" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("text", BAD_FILES)
