@@ -155,11 +155,12 @@ static void wait_for(struct txt_client *c)
     struct pollfd p[ARES_GETSOCK_MAXNUM];
     struct timeval most = {.tv_sec = 1};
     struct timeval left;
-    int bits = ares_getsock(c->channel, sockets, ARES_GETSOCK_MAXNUM);
+    unsigned bits = (unsigned)ares_getsock(c->channel, sockets, ARES_GETSOCK_MAXNUM);
     nfds_t count = 0;
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        bool reads = ARES_GETSOCK_READABLE(bits, i);
-        bool writes = ARES_GETSOCK_WRITABLE(bits, i);
+        // What ARES_GETSOCK_READABLE and _WRITABLE say; those shift into a sign bit.
+        bool reads = (bits >> i & 1) != 0;
+        bool writes = (bits >> (i + ARES_GETSOCK_MAXNUM) & 1) != 0;
         if (reads || writes) {
             p[count].fd = sockets[i];
             p[count].events = (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0));
