@@ -100,7 +100,8 @@ const struct cli_command cli_http = {
     .name = "http",
     .arguments = "TARGET [as NAME]",
     .text = "a public URL for a local service; in short: adit 3000",
-    .more = "TARGET is PORT (on this machine), HOST:PORT, https://HOST:PORT or unix:/path.\n"
+    .more = "TARGET is PORT (on this machine), HOST:PORT, https://HOST:PORT, unix:/path\n"
+            "or ./folder.\n"
             "NAME asks for a name at the edge; without it any free one is given.\n"
             "The edge is --server, $ADIT_SERVER or that of `adit login`; the token --token,\n"
             "$ADIT_TOKEN or that of `adit login`. SIGHUP calls the edge anew.\n",

@@ -210,6 +210,7 @@ class ScriptedEdge:
         return self
 
     def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)    # ends accept(), which would keep it open
         self.listener.close()
         for sock in self.open:
             sock.close()

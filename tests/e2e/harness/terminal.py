@@ -6,6 +6,7 @@
     screen.type("\\x03")            # Ctrl-C
     assert screen.wait_exit() == 0
 """
+import codecs
 import fcntl
 import os
 import pty
@@ -40,10 +41,11 @@ class Terminal:
         self.reader.start()
 
     def read(self):
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         try:
             while not self.closing.is_set():
                 if select.select([self.master], [], [], 0.05)[0]:
-                    self.raw += os.read(self.master, 65536).decode("utf-8", "replace")
+                    self.raw += decoder.decode(os.read(self.master, 65536))
         except OSError:     # Nobody has the other end any more.
             pass
 
