@@ -21,7 +21,7 @@ NAME = "tunnel.test"
 APPS = ["one", "two", "three"]
 # Seconds between two of them: an agent whose connection held for less takes its time to come back.
 PAUSE = 3
-TURNS, SESSIONS = (60, 40) if SOAK else (4, 12)
+TURNS, SESSIONS = (60, 40) if SOAK else (3, 12)
 
 
 class Scene:
@@ -156,7 +156,8 @@ WHAT = {"agents killed": Scene.kill_agent, "the cable pulled": Scene.pull_cable,
 
 
 @pytest.mark.timeout(1800 if SOAK else 180)
-@pytest.mark.parametrize("workers", [1, 2], ids=["one worker", "two workers"])
+@pytest.mark.parametrize("workers", [pytest.param(1, id="one worker", marks=pytest.mark.long),
+                                     pytest.param(2, id="two workers")])
 @pytest.mark.parametrize("what", WHAT)
 def test_again_and_again(scene, what, workers, record_property):
     def play(place):
@@ -167,6 +168,7 @@ def test_again_and_again(scene, what, workers, record_property):
     scene(play, workers)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["the edge upgraded", "the worker killed", "the cable pulled"])
 def test_the_same_without_tunnels(scene, what, record_property):
     """By plain proxies: that what the tests above see is the tunnels'."""
