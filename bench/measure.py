@@ -15,29 +15,22 @@ from systems import DESCRIPTORS, SEARCH, Invalid, answers, free_port, spawn, sto
 # name: (path, bytes, connections)
 BODIES = {"128": ("/128", 128, 64), "10k": ("/10k", 10240, 64), "1m": ("/1m", 1024 * 1024, 16)}
 IDLE_CONNECTIONS = 10000
+IDLE_AGENTS_BEFORE = 100
+IDLE_SECONDS = 20
 HANDSHAKES_AT_ONCE = 32
 H2_CONNECTIONS, H2_STREAMS = 16, 32
 RESTART_SECONDS_MAX = 20
 MESSAGE_BYTES = 128
 
 
-class Ends:
-    """Both ends of every proxy: the origin and the client, one program (bench/ends.c)."""
+class Tool:
+    """A program that gets commands by lines and answers each with a line of JSON."""
 
-    def __init__(self, bench):
-        self.port = free_port()
-        self.tcp_port = free_port()
-        self.log_path = os.path.join(bench.directory, "ends.log")
+    def __init__(self, bench, name, *arguments):
+        self.log_path = os.path.join(bench.directory, f"{name}.log")
         with open(self.log_path, "wb") as log:
-            self.process = spawn([bench.tool("bench-ends"), f"127.0.0.1:{self.port}",
-                                  f"127.0.0.1:{self.tcp_port}"],
-                                 bench.cpu_load, log, bench.nice, stdin=subprocess.PIPE,
-                                 stdout=subprocess.PIPE)
-        deadline = time.monotonic() + 5
-        while not answers(self.port):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise Invalid("the origin did not start: " + self.log())
-            time.sleep(0.02)
+            self.process = spawn([bench.tool(name), *arguments], bench.cpu_load, log, bench.nice,
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def log(self):
         """What the program complained of."""
@@ -56,6 +49,25 @@ class Ends:
         if result["errors"]:
             raise Invalid(f"'{line}' had {result['errors']} errors: {self.log()}")
         return result
+
+    def stop(self):
+        """Ends the program."""
+        stop_group(self.process, signal.SIGKILL)
+
+
+class Ends(Tool):
+    """Both ends of every proxy: the origin and the client, one program (bench/ends.c)."""
+
+    def __init__(self, bench):
+        self.port = free_port()
+        self.tcp_port = free_port()
+        super().__init__(bench, "bench-ends", f"127.0.0.1:{self.port}",
+                         f"127.0.0.1:{self.tcp_port}")
+        deadline = time.monotonic() + 5
+        while not answers(self.port):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Invalid("the origin did not start: " + self.log())
+            time.sleep(0.02)
 
     def load(self, system, body, seconds, rate=0.0, connections=0):
         """Closed loop, or open loop at a rate, of one of BODIES; on so many connections as is usual
@@ -87,10 +99,6 @@ class Ends:
         """Closes the connections that were kept; all must still have been open."""
         if self.command("release", 60)["open"] != connections:
             raise Invalid(f"{system.name}: idle connections were closed")
-
-    def stop(self):
-        """Ends the program."""
-        stop_group(self.process, signal.SIGKILL)
 
 
 class H2Origin:
@@ -233,6 +241,50 @@ def sample_idle(bench, system):
         "rss_bytes": (rss - rss_before) / count,
         "total_private_bytes": private,
     }
+
+
+def sample_agents(bench, system):
+    """Memory and CPU time that idle tunnels cost an edge, and how long its agents need to come back
+    after its worker was killed. What it takes for the first hundred is not counted."""
+    agents = Tool(bench, "bench-agents")
+    try:
+        system.open_agents(agents, IDLE_AGENTS_BEFORE)
+        bench.ends.load(system, "128", bench.warm_seconds, connections=1)
+        time.sleep(0.5)
+        private_before, rss_before = system.memory()
+        took = system.open_agents(agents, IDLE_CONNECTIONS)["seconds"]
+        time.sleep(1.0)
+        private, rss = system.memory()
+        count = IDLE_CONNECTIONS - IDLE_AGENTS_BEFORE
+        before, busy, cpu = (agents.command("look", 10), busy_seconds(bench.cpu_proxy),
+                             system.cpu_ns())
+        begun = time.monotonic()
+        time.sleep(IDLE_SECONDS)
+        seconds = time.monotonic() - begun
+        cpu, busy = system.cpu_ns() - cpu, busy_seconds(bench.cpu_proxy) - busy
+        after = agents.command("look", 10)
+        if after["losses"] != before["losses"] or after["open"] != IDLE_CONNECTIONS:
+            raise Invalid(f"{system.name}: idle tunnels were closed")
+        sample = {
+            "connections": count,
+            "private_bytes": (private - private_before) / count,
+            "rss_bytes": (rss - rss_before) / count,
+            "total_private_bytes": private,
+            "open_rate": count / took,
+            "idle_ms": cpu / 1e6 / seconds,
+            "pings": (after["pings"] - before["pings"]) / seconds,
+            "foreign": max(0.0, busy - cpu / 1e9) / seconds,
+        }
+        os.kill(system.worker(), signal.SIGKILL)
+        back = agents.command("back", 130)
+        if not answers(system.port):
+            raise Invalid(f"{system.name}: no service after all agents came back")
+        sample.update({key: back[key] for key in ("window_ms", "back_p50_ms", "back_p99_ms",
+                                                  "back_max_ms")},
+                      refused=back["refusals"] - after["refusals"])
+        return sample
+    finally:
+        agents.stop()
 
 
 def sample_kill(bench, system):

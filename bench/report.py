@@ -95,6 +95,19 @@ def idle_table(results, scenario):
     return table(header, rows)
 
 
+def agents_table(results):
+    """Rows of the scenario of idle tunnels."""
+    columns = [("tunnels", "connections", 0), ("private bytes each", "private_bytes", 0),
+               ("without OpenSSL's", "own_bytes", 0), ("RSS bytes each", "rss_bytes", 0),
+               ("CPU ms/s", "idle_ms", 1), ("PINGs/s", "pings", 0), ("others", "foreign", 2),
+               ("handshakes/s", "open_rate", 0), ("back within ms", "window_ms", 0),
+               ("back p50 ms", "back_p50_ms", 0), ("all back ms", "back_max_ms", 0),
+               ("refused", "refused", 0)]
+    return table(["agents of", *[title for title, _, _ in columns]],
+                 [[name, *[show(middle(of, column), digits) for _, column, digits in columns]]
+                  for name, of in results.items()])
+
+
 def kill_table(results):
     """Rows of the kill scenario."""
     header = ["system", "median ms", "worst ms"]
@@ -137,6 +150,8 @@ def sections(data):
         scenario = SCENARIOS[name]
         if scenario.kind == "idle":
             text = idle_table(results, scenario)
+        elif scenario.kind == "agents":
+            text = agents_table(results)
         elif scenario.kind == "kill":
             text = kill_table(results)
         else:

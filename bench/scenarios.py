@@ -12,7 +12,7 @@ class Scenario:
 
     title: str
     mode: str = "clear"  # of systems.py
-    kind: str = "load"  # load, half, idle or kill
+    kind: str = "load"  # load, half, idle, agents or kill
     unit: str = "request"
     take: object = None
     bodies: bool = False  # streaming is worth the while: systems that differ in it take part
@@ -79,6 +79,8 @@ SCENARIOS = {
     "tunnel-h2": Scenario("HTTP/2 over TLS, 128 B answers, proxied directly and over a tunnel",
                           "tunnel-tls", take=lambda bench, system: sample_h2(bench, system, "/128"),
                           floor=False, systems=("adit", "adit-tunnel")),
+    "tunnel-idle": Scenario("Idle tunnels on an edge, one connection each over TLS", "tunnel",
+                            "agents", rounds_max=2, systems=("adit-edge",)),
 }
 
 # Names that stand for several.
@@ -130,5 +132,9 @@ TARGETS = [
            True, "adit-tunnel"),
     Target("tunnel-h2", "cpu_us", "adit", 2.2, "tunnel: CPU per request / proxied directly",
            system="adit-tunnel"),
+    Target("tunnel-idle", "own_bytes", "", 8192, "idle tunnel: bytes beside OpenSSL's",
+           system="adit-edge"),
+    Target("tunnel-idle", "idle_ms", "", 1000, "10,000 idle tunnels: CPU ms per second",
+           system="adit-edge"),
     Target("balancing", "cpu_us", "one server", 1.01, "four servers: CPU per request / one server"),
 ]

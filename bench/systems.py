@@ -407,7 +407,7 @@ tls: {{redirect: off}}
 sites:
   "*.test":
     tls: {{cert: {self.bench.certificate}, key: {self.bench.key}}}
-    tunnels: {{at: 127.0.0.1, per_address: 20000}}
+    tunnels: {{at: 127.0.0.1, per_address: 20000, per_owner: 20000}}
 """
 
     def command(self, path):
@@ -431,6 +431,33 @@ sites:
                      f"https://127.0.0.1:{self.edge_port}", "--token", token.stdout.split()[0]],
                     self.bench.cpu_proxy, log, self.bench.nice))
         return answers(self.port, tls=self.tls)
+
+
+class AditEdge(AditTunnel):
+    """The edge alone: its agents are played by one program (bench/agents.c), which is not part of it."""
+
+    name = "adit-edge"
+    agents_tls = True
+
+    def version(self):
+        return "an edge with one worker; its agents are played by bench/agents.c"
+
+    def ready(self):
+        token = self.admin("token", "create", "--owner", "bench")
+        if token.returncode == 0:
+            self.token = token.stdout.split()[0]
+        return token.returncode == 0
+
+    def open_agents(self, agents, count):
+        """As many agents as that, over TLS 1.3 or in clear."""
+        port = self.edge_port if self.agents_tls else self.port
+        return agents.command(f"open {port} {count} {int(self.agents_tls)} {self.token}", 320)
+
+
+class AditEdgeClear(AditEdge):
+    """The same with agents in clear, as from the edge's own machine they may come."""
+
+    agents_tls = False
 
 
 class SshReverse(System):
@@ -704,4 +731,5 @@ backend-keep-alive-timeout=600s
 
 
 SYSTEMS = {system.name: system
-           for system in (Floor, Adit, AditFour, AditTunnel, SshReverse, Nginx, NginxStream, Haproxy, H2o, Nghttpx)}
+           for system in (Floor, Adit, AditFour, AditTunnel, AditEdge, SshReverse, Nginx, NginxStream,
+                          Haproxy, H2o, Nghttpx)}
