@@ -19,8 +19,10 @@ struct h2_hpack {
     uint32_t magic;
     size_t bytes;
     nghttp2_mem mem;
-    nghttp2_hd_inflater *inflater;
-    nghttp2_hd_deflater *deflater;
+    nghttp2_hd_inflater *inflater; // NULL: no block has come yet
+    nghttp2_hd_deflater *deflater; // NULL: none was written yet
+    uint32_t table_least;          // what the peer has allowed until then: the least
+    uint32_t table_last;           // and what it said last; both H2_HPACK_TABLE: nothing
 };
 
 // Fields of the block that is being written. Blocks are written in one go, so a thread needs one.
@@ -96,12 +98,39 @@ struct h2_hpack *h2_hpack_new(void)
                            .free = hook_free,
                            .calloc = hook_calloc,
                            .realloc = hook_realloc};
-    if (nghttp2_hd_inflate_new2(&h->inflater, &h->mem) != 0 ||
-        nghttp2_hd_deflate_new2(&h->deflater, H2_HPACK_TABLE, &h->mem) != 0) {
-        h2_hpack_free(h);
-        return NULL;
-    }
+    h->table_least = H2_HPACK_TABLE;
+    h->table_last = H2_HPACK_TABLE;
     return h;
+}
+
+// Each direction has some 1.5 KiB of tables, which a tunnel that nobody visits never needs.
+
+static bool ready_to_decode(struct h2_hpack *h)
+{
+    return h->inflater != NULL || nghttp2_hd_inflate_new2(&h->inflater, &h->mem) == 0;
+}
+
+static bool change_table(struct h2_hpack *h, uint32_t max)
+{
+    return nghttp2_hd_deflate_change_table_size(h->deflater, max) == 0;
+}
+
+static bool ready_to_encode(struct h2_hpack *h)
+{
+    if (h->deflater != NULL) {
+        return true;
+    }
+    if (nghttp2_hd_deflate_new2(&h->deflater, H2_HPACK_TABLE, &h->mem) != 0) {
+        return false;
+    }
+    // The first block tells of the least size that the table was to have, and of the last (RFC 7541 4.2).
+    if (h->table_least == H2_HPACK_TABLE ||
+        (change_table(h, h->table_least) && change_table(h, h->table_last))) {
+        return true;
+    }
+    nghttp2_hd_deflate_del(h->deflater);
+    h->deflater = NULL;
+    return false;
 }
 
 void h2_hpack_free(struct h2_hpack *h)
@@ -125,6 +154,9 @@ int h2_decode(struct h2_hpack *h, struct slice piece, bool last, h2_field_fn *fn
     ensure_magic(h, HPACK_MAGIC);
     const uint8_t *p = (const uint8_t *)piece.ptr;
     size_t left = piece.len;
+    if (!ready_to_decode(h)) {
+        return E_NO_MEMORY;
+    }
     for (;;) {
         nghttp2_nv nv;
         int flags = 0;
@@ -156,7 +188,7 @@ void h2_block_begin(struct h2_block *b, struct h2_hpack *h)
     ensure_magic(h, HPACK_MAGIC);
     b->hpack = h;
     b->count = 0;
-    b->error = 0;
+    b->error = ready_to_encode(h) ? 0 : E_NO_MEMORY;
 }
 
 void h2_block_add(struct h2_block *b, struct slice name, struct slice value, bool secret)
@@ -198,5 +230,10 @@ int h2_encoder_table_max(struct h2_hpack *h, uint32_t bytes)
 {
     ensure_magic(h, HPACK_MAGIC);
     uint32_t max = bytes < H2_HPACK_TABLE ? bytes : H2_HPACK_TABLE;
-    return nghttp2_hd_deflate_change_table_size(h->deflater, max) == 0 ? 0 : E_NO_MEMORY;
+    if (h->deflater == NULL) {
+        h->table_least = max < h->table_least ? max : h->table_least;
+        h->table_last = max;
+        return 0;
+    }
+    return change_table(h, max) ? 0 : E_NO_MEMORY;
 }

@@ -101,6 +101,26 @@ static void encodes_against_the_table(void)
     h2_hpack_free(reader);
 }
 
+// What a peer said of its table before anything was written to it counts with the first block, which
+// tells of the least size and of the last (RFC 7541 4.2).
+static void remembers_table_sizes(void)
+{
+    struct h2_hpack *h = h2_hpack_new();
+    REQUIRE(h != NULL);
+    CHECK_EQ_INT(h2_encoder_table_max(h, 200), 0);
+    CHECK_EQ_INT(h2_encoder_table_max(h, 64), 0);
+    CHECK_EQ_INT(h2_encoder_table_max(h, 65536), 0);
+    char bytes[64];
+    struct h2_block b;
+    h2_block_begin(&b, h);
+    h2_block_add(&b, SLICE(":status"), SLICE("200"), false);
+    REQUIRE(h2_block_bound(&b) <= sizeof(bytes));
+    ptrdiff_t n = h2_block_end(&b, bytes, sizeof(bytes));
+    REQUIRE(n > 0);
+    CHECK_BYTES(bytes, (size_t)n, "\x3f\x21\x3f\xe1\x1f\x88", 6);
+    h2_hpack_free(h);
+}
+
 static void bounds_fields(void)
 {
     struct h2_hpack *h = h2_hpack_new();
@@ -133,5 +153,5 @@ static void bounds_memory(void)
     h2_hpack_free(h);
 }
 
-TAP_MAIN(decodes_the_examples, refuses_bad_blocks, encodes_against_the_table, bounds_fields,
-         bounds_memory)
+TAP_MAIN(decodes_the_examples, refuses_bad_blocks, encodes_against_the_table, remembers_table_sizes,
+         bounds_fields, bounds_memory)
