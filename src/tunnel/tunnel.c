@@ -126,13 +126,13 @@ static void on_freed(struct mail *m, struct loop *to);
 static struct tunnel *make(struct tunnel_zone *z, uint32_t core, struct slice name)
 {
     struct tunnel_registry *r = z->registry;
-    struct tunnel *t = mem_zalloc(sizeof(*t));
+    struct tunnel *t = mem_zalloc(sizeof(*t) + name.len + 1);
     struct group *g = t == NULL ? NULL : tunnel_group_new(z, name);
     if (g == NULL) {
         mem_free(t);
         return NULL;
     }
-    ensure(g->home == core && name.len < sizeof(t->name));
+    ensure(g->home == core && name.len < TUNNEL_NAME_MAX);
     t->magic = TUNNEL_MAGIC;
     atomic_init(&t->holders, 1); // the table
     t->registry = r;

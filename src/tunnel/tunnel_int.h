@@ -115,7 +115,6 @@ struct tunnel {
     atomic_uint rate;         // requests in a second, of the last token that came; 0: no limit
     _Atomic uint64_t rate_ns; // when the requests that were let in would have come at that rate
     uint32_t name_len;
-    char name[TUNNEL_NAME_MAX];
     char owner[TUNNEL_OWNER_MAX];
     // Home core.
     struct list link; // of the core
@@ -128,6 +127,7 @@ struct tunnel {
     uint64_t parked_wall_ms; // since when; 0: it is live
     uint64_t since_wall_ms;
     uint32_t row;
+    char name[]; // ended by 0
 };
 
 /** An agent's connection. Made and forgotten on the tunnel's home core; in between its session is on

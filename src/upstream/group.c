@@ -27,8 +27,8 @@ uint32_t group_home(const struct upstream_registry *r, struct slice name)
 
 static struct group *make(struct upstream_registry *r, struct slice name)
 {
-    size_t bytes = sizeof(struct group) + r->core_count * sizeof(struct group_core);
-    struct group *g = mem_zalloc_aligned(bytes, _Alignof(struct group));
+    size_t fixed = sizeof(struct group) + r->core_count * sizeof(struct group_core);
+    struct group *g = mem_zalloc_aligned(fixed + name.len + 1, _Alignof(struct group));
     if (g == NULL) {
         return NULL;
     }
@@ -37,6 +37,7 @@ static struct group *make(struct upstream_registry *r, struct slice name)
     g->home = group_home(r, name);
     g->retire.fn = on_retire;
     atomic_init(&g->holders, 1);
+    g->name = (char *)g + fixed;
     memcpy(g->name, name.ptr, name.len);
     group_rows_init(g);
     list_init(&g->link);

@@ -146,7 +146,7 @@ struct group {
     struct list rosters; // that a core still has
     atomic_uint epoch;   // moves with each change of a server's bits
     atomic_uint waiting; // requests, of all cores
-    char name[GROUP_NAME_MAX];
+    char *name;          // ended by 0; behind the cores
     struct group_care care;
     // Home core.
     const struct group_spec *spec; // NULL: no snapshot in force has it

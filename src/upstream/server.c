@@ -87,7 +87,11 @@ static void let_tls_go(struct server *s)
 
 struct server *server_new(struct upstream_registry *r, const struct server_order *o)
 {
-    size_t size = sizeof(struct server) + (size_t)r->core_count * sizeof(struct server_core);
+    char room[SERVER_TEXT_MAX];
+    struct text text = text_on(room, sizeof(room));
+    os_addr_text(&o->addr, &text);
+    size_t fixed = sizeof(struct server) + (size_t)r->core_count * sizeof(struct server_core);
+    size_t size = fixed + text.len + o->host.len;
     struct server *s =
         o->host.len < SERVER_TEXT_MAX ? mem_zalloc_aligned(size, _Alignof(struct server)) : NULL;
     if (s == NULL) {
@@ -99,13 +103,14 @@ struct server *server_new(struct upstream_registry *r, const struct server_order
     s->group = o->group;
     s->kind = *o->kind;
     s->addr = o->addr;
+    s->text = (char *)s + fixed;
+    s->text_len = (uint32_t)text.len;
+    memcpy(s->text, room, text.len);
+    s->host = s->text + text.len;
+    s->host_len = (uint32_t)o->host.len;
     if (o->host.len > 0) { // one that calls in has none
         memcpy(s->host, o->host.ptr, o->host.len);
     }
-    s->host_len = (uint32_t)o->host.len;
-    struct text text = text_on(s->text, sizeof(s->text));
-    os_addr_text(&o->addr, &text);
-    s->text_len = (uint32_t)text.len;
     s->is_literal = slice_eq(server_text(s), server_host(s));
     s->row = SERVER_ROWS_NONE;
     s->id = s->kind.caller != 0 ? s->kind.caller : hash_bytes(&id_key, server_text(s));

@@ -167,9 +167,9 @@ struct server {
     uint64_t told_since_ms; // wall clock, of told_bits
     struct server_kind kind;
     struct os_addr addr;
-    char text[SERVER_TEXT_MAX]; // "10.0.0.1:80", "unix:/path"
+    char *text; // "10.0.0.1:80", "unix:/path"; behind the cores, as is the host
+    char *host; // as it was written: "name:80"
     uint32_t text_len;
-    char host[SERVER_TEXT_MAX]; // as it was written: "name:80"
     uint32_t host_len;
     bool is_literal;   // it was written as its address
     struct list ports; // struct called, of all cores: under the registry's lock
