@@ -162,7 +162,10 @@ class Agent:
         return self.process.poll() is None
 
     def signal(self, number):
-        os.kill(self.pid, number)
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:      # it ends by itself just now
+            pass
 
     def freeze(self):
         self.signal(signal.SIGSTOP)
