@@ -402,6 +402,8 @@ static void a_new_connection_takes_the_place_of_the_old_one(void)
     struct fake_session *old = come("myapp", "alice", 1);
     struct fake_session *new = come_back("myapp", "alice", 1, 2);
     CHECK(served_by(visit("myapp"), new));
+    // It may be read before the 101 of the new one: then it must not keep the agent away.
+    CHECK(old->said[0] != '\0' && !slice_starts(slice_str(old->said), SLICE("end")));
     if (!old->closed) {
         cut(old); // its end comes late
     }
@@ -461,6 +463,40 @@ static void what_never_came_leaves_nothing(void)
     CHECK_EQ_INT(w.visitors[0].error, E_NO_SERVER);
     CHECK(visit("myapp") == NULL);
     (void)come("myapp", "bob", 2);
+    end();
+}
+
+/** Two handshakes of a slot, and the connection of the first one is the last to come. */
+static void a_late_arrival_does_not_end_a_newer_connection(void)
+{
+    begin();
+    (void)come("myapp", "alice", 1);
+    struct tunnel_claim *older = claim_of("myapp", "alice", 1);
+    older->proven = true;
+    older->sequence = 2;
+    REQUIRE(judge(older) == 0);
+    struct fake_session *newer = come_back("myapp", "alice", 1, 3);
+    CHECK(served_by(visit("myapp"), newer));
+    struct fake_session *late = arrive(older);
+    CHECK(late->said[0] != '\0');
+    CHECK(newer->said[0] == '\0' && !newer->closed);
+    CHECK(served_by(visit("myapp"), newer));
+    end();
+}
+
+/** Its connection was cut before it could read the 101, so it has no secret to come back with. */
+static void an_owner_comes_back_without_a_secret_to_what_waits(void)
+{
+    begin();
+    struct fake_session *first = come("myapp", "alice", 1);
+    struct tunnel_claim *again = claim_of("myapp", "alice", 1);
+    again->sequence = 2;
+    CHECK_EQ_INT(refused(again), E_TUNNEL_TAKEN); // it is live
+    cut(first);
+    again = claim_of("myapp", "alice", 1);
+    again->sequence = 3;
+    REQUIRE(judge(again) == 0);
+    CHECK(served_by(visit("myapp"), arrive(again)));
     end();
 }
 
@@ -577,7 +613,7 @@ static void a_port_that_the_zone_has_no_more_ends_its_tunnel(void)
     w.zone.settings.port_last = 104; // a reload
     set_access(NULL);
     CHECK(!tunnels_have_port(w.tunnels, TUNNEL_TCP, 105));
-    CHECK(mine->closed);
+    CHECK(slice_starts(slice_str(mine->said), SLICE("end ")));
     end();
 }
 
@@ -605,7 +641,27 @@ static void a_kick_ends_it(void)
     }
     turn();
     CHECK_EQ_INT(count, 1);
-    CHECK(mine->closed);
+    CHECK(slice_starts(slice_str(mine->said), SLICE("end ")));
+    CHECK(visit("myapp") == NULL);
+    end();
+}
+
+/** The other core has left the server by then, which the connection still keeps. */
+static void what_arrives_after_the_end_goes_again(void)
+{
+    begin();
+    struct fake_session *first = come("myapp", "alice", 1);
+    struct tunnel_claim *c = claim_of("myapp", "alice", 1);
+    c->proven = true;
+    c->sequence = 2;
+    c->slot = 1;
+    REQUIRE(judge(c) == 0);
+    for (unsigned i = 0; i < CORES; i++) {
+        (void)tunnels_kick(w.tunnels, i, SLICE(""), SLICE("myapp"), SLICE("abuse"));
+    }
+    turn();
+    struct fake_session *late = arrive(c);
+    CHECK(late != first && late->closed);
     CHECK(visit("myapp") == NULL);
     end();
 }
@@ -618,7 +674,7 @@ static void a_zone_that_goes_takes_its_tunnels_along(void)
         tunnel_zone_leave(w.zone.runtime, i, &w.zone);
     }
     turn();
-    CHECK(mine->closed);
+    CHECK(slice_starts(slice_str(mine->said), SLICE("end ")));
     CHECK(visit("myapp") == NULL);
     CHECK_EQ_INT(refused(claim_of("myapp", "alice", 2)), E_NO_TUNNEL);
     end();
@@ -654,7 +710,10 @@ TAP_MAIN(visitors_meet_the_agent_of_the_name, names_below_a_wildcard_come_to_it,
          the_owner_may_come_as_another_instance, nobody_waits_for_one_that_said_goodbye,
          a_new_connection_takes_the_place_of_the_old_one, several_agents_share_a_name,
          an_owner_has_so_many, what_never_came_leaves_nothing,
+         a_late_arrival_does_not_end_a_newer_connection,
+         an_owner_comes_back_without_a_secret_to_what_waits,
          a_connection_outlives_one_that_never_came, the_token_that_came_last_is_the_one_that_counts,
          what_is_below_a_wildcard_may_be_somebody_elses, agents_without_a_token_have_so_many,
          a_port_that_the_zone_has_no_more_ends_its_tunnel, a_kick_ends_it,
-         a_zone_that_goes_takes_its_tunnels_along, the_next_worker_keeps_the_names)
+         what_arrives_after_the_end_goes_again, a_zone_that_goes_takes_its_tunnels_along,
+         the_next_worker_keeps_the_names)

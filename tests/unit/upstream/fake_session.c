@@ -4,6 +4,8 @@
 
 #include "upstream/fake_session.h"
 
+#include <stdio.h>
+
 static struct http_stream *take(struct up_session *s)
 {
     struct fake_session *f = container_of(s, struct fake_session, session);
@@ -19,7 +21,15 @@ static void close_it(struct up_session *s)
     transport_close(f->t, false);
 }
 
-static const struct up_session_ops ops = {.protocol = "h2", .take = take, .close = close_it};
+static void drain(struct up_session *s, struct slice text)
+{
+    struct fake_session *f = container_of(s, struct fake_session, session);
+    (void)snprintf(f->said, sizeof(f->said), "%.*s", SLICE_ARG(text));
+    s->closing = true;
+}
+
+static const struct up_session_ops ops = {
+    .protocol = "h2", .take = take, .close = close_it, .drain = drain};
 
 static void not_ready(struct transport *t, unsigned events)
 {

@@ -13,6 +13,7 @@ struct fake_session {
     struct transport *t;
     struct http_stream stream; // every request's
     bool closed;
+    char said[64]; // the last words to it
 };
 
 /** Begins one on a connection that is there, as a protocol's open() does. */
