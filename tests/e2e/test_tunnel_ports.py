@@ -90,33 +90,29 @@ def test_a_hundred_megabytes_both_ways_at_once(public, agent, local):
     got = {}
 
     def serve(sock):
-        def send():
-            for part in blob(size, seed=1):
-                sock.sendall(part)
-            sock.shutdown(socket.SHUT_WR)
-        sender = threading.Thread(target=send)
-        sender.start()
-        total = hashlib.sha256()
-        while data := sock.recv(1 << 18):
-            total.update(data)
-        sender.join(WAIT)
-        got["local"] = total.hexdigest()
+        got["local"] = swap(sock, size, seed=1)
     it = agent(public.way, f"tcp {local(serve).port}", token=public.token)
     assert it.public_at[1] == public.port
     with connect(public.at) as sock:
-        def send():
-            for part in blob(size, seed=2):
-                sock.sendall(part)
-            sock.shutdown(socket.SHUT_WR)
-        sender = threading.Thread(target=send)
-        sender.start()
-        total = hashlib.sha256()
-        while data := sock.recv(1 << 18):
-            total.update(data)
-        sender.join(WAIT)
+        came = swap(sock, size, seed=2)
     until(lambda: "local" in got, "the local service's end")
-    assert total.hexdigest() == blob_sha256(size, 1) and got["local"] == blob_sha256(size, 2)
+    assert came == blob_sha256(size, 1) and got["local"] == blob_sha256(size, 2)
     assert is_small(it.pid)
+
+
+def swap(sock, size, seed):
+    """Sends a blob, reads what comes meanwhile, and returns its hash."""
+    def send():
+        for part in blob(size, seed=seed):
+            sock.sendall(part)
+        sock.shutdown(socket.SHUT_WR)
+    sender = threading.Thread(target=send)
+    sender.start()
+    total = hashlib.sha256()
+    while data := sock.recv(1 << 18):
+        total.update(data)
+    sender.join(WAIT)
+    return total.hexdigest()
 
 
 def blob_sha256(size, seed):
