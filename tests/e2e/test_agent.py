@@ -37,7 +37,8 @@ def call_from(way, agent, origin):
         it = agent(None, app.port, *words, server=way.url, trust=None, wait=False, **options)
         it.app = app
         return it, way.call()
-    return start
+    yield start
+    way.close()     # an agent that leaves would wait for an edge that says nothing
 
 
 # ---- the handshake --------------------------------------------------------------------------------

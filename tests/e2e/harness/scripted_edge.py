@@ -209,8 +209,13 @@ class ScriptedEdge:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.listener.shutdown(socket.SHUT_RDWR)    # ends accept(), which would keep it open
-        self.listener.close()
+    def close(self):
+        """Nobody is there any more."""
+        if self.listener.fileno() >= 0:
+            self.listener.shutdown(socket.SHUT_RDWR)    # ends accept(), which would keep it open
+            self.listener.close()
         for sock in self.open:
             sock.close()
+
+    def __exit__(self, *_):
+        self.close()
