@@ -350,10 +350,27 @@ void tunnel_connection_arrived(struct tunnel_connection *c)
     }
 }
 
+/** Nothing new can be asked of an instance: each of its connections has said goodbye. */
+static bool all_leave(const struct tunnel_instance *i)
+{
+    for (unsigned slot = 0; slot < TUNNEL_SLOTS; slot++) {
+        if (i->slots[slot] != NULL && !i->slots[slot]->leaves) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void tunnel_connection_leaving(struct tunnel_connection *c)
 {
-    if (c->instance != NULL) {
-        c->instance->leaves = true;
+    struct tunnel_instance *i = c->instance;
+    c->leaves = true;
+    if (i == NULL) {
+        return;
+    }
+    i->leaves = true;
+    if (all_leave(i)) { // what it carries ends as it ends; nobody waits for it meanwhile
+        instance_lost(c->tunnel, i);
     }
 }
 

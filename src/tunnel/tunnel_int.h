@@ -146,6 +146,7 @@ struct tunnel_connection {
     struct callers *callers; // ... where it is counted
     bool is_open;            // home core: it has arrived
     bool told_end;           // home core
+    bool leaves;             // home core: the agent has said that it goes
     // Its own core.
     struct called called;
     struct list at_core;
