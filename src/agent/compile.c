@@ -77,6 +77,8 @@ static void put_proxy(struct text *t, const struct agent_tunnel *n)
 {
     text_str(t, "\"proxy\": {");
     put_servers(t, n);
+    // As many visitors as come at once are to find a connection again a moment later.
+    text_str(t, ", \"connections\": 4096, \"idle_connections\": 1024");
     // A connection that the target has closed in the meantime is no failure of it: once more.
     text_str(t,
              ", \"eject\": \"off\", \"retry\": {\"attempts\": 2, \"on\": [\"connect\", \"reset\"], "
