@@ -77,7 +77,8 @@ SCENARIOS = {
     "tunnel-bulk": Scenario("Tunnel, 1 MiB answers, one visitor in clear", "tunnel",
                             take=load("1m", 1), systems=TUNNELS),
     "tunnel-h2": Scenario("HTTP/2 over TLS, 128 B answers, proxied directly and over a tunnel",
-                          "tunnel-tls", take=lambda bench, system: sample_h2(bench, system, "/128"),
+                          "tunnel-tls", take=lambda bench, system: sample_h2(
+                              bench, system, "/128", ["-H", ":authority: bench.test"]),
                           floor=False, systems=("adit", "adit-tunnel")),
     "tunnel-idle": Scenario("Idle tunnels on an edge, one connection each over TLS", "tunnel",
                             "agents", rounds_max=2, systems=("adit-edge",)),
