@@ -22,7 +22,7 @@ def slow_link_program():
         path = build + "/tests/tools/slow-link"
         if os.access(path, os.X_OK):
             return path
-    raise FileNotFoundError("tests/tools/slow-link is not built: ./dev build does not, ninja does")
+    raise FileNotFoundError("tests/tools/slow-link is not built: ninja -C build instruments")
 
 
 class SlowLink:
