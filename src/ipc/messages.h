@@ -85,7 +85,7 @@ struct ipc_fds {
     X(death, IPC_WORKER, 0, 0)                                                                     \
     X(grants, IPC_SUPERVISOR | IPC_KEEPER, 1, 1)                                                   \
     X(grants_done, IPC_SUPERVISOR | IPC_WORKER, 0, 0)                                              \
-    X(tunnels_request, IPC_KEEPER, 0, 0)                                                           \
+    X(tunnels_kept, IPC_KEEPER, 1, 1)                                                              \
     X(tunnels, IPC_SUPERVISOR, 0, 2)                                                               \
     X(kick, IPC_SUPERVISOR | IPC_KEEPER, 0, 0)                                                     \
     X(kicked, IPC_SUPERVISOR | IPC_WORKER, 0, 0)                                                   \
@@ -361,12 +361,14 @@ struct ipc_grants {
     uint64_t number;
 };
 
-struct ipc_tunnels_request {
+/** Rows of the tunnels that there were when the edge ended, for its first worker. */
+struct ipc_tunnels_kept {
     uint32_t unused;
 };
 
 /** Rows of tunnels (obs/tunnel_rows.h). To a worker that begins, its second message: its own, and, if
- * there was one, those of the worker before. To the keeper: those of the worker in force, if any. */
+ * there was one, those of the worker before. To the keeper, whenever a worker is ready, and to a keeper
+ * that begins: those of the worker in force. */
 struct ipc_tunnels {
     uint32_t unused;
 };
@@ -439,7 +441,7 @@ struct ipc_message {
         struct ipc_port port;
         struct ipc_grants grants;
         struct ipc_done grants_done;
-        struct ipc_tunnels_request tunnels_request;
+        struct ipc_tunnels_kept tunnels_kept;
         struct ipc_tunnels tunnels;
         struct ipc_kick kick;
         struct ipc_kicked kicked;

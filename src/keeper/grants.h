@@ -73,7 +73,7 @@ json_t *token_command(struct keeper *k, struct slice words) must_check;
 /** "name ..." (name_commands.c). */
 json_t *name_command(struct keeper *k, struct slice words) must_check;
 /** "tunnels", "kick ..." (tunnel_commands.c). */
-json_t *tunnels_list(struct keeper *k) must_check;
+json_t *tunnels_list(const struct keeper *k) must_check;
 json_t *tunnels_kick_command(struct keeper *k, struct slice words) must_check;
 /** Notes which grants are in use, as the rows of tunnels say. */
 void tunnels_note_used(struct keeper *k);

@@ -68,6 +68,11 @@ static void take_order(struct keeper *k, const struct ipc_message *m, struct ipc
     case IPC_grants:
         grants_recover(k, m->u.grants.number, fds->fd[0]);
         break;
+    case IPC_tunnels:
+        if (fds->count > 0) {
+            live_take_rows(k, fds->fd[0]);
+        }
+        break;
     case IPC_want:
         issuer_want(k, m->u.want.name);
         break;
@@ -175,6 +180,7 @@ static int load_and_plan(struct keeper *k, struct text *out)
     }
     if (error == 0) {
         grants_stage(k, doc);
+        live_send_kept(k);
     }
     describe(d, isatty(STDERR_FILENO) != 0, out);
     conf_diags_free(d);
@@ -302,7 +308,7 @@ static int wait_ms(struct keeper *k)
     int certificates = certificates_wait_ms(k);
     int servers = servers_wait_ms(k);
     int grants = grants_wait_ms(k);
-    return sooner(sooner(certificates, servers), grants);
+    return sooner(sooner(certificates, servers), sooner(grants, live_wait_ms(k)));
 }
 
 static void serve(struct keeper *k)
@@ -320,6 +326,7 @@ static void serve(struct keeper *k)
         int n = poll(p, array_len(p), wait_ms(k));
         servers_tick(k);
         grants_tick(k);
+        live_tick(k);
         if (n == 0 || p[2].revents != 0) {
             certificates_tick(k);
         }
@@ -348,6 +355,7 @@ void keeper_init(struct keeper *k)
     certificates_init(&k->certificates);
     servers_init(&k->servers);
     grants_init(&k->grants);
+    live_init(&k->live);
 }
 
 void keeper_fini(struct keeper *k)
@@ -356,6 +364,7 @@ void keeper_fini(struct keeper *k)
     vault_fini(&k->certificates.vault);
     servers_fini(&k->servers);
     grants_fini(&k->grants);
+    live_fini(&k->live);
     k->certificates.needs = NULL;
     k->magic = 0;
 }

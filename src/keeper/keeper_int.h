@@ -14,6 +14,7 @@
 #include "ipc/messages.h"
 #include "keeper/certificates.h"
 #include "keeper/grants.h"
+#include "keeper/live.h"
 #include "keeper/servers.h"
 
 struct issuer;
@@ -34,6 +35,7 @@ struct keeper {
     struct certificates certificates;
     struct keeper_servers servers;
     struct keeper_grants grants;
+    struct keeper_live live;
     struct issuer *issuer; // NULL: nothing for it to do so far
     struct needs *loading; // of the document that is being put in force
     bool load_wanted;      // the supervisor asked while we were busy

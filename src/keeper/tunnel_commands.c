@@ -12,7 +12,6 @@
 #include "obs/log.h"
 #include "obs/tunnel_rows.h"
 #include "os/clock.h"
-#include "os/shared.h"
 #include "state/state.h"
 
 #include "keeper/grants.h"
@@ -24,32 +23,6 @@ static json_t *text_value(const char *text)
 {
     json_t *value = json_string(text);
     return value != NULL ? value : json_string("(text that is not UTF-8)");
-}
-
-// The rows of the worker in force, mapped; NULL: there are none.
-static const struct tunnel_rows *map_rows(struct keeper *k)
-{
-    struct ipc_message m;
-    struct ipc_fds fds;
-    void *at = NULL;
-    ipc_init(&m, IPC_tunnels_request);
-    if (keeper_send(k, &m, NULL, 0) != 0 || keeper_await(k, IPC_tunnels, &m, &fds) != 0) {
-        return NULL;
-    }
-    bool mapped = fds.count > 0 && os_shared_map(fds.fd[0], tunnel_rows_bytes(), false, &at) == 0;
-    ipc_drop(&fds);
-    const struct tunnel_rows *rows = mapped ? tunnel_rows_open(at, tunnel_rows_bytes()) : NULL;
-    if (mapped && rows == NULL) { // the worker has not begun them
-        os_shared_unmap(at, tunnel_rows_bytes());
-    }
-    return rows;
-}
-
-static void unmap_rows(const struct tunnel_rows *rows)
-{
-    if (rows != NULL) {
-        os_shared_unmap((void *)(uintptr_t)rows, tunnel_rows_bytes());
-    }
 }
 
 // ---- list ---------------------------------------------------------------------------------------
@@ -77,14 +50,12 @@ static void list_row(void *arg, const struct tunnel_row *row)
     }
 }
 
-json_t *tunnels_list(struct keeper *k)
+json_t *tunnels_list(const struct keeper *k)
 {
     json_t *all = json_array();
-    const struct tunnel_rows *rows = map_rows(k);
-    if (rows != NULL) {
-        tunnel_rows_each(rows, list_row, all);
+    if (k->live.rows != NULL) {
+        tunnel_rows_each(k->live.rows, list_row, all);
     }
-    unmap_rows(rows);
     return json_pack("{s:b, s:o}", "ok", 1, "tunnels", all);
 }
 
@@ -166,13 +137,11 @@ static void collect(struct used *u, const struct tunnel_rows *rows)
 void tunnels_note_used(struct keeper *k)
 {
     static struct used u; // the main thread only
-    const struct tunnel_rows *rows = map_rows(k);
     u = (struct used){0};
-    if (rows == NULL) {
+    if (k->live.rows == NULL) {
         return;
     }
-    collect(&u, rows);
-    unmap_rows(rows);
+    collect(&u, k->live.rows);
     int error = u.count > 0 ? state_grants_each(k->grants.state, skip_noted, &u) : E_NOT_FOUND;
     uint32_t left = 0;
     for (uint32_t i = 0; i < u.count; i++) {

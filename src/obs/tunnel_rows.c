@@ -14,7 +14,7 @@
 
 enum {
     TABLE_MAGIC = 0x61746e72,
-    TABLE_FORMAT = 1,
+    TABLE_FORMAT = 2,
     ROW_WORDS = sizeof(struct tunnel_row) / sizeof(uint64_t),
     COUNT_WORDS = sizeof(struct tunnel_counts) / sizeof(uint64_t),
     HTTP_PORT = 80,
@@ -27,6 +27,7 @@ static_assert(offsetof(struct tunnel_row, counts) == 0, "they are the first word
 
 struct slot {
     _Alignas(64) atomic_uint taken;
+    atomic_uint edition;
     _Atomic uint64_t number; // 0: never set
     _Atomic uint64_t words[ROW_WORDS];
 };
@@ -38,6 +39,7 @@ struct tunnel_rows {
     uint32_t row_count;
     atomic_uint hint; // where to look for a free row
     atomic_uint high; // rows from here on were never taken; to look at them would cost their pages
+    atomic_uint changes;
     struct slot slots[TUNNEL_ROWS_MAX];
 };
 
@@ -82,6 +84,13 @@ uint32_t tunnel_rows_take(struct tunnel_rows *rows)
     return TUNNEL_ROWS_NONE;
 }
 
+/** In this order, so that who sees that something has changed sees what. */
+static void changed(struct tunnel_rows *rows, uint32_t index)
+{
+    atomic_fetch_add(&rows->slots[index].edition, 1);
+    atomic_fetch_add(&rows->changes, 1);
+}
+
 void tunnel_rows_set(struct tunnel_rows *rows, uint32_t index, const struct tunnel_row *row)
 {
     uint64_t words[ROW_WORDS];
@@ -89,6 +98,7 @@ void tunnel_rows_set(struct tunnel_rows *rows, uint32_t index, const struct tunn
         memcpy(words, row, sizeof *row);
         struct slot *s = &rows->slots[index];
         seqlock_write(&s->number, s->words, words, ROW_WORDS);
+        changed(rows, index);
     }
 }
 
@@ -107,6 +117,7 @@ void tunnel_rows_give(struct tunnel_rows *rows, uint32_t index)
     if (index < TUNNEL_ROWS_MAX) {
         atomic_store_explicit(&rows->hint, index, memory_order_relaxed);
         atomic_store(&rows->slots[index].taken, 0);
+        changed(rows, index);
     }
 }
 
@@ -118,6 +129,23 @@ const struct tunnel_rows *tunnel_rows_open(const void *block, size_t len)
     bool ours = len == sizeof *rows && rows->magic == TABLE_MAGIC && rows->format == TABLE_FORMAT &&
                 rows->row_bytes == sizeof(struct tunnel_row) && rows->row_count == TUNNEL_ROWS_MAX;
     return ours ? rows : NULL;
+}
+
+uint32_t tunnel_rows_changes(const struct tunnel_rows *rows)
+{
+    return atomic_load(&rows->changes);
+}
+
+uint32_t tunnel_rows_edition(const struct tunnel_rows *rows, uint32_t index)
+{
+    ensure(index < TUNNEL_ROWS_MAX);
+    return atomic_load(&rows->slots[index].edition);
+}
+
+uint32_t tunnel_rows_high(const struct tunnel_rows *rows)
+{
+    unsigned high = atomic_load(&rows->high);
+    return high < TUNNEL_ROWS_MAX ? high : TUNNEL_ROWS_MAX;
 }
 
 #define END_TEXT(field) ((field)[sizeof(field) - 1] = '\0')

@@ -49,7 +49,9 @@ struct tunnel_counts {
     uint32_t active; // exchanges under way
     uint32_t connections;
     uint32_t instances;
-    uint32_t state; // enum tunnel_row_state
+    uint32_t state;  // enum tunnel_row_state
+    uint32_t rtt_us; // to the nearest of its agents, by PING; 0: not known
+    uint32_t unused;
 };
 
 struct tunnel_row {
@@ -99,6 +101,12 @@ bool tunnel_rows_read(const struct tunnel_rows *rows, uint32_t index, struct tun
 /** Calls for each row that is there; `row` is each()'s own until it returns. */
 void tunnel_rows_each(const struct tunnel_rows *rows,
                       void (*each)(void *arg, const struct tunnel_row *row), void *arg);
+/** A number that grows when a row is set, or given back; not when one is counted. */
+uint32_t tunnel_rows_changes(const struct tunnel_rows *rows);
+/** The same of one row. */
+uint32_t tunnel_rows_edition(const struct tunnel_rows *rows, uint32_t index);
+/** Rows from here on were never taken. */
+uint32_t tunnel_rows_high(const struct tunnel_rows *rows);
 /** What a row held last although its tunnel is gone: who used which grant lately. False: nothing. */
 bool tunnel_rows_last(const struct tunnel_rows *rows, uint32_t index, struct tunnel_row *out);
 /** "https://myapp.tunnel.example.com", "tcp://tunnel.example.com:20000". */

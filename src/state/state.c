@@ -33,6 +33,9 @@ static const char *const steps[] = {
     " created_ms INTEGER NOT NULL, proved_ms INTEGER NOT NULL, asked_ms INTEGER NOT NULL,"
     " failures INTEGER NOT NULL, why TEXT NOT NULL) STRICT;"
     "CREATE TABLE secrets (made_ms INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;",
+    "CREATE TABLE tunnels (row INTEGER PRIMARY KEY, zone TEXT NOT NULL, name TEXT NOT NULL,"
+    " owner TEXT NOT NULL, kind INTEGER NOT NULL, bits INTEGER NOT NULL, port INTEGER NOT NULL,"
+    " since_ms INTEGER NOT NULL) STRICT;",
 };
 
 int state_open(int dir, struct state **out, struct text *why)
@@ -182,6 +185,29 @@ int state_secret_add(struct state *s, const struct state_secret *one, uint32_t k
                       : error;
 }
 
+int state_tunnel_put(struct state *s, const struct state_tunnel *t)
+{
+    const struct db_value values[] = {
+        DB_N(t->row),  DB_T(t->zone), DB_T(t->name), DB_T(t->owner),
+        DB_N(t->kind), DB_N(t->bits), DB_N(t->port), DB_N(t->since_ms),
+    };
+    return change(s,
+                  "INSERT OR REPLACE INTO tunnels (row, zone, name, owner, kind, bits, port,"
+                  " since_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                  values, array_len(values));
+}
+
+int state_tunnel_remove(struct state *s, uint32_t row)
+{
+    const struct db_value values[] = {DB_N(row)};
+    return change(s, "DELETE FROM tunnels WHERE row = ?", values, array_len(values));
+}
+
+int state_tunnels_clear(struct state *s)
+{
+    return change(s, "DELETE FROM tunnels", NULL, 0);
+}
+
 // ---- reading ------------------------------------------------------------------------------------
 
 struct walk {
@@ -189,6 +215,7 @@ struct walk {
     state_grant_fn *grant;
     state_name_fn *name;
     state_domain_fn *domain;
+    state_tunnel_fn *tunnel;
     state_secret_fn *secret;
 };
 
@@ -265,6 +292,31 @@ int state_domains_each(struct state *s, state_domain_fn *each, void *arg)
                      "SELECT name, owner, value, created_ms, proved_ms, asked_ms, failures, why"
                      " FROM domains ORDER BY name",
                      domain_row, &w);
+}
+
+static void tunnel_row(void *arg, sqlite3_stmt *st)
+{
+    const struct walk *w = arg;
+    struct state_tunnel t = {
+        .row = (uint32_t)db_number(st, 0),
+        .zone = db_text(st, 1),
+        .name = db_text(st, 2),
+        .owner = db_text(st, 3),
+        .kind = (uint32_t)db_number(st, 4),
+        .bits = (uint32_t)db_number(st, 5),
+        .port = (uint32_t)db_number(st, 6),
+        .since_ms = db_number(st, 7),
+    };
+    w->tunnel(w->arg, &t);
+}
+
+int state_tunnels_each(struct state *s, state_tunnel_fn *each, void *arg)
+{
+    struct walk w = {.arg = arg, .tunnel = each};
+    return walk_rows(s,
+                     "SELECT row, zone, name, owner, kind, bits, port, since_ms FROM tunnels"
+                     " ORDER BY row",
+                     tunnel_row, &w);
 }
 
 static void secret_row(void *arg, sqlite3_stmt *st)

@@ -59,6 +59,18 @@ struct state_domain {
     struct slice why;  // it is not proved, or the last question failed
 };
 
+/** A tunnel that lives, as its worker's rows tell of it (obs/tunnel_rows.h). */
+struct state_tunnel {
+    uint32_t row;
+    struct slice zone; // name of its site
+    struct slice name;
+    struct slice owner; // empty: nobody's
+    uint32_t kind;      // enum tunnel_row_kind
+    uint32_t bits;      // enum tunnel_row_bits
+    uint32_t port;
+    uint64_t since_ms;
+};
+
 struct state_secret {
     uint64_t made_ms;
     uint8_t bytes[STATE_SECRET_BYTES];
@@ -97,12 +109,19 @@ int state_domain_remove(struct state *s, struct slice name) must_check;
 /** Adds one; of all only the newest `keep` stay. */
 int state_secret_add(struct state *s, const struct state_secret *one, uint32_t keep) must_check;
 
+/** Adds it, or puts it in the place of the one of that row. */
+int state_tunnel_put(struct state *s, const struct state_tunnel *t) must_check;
+/** The tunnel of that row is gone; none that is not there is missed. */
+int state_tunnel_remove(struct state *s, uint32_t row) must_check;
+int state_tunnels_clear(struct state *s) must_check;
+
 // Reading: calls each() in order, with slices that live until it returns. It may not change anything.
 // 0 or as above.
 
 typedef void state_grant_fn(void *arg, const struct state_grant *g);
 typedef void state_name_fn(void *arg, const struct state_name *n);
 typedef void state_domain_fn(void *arg, const struct state_domain *d);
+typedef void state_tunnel_fn(void *arg, const struct state_tunnel *t);
 typedef void state_secret_fn(void *arg, const struct state_secret *s);
 
 /** Oldest first. */
@@ -110,5 +129,7 @@ int state_grants_each(struct state *s, state_grant_fn *each, void *arg) must_che
 /** By name. */
 int state_names_each(struct state *s, state_name_fn *each, void *arg) must_check;
 int state_domains_each(struct state *s, state_domain_fn *each, void *arg) must_check;
+/** By row. */
+int state_tunnels_each(struct state *s, state_tunnel_fn *each, void *arg) must_check;
 /** Newest first. */
 int state_secrets_each(struct state *s, state_secret_fn *each, void *arg) must_check;

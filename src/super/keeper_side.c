@@ -49,6 +49,7 @@ void super_start_keeper(struct super *s)
         super_send_doc(&s->keeper, &s->now);
     }
     news_send_keeper(s);
+    tunnels_tell(s);
 }
 
 static void on_file_request(struct super *s, const struct ipc_file_request *request)
@@ -166,8 +167,8 @@ void super_on_keeper(struct super *s, const struct ipc_message *m, struct ipc_fd
     case IPC_grants:
         news_on_access(s, m->u.grants.number, fds);
         break;
-    case IPC_tunnels_request:
-        tunnels_tell(s);
+    case IPC_tunnels_kept:
+        tunnels_keep(s, fds);
         break;
     case IPC_kick:
         news_on_kick(s, m);

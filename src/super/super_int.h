@@ -180,8 +180,10 @@ void super_on_worker_gone(struct super *s);
 /** Makes rows for a worker that begins and sends it those of the one before. `was_ready`: that one had
  * got so far. */
 void tunnels_begin(struct super *s, bool was_ready);
-/** The rows of the worker in force, to the keeper. */
+/** The rows of the worker in force, to the keeper; nothing while there is no such worker. */
 void tunnels_tell(struct super *s);
+/** Rows of the edge before, by its keeper: those of the worker before when there was none. */
+void tunnels_keep(struct super *s, struct ipc_fds *fds);
 void tunnels_close(struct super *s);
 
 // ---- editions.c ---------------------------------------------------------------------------------

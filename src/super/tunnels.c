@@ -3,7 +3,8 @@
 // The rows of tunnels (obs/tunnel_rows.h): a table for each worker, which the supervisor makes and
 // never reads. The next worker gets it to read, whether this one died or serves on beside it after an
 // upgrade, so that it keeps free the names of agents that will be back. A worker that died before it
-// was ready has told nothing in its own, so the next one is given those that it was given.
+// was ready has told nothing in its own, so the next one is given those that it was given. The first
+// worker of an edge is given what the keeper has kept of the edge before.
 
 #include <unistd.h>
 
@@ -45,7 +46,17 @@ void tunnels_tell(struct super *s)
 {
     struct ipc_message m;
     ipc_init(&m, IPC_tunnels);
-    child_send(&s->keeper, &m, &s->tunnels, s->tunnels >= 0 ? 1 : 0);
+    if (s->worker.ready && s->tunnels >= 0) {
+        child_send(&s->keeper, &m, &s->tunnels, 1);
+    }
+}
+
+void tunnels_keep(struct super *s, struct ipc_fds *fds)
+{
+    if (s->tunnels < 0 && s->tunnels_before < 0) {
+        s->tunnels_before = fds->fd[0];
+        fds->count = 0;
+    }
 }
 
 void tunnels_close(struct super *s)

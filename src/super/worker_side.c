@@ -94,6 +94,7 @@ static void on_proof(struct super *s, const struct ipc_result *r)
         takeover_back(s, r->text);
     }
     s->worker.ready = true;
+    tunnels_tell(s);
     if (s->applying) {
         edition_commit(s);
     }
@@ -116,6 +117,7 @@ static void on_first_result(struct super *s, const struct ipc_result *r)
         return;
     }
     s->worker.ready = true;
+    tunnels_tell(s);
     listeners_tell(&s->listeners);
     if (s->served) {
         log_line(LOG_INFO, "worker: serving again pid=%d", s->worker.pid);

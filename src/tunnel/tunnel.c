@@ -257,6 +257,10 @@ static void on_park_over(struct wheel_timer *timer)
 {
     struct tunnel *t = container_of(timer, struct tunnel, park);
     ensure_magic(t, TUNNEL_MAGIC);
+    if (home_of(t)->draining) { // nobody can come back here; the next worker waits for it
+        loop_timer_set(home_of(t)->loop, &t->park, settings_of(t)->park_ms);
+        return;
+    }
     tunnel_end(t, SLICE("its agent was not back in time"));
 }
 
@@ -698,6 +702,9 @@ static void revive(void *arg, const struct tunnel_row *row)
     struct tunnel *t = NULL;
     if (add_tunnel(&c, v->core, &t) == 0) {
         t->lived = true;
+        t->since_wall_ms = row->since_wall_ms > 0 && row->since_wall_ms < t->since_wall_ms
+                               ? row->since_wall_ms
+                               : t->since_wall_ms;
         park(t);
     }
 }

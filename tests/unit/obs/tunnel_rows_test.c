@@ -63,6 +63,23 @@ static void a_row_from_take_to_give(void)
     tunnel_rows_give(rows, at);
 }
 
+static void changes_are_seen(void)
+{
+    uint32_t before = tunnel_rows_changes(rows);
+    uint32_t at = tunnel_rows_take(rows);
+    struct tunnel_row row = {.name = "myapp"};
+    uint32_t edition = tunnel_rows_edition(rows, at);
+    tunnel_rows_set(rows, at, &row);
+    CHECK_EQ_INT(tunnel_rows_changes(rows), before + 1);
+    CHECK_EQ_INT(tunnel_rows_edition(rows, at), edition + 1);
+    tunnel_rows_count(rows, at, &row.counts);
+    CHECK_EQ_INT(tunnel_rows_changes(rows), before + 1);
+    tunnel_rows_give(rows, at);
+    CHECK_EQ_INT(tunnel_rows_changes(rows), before + 2);
+    CHECK_EQ_INT(tunnel_rows_edition(rows, at), edition + 2);
+    CHECK(tunnel_rows_high(rows) > at && tunnel_rows_high(rows) < 8);
+}
+
 static void texts_are_ended_by_the_reader(void)
 {
     struct tunnel_row row;
@@ -168,5 +185,6 @@ static void a_reader_never_sees_half_of_a_write(void)
     CHECK_EQ_INT(out.counts.requests, 99999);
 }
 
-TAP_MAIN(setup, a_row_from_take_to_give, texts_are_ended_by_the_reader, there_are_only_so_many,
-         another_versions_table_is_not_read, urls, a_reader_never_sees_half_of_a_write)
+TAP_MAIN(setup, a_row_from_take_to_give, changes_are_seen, texts_are_ended_by_the_reader,
+         there_are_only_so_many, another_versions_table_is_not_read, urls,
+         a_reader_never_sees_half_of_a_write)

@@ -141,6 +141,42 @@ static void names_and_domains_stay(void)
     CHECK_EQ_INT(state_domain_remove(state, SLICE("x.y")), E_NOT_FOUND);
 }
 
+static void tell_tunnel(void *arg, const struct state_tunnel *n)
+{
+    text_printf(arg, "%u:%.*s/%.*s/%.*s/%u/%u/%u/%llu;", n->row, SLICE_ARG(n->zone),
+                SLICE_ARG(n->name), SLICE_ARG(n->owner), n->kind, n->bits, n->port,
+                (unsigned long long)n->since_ms);
+}
+
+static void tunnels_stay(void)
+{
+    struct text t = text_on(told, sizeof told);
+    struct state_tunnel n = {.row = 7,
+                             .zone = SLICE("*.t"),
+                             .name = SLICE("a"),
+                             .owner = SLICE("bob"),
+                             .kind = 1,
+                             .bits = 2,
+                             .port = 3,
+                             .since_ms = 4};
+    CHECK_EQ_INT(state_tunnel_put(state, &n), 0);
+    n.name = SLICE("b");
+    CHECK_EQ_INT(state_tunnel_put(state, &n), 0); // another one in its row
+    n.row = 0;
+    CHECK_EQ_INT(state_tunnel_put(state, &n), 0);
+    n.row = 9;
+    CHECK_EQ_INT(state_tunnel_put(state, &n), 0);
+    CHECK_EQ_INT(state_tunnel_remove(state, 9), 0);
+    CHECK_EQ_INT(state_tunnel_remove(state, 9), 0);
+    open_again();
+    CHECK_EQ_INT(state_tunnels_each(state, tell_tunnel, &t), 0);
+    CHECK_TEXT(told, t.len, "0:*.t/b/bob/1/2/3/4;7:*.t/b/bob/1/2/3/4;");
+    CHECK_EQ_INT(state_tunnels_clear(state), 0);
+    t = text_on(told, sizeof told);
+    CHECK_EQ_INT(state_tunnels_each(state, tell_tunnel, &t), 0);
+    CHECK_EQ_INT(t.len, 0);
+}
+
 static void tell_secret(void *arg, const struct state_secret *s)
 {
     text_printf(arg, "%llu:%02x;", (unsigned long long)s->made_ms, s->bytes[63]);
@@ -179,5 +215,5 @@ static void teardown(void)
     CHECK(rmdir(folder) == 0); // nothing else was left in it
 }
 
-TAP_MAIN(setup, grants_stay, all_of_a_change_or_nothing, names_and_domains_stay,
+TAP_MAIN(setup, grants_stay, all_of_a_change_or_nothing, names_and_domains_stay, tunnels_stay,
          of_secrets_the_newest_stay, without_a_directory_it_lies_in_memory, teardown)
