@@ -64,12 +64,14 @@ struct agent_plan {
     uint32_t tunnel_count;
     struct agent_edge edges[AGENT_EDGES_MAX];
     uint32_t edge_count;
-    struct slice token; // empty: none
-    bool has_key;       // in place of a token
-    uint8_t key[32];    // Ed25519, private
-    struct slice ca;    // PEM: whom to trust instead of the system's authorities; empty: those
-    int terminal; // descriptor of the terminal that it is shown on; -1: none. HUP ends the agent
-                  // when that is gone
+    struct slice token;           // empty: none
+    bool has_key;                 // in place of a token
+    uint8_t key[32];              // Ed25519, private
+    struct slice certificate;     // PEM, in place of a token; empty: none
+    struct slice certificate_key; // PEM, private
+    struct slice ca; // PEM: whom to trust instead of the system's authorities; empty: those
+    int terminal;    // descriptor of the terminal that it is shown on; -1: none. HUP ends the agent
+                     // when that is gone
     bool watch_network; // call again at once when this machine's addresses change
 };
 

@@ -305,7 +305,11 @@ static int make_store(struct agent *a, struct conf_diags *diags)
 {
     const struct agent_plan *plan = a->plan;
     bool system = wants_system_authorities(plan);
-    size_t room = CREDENTIALS_HEAD_BYTES + 4096 + plan->ca.len;
+    const struct credential own = {.kind = CREDENTIAL_CERTIFICATE,
+                                   .id = SLICE("file:agent"),
+                                   .chain = plan->certificate,
+                                   .key = plan->certificate_key};
+    size_t room = CREDENTIALS_HEAD_BYTES + 4096 + plan->ca.len + credential_bytes(&own);
     char *bytes = mem_alloc(room + (system ? 2 * AUTHORITIES_MAX : 0));
     if (bytes == NULL) {
         return E_NO_MEMORY;
@@ -318,9 +322,13 @@ static int make_store(struct agent *a, struct conf_diags *diags)
     if (e == 0) {
         e = add_authority(&w, SLICE("ca:system"), authorities);
     }
+    if (e == 0 && own.chain.len > 0) {
+        e = credentials_add(&w, &own);
+    }
     if (e == 0) {
         e = tls_store_new(a->doc, credentials_end(&w), 1, diags, &a->tls);
     }
+    explicit_bzero(bytes, room);
     mem_free(bytes);
     return e;
 }

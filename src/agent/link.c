@@ -211,7 +211,7 @@ static int put_authorization(const struct agent_link *k, struct text *out)
     if (k->signing) {
         return agent_sign(plan, k->line->place->edge, k->t, slice_str(k->answer.nonce), out);
     }
-    if (plan->token.len > 0 && !plan->has_key) {
+    if (plan->token.len > 0 && !plan->has_key && plan->certificate.len == 0) {
         text_str(out, "Bearer ");
         text_put(out, plan->token);
     }

@@ -55,6 +55,7 @@ static int make_origin(struct agent_place *p)
         .server_name = p->edge->host,
         .ca = plan->ca.len > 0 ? SLICE("ca:edge") : SLICE(""),
         .system_places = plan->ca.len == 0,
+        .certificate = plan->certificate.len > 0 ? SLICE("file:agent") : SLICE(""),
         .alpn = SLICE("http/1.1"), // the roles turn round on a connection of that (RFC 9110 7.8)
         .min_version = SLICE("1.2"),
     };

@@ -143,6 +143,7 @@ const struct cli_command cli_start = {
         "  tunnels:\n"
         "    web: {http: 3000, name: myapp}\n"
         "    ssh: {tcp: 22, port: 20022}\n\n"
+        "In place of the token there may be a key, or a cert with its key: files.\n"
         "A tunnel has http, tcp or udp, and may have name, port, join, wildcard, host, insecure,\n"
         "proxy_protocol, basic_auth (user: password), allow and deny.\n",
     .options = agent_common_options,

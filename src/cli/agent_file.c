@@ -116,6 +116,14 @@ static const struct conf_directive file_rows[] = {
      .contexts = CONF_IN_TOP,
      .type = CONF_TYPE_TEMPLATE,
      .text = "The token for it."},
+    {.name = "cert",
+     .contexts = CONF_IN_TOP,
+     .type = CONF_TYPE_STRING,
+     .text = "The file of a client certificate, in place of a token."},
+    {.name = "key",
+     .contexts = CONF_IN_TOP,
+     .type = CONF_TYPE_STRING,
+     .text = "The file of the certificate's key, or of an Ed25519 key in place of a token."},
     {.name = "tunnels",
      .contexts = CONF_IN_TOP,
      .type = CONF_TYPE_MAP,
@@ -242,6 +250,17 @@ static void read_tunnel(struct reading *r, struct conf_node n)
     }
 }
 
+/** A path, as the system takes it; NULL: there is none. */
+static const char *keep_path(struct reading *r, struct conf_node n)
+{
+    if (!conf_exists(n)) {
+        return NULL;
+    }
+    const char *path = arena_strdup(&r->words->arena, conf_text(n));
+    r->failed = r->failed || path == NULL;
+    return path;
+}
+
 static void read_file(struct reading *r, struct conf_node root)
 {
     conf_each(one, conf_get(root, "server"))
@@ -257,6 +276,8 @@ static void read_file(struct reading *r, struct conf_node root)
         r->failed = true;
     }
     r->words->plan.token = keep(r, conf_string(token, ""));
+    r->words->cert = keep_path(r, conf_get(root, "cert"));
+    r->words->key = keep_path(r, conf_get(root, "key"));
     conf_each(one, conf_get(root, "tunnels"))
     {
         read_tunnel(r, one);

@@ -15,12 +15,11 @@
 
 #include "base/error.h"
 #include "base/num.h"
-#include "tls/ed25519.h"
-
 #include "cli/agent_login.h"
+#include "cli/agent_proof.h"
 #include "cli/agent_words.h"
 
-enum { WORDS_BYTES_MAX = 8 << 20, CA_BYTES_MAX = 1 << 20, TOKEN_MAX = 320, KEY_BYTES_MAX = 4096 };
+enum { WORDS_BYTES_MAX = 8 << 20, CA_BYTES_MAX = 1 << 20, TOKEN_MAX = 320 };
 
 #define COMMON_OPTIONS                                                                             \
     {.name = "server",                                                                             \
@@ -28,7 +27,12 @@ enum { WORDS_BYTES_MAX = 8 << 20, CA_BYTES_MAX = 1 << 20, TOKEN_MAX = 320, KEY_B
      .value = "EDGE",                                                                              \
      .text = "the edge to call, or several: a,b"},                                                 \
         {.name = "token", .value = "TOKEN", .text = "the token for it; `-` reads it from stdin"},  \
-        {.name = "key", .value = "FILE", .text = "an Ed25519 key instead of a token (PEM)"},       \
+        {.name = "key",                                                                            \
+         .value = "FILE",                                                                          \
+         .text = "an Ed25519 key instead of a token (PEM), or the key of --cert"},                 \
+        {.name = "cert",                                                                           \
+         .value = "FILE",                                                                          \
+         .text = "a client certificate instead of a token (PEM)"},                                 \
         {.name = "ca",                                                                             \
          .value = "FILE",                                                                          \
          .text = "trust these authorities (PEM) for the edge, no others"},                         \
@@ -236,29 +240,6 @@ static int read_ca(struct agent_words *w, const struct cli_parsed *p, const char
     return CLI_OK;
 }
 
-static int read_key(struct agent_words *w, const struct cli_parsed *p, const char *path)
-{
-    char pem[KEY_BYTES_MAX];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    ssize_t n = fd >= 0 && fstat(fd, &st) == 0 ? read(fd, pem, sizeof pem) : -1;
-    int error = fd < 0 ? errno : n <= 0 ? EINVAL : 0;
-    bool open_to_others = error == 0 && (st.st_mode & 077) != 0;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    if (error != 0) {
-        return cli_usage_error(p->command, "--key %s: %s", path, strerror(error));
-    }
-    int e = open_to_others ? E_DENIED : ed25519_read_pem(slice_of(pem, (size_t)n), w->plan.key);
-    explicit_bzero(pem, sizeof pem);
-    w->plan.has_key = e == 0;
-    return e == 0 ? CLI_OK
-                  : cli_usage_error(p->command, "--key %s: %s", path,
-                                    open_to_others ? "others can read it; chmod 600"
-                                                   : "not an Ed25519 key (PEM, not encrypted)");
-}
-
 static bool is_set(const char *name)
 {
     const char *value = getenv(name);
@@ -294,9 +275,8 @@ int agent_words_common(struct agent_words *w, const struct cli_parsed *p)
         rc = cli_usage_error(p->command, "which edge? --server tunnel.example.com, ADIT_SERVER, or "
                                          "once: adit login tunnel.example.com");
     }
-    const char *key = cli_value(p, "key");
-    if (rc == CLI_OK && key != NULL) {
-        rc = read_key(w, p, key);
+    if (rc == CLI_OK) {
+        rc = agent_proof_read(w, p);
     }
     const char *ca = cli_value(p, "ca");
     return rc == CLI_OK && ca != NULL ? read_ca(w, p, ca) : rc;

@@ -14,6 +14,8 @@
 struct agent_words {
     struct arena arena;
     struct agent_plan plan;
+    const char *cert; // paths that a file says; NULL: none
+    const char *key;
     bool insecure_clear;
     bool json;
     bool quiet;

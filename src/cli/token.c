@@ -3,20 +3,25 @@
 // adit token: who may have tunnels of the running edge. Tokens, and keys and certificates in their
 // place; each with an owner and with what it allows.
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/arena.h"
 #include "base/num.h"
 #include "base/slice.h"
 #include "conf/value.h"
+#include "tls/cert.h"
 
 #include "cli/cli.h"
 #include "cli/control.h"
 #include "cli/tables.h"
 
-enum { COMMAND_MAX = 16 << 10, SCOPE_MAX = 512 };
+enum { COMMAND_MAX = 16 << 10, SCOPE_MAX = 512, PEM_MAX = 256 << 10, FINGERPRINT_MAX = 256 };
 
 // ---- create -------------------------------------------------------------------------------------
 
@@ -70,12 +75,50 @@ static bool put_life(const struct cli_parsed *p, json_t *order)
     return true;
 }
 
+// The fingerprint of a certificate's file; what is no file is taken for the fingerprint itself. False: it
+// is of no use, which was said.
+static bool fingerprint_of(const struct cli_parsed *p, const char *word, char out[FINGERPRINT_MAX])
+{
+    int fd = open(word, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && strpbrk(word, "/.") == NULL) {
+        (void)snprintf(out, FINGERPRINT_MAX, "%s", word);
+        return true;
+    }
+    char *room = fd >= 0 ? malloc(PEM_MAX) : NULL;
+    ssize_t n = room != NULL ? read(fd, room, PEM_MAX) : -1;
+    int error = n < 0 ? errno : 0;
+    struct arena arena;
+    struct cert_info info;
+    arena_init(&arena, NULL, 0, NULL, PEM_MAX);
+    bool good = n > 0 && cert_describe(slice_of(room, (size_t)n), &arena, &info) == 0;
+    if (good) {
+        (void)snprintf(out, FINGERPRINT_MAX, "%.*s", SLICE_ARG(info.fingerprint));
+    } else {
+        (void)cli_usage_error(p->command, "--certificate %s: %s", word,
+                              error != 0 ? strerror(error) : "there is no certificate (PEM) in it");
+    }
+    arena_fini(&arena);
+    free(room);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return good;
+}
+
 static json_t *order_of(const struct cli_parsed *p)
 {
     static const char *const texts[] = {"owner", "note", "key", "certificate"};
+    char fingerprint[FINGERPRINT_MAX];
     json_t *order = json_object();
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         const char *value = cli_value(p, texts[i]);
+        if (value != NULL && strcmp(texts[i], "certificate") == 0) {
+            if (!fingerprint_of(p, value, fingerprint)) {
+                json_decref(order);
+                return NULL;
+            }
+            value = fingerprint;
+        }
         json_t *text = value != NULL ? json_string(value) : NULL;
         if (value != NULL && text == NULL) {
             (void)cli_usage_error(p->command, "--%s is not UTF-8", texts[i]);
@@ -238,8 +281,8 @@ static const struct cli_option options[] = {
      .value = "BASE64URL",
      .text = "create: instead of a token, an agent's Ed25519 public key"},
     {.name = "certificate",
-     .value = "SHA256",
-     .text = "create: instead of a token, a client certificate by its fingerprint"},
+     .value = "FILE",
+     .text = "create: instead of a token, a client certificate (PEM), or its SHA-256"},
     {.name = NULL},
 };
 

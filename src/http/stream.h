@@ -119,11 +119,14 @@ struct http_security {
     struct slice server_name; // SNI, lower case; empty: none was sent
     bool resumed;
     bool client_verified;        // it showed a certificate, and one of the wanted CAs stands for it
-    struct slice client_subject; // RFC 4514; empty: it showed none
+    struct slice client_subject; // RFC 4514; empty: it showed none, as of the next; not to be
+                                 // believed unless client_verified
     struct slice client_name;    // first DNS, URI or mail name of its certificate, else its CN
     struct slice client_serial;  // hexadecimal
     struct slice client_fingerprint; // SHA-256 of the certificate, hexadecimal
     struct slice client_certificate; // base64 of its DER (RFC 9440 puts colons around it)
+    uint64_t client_from;            // seconds since 1970: when its certificate is good,
+    uint64_t client_until;           // whoever stands for it
     /** May a request for `host` be answered on this connection? Yes when its certificate names the
      * host and the host's policy is the one under which the handshake was made (RFC 9110 7.4). */
     bool (*covers)(const struct http_security *s, struct slice host);

@@ -25,6 +25,8 @@ enum {
     TICKET_NAME_BYTES = 16,
     TICKET_MAC_BYTES = 32,
     TICKET_CIPHER_BYTES = 32,
+    AGENT_CHAIN_BYTES_MAX = 16384, // of what a stranger may make us read before we know who it is
+    AGENT_CHAIN_DEPTH = 6,
 };
 
 static_assert(TICKET_NAME_BYTES + TICKET_MAC_BYTES + TICKET_CIPHER_BYTES ==
@@ -33,6 +35,8 @@ static_assert(TICKET_NAME_BYTES + TICKET_MAC_BYTES + TICKET_CIPHER_BYTES ==
 
 static const unsigned char acme_tls_1[] = "\x0a"
                                           "acme-tls/1";
+static const unsigned char http_1_1[] = "\x08"
+                                        "http/1.1";
 
 static struct tls *tls_of_ssl(const SSL *ssl)
 {
@@ -164,15 +168,21 @@ static bool hello_name(SSL *ssl, char *name, size_t *len)
     return true;
 }
 
-// A CA that looks whether we are who we say (RFC 8737 3): exactly this one protocol.
-static bool is_challenge(SSL *ssl)
+// Whether it offers exactly this one protocol, which has its length in front.
+static bool offers_only(SSL *ssl, const unsigned char *protocol)
 {
     const unsigned char *p = NULL;
     size_t len = 0;
-    size_t want = sizeof(acme_tls_1) - 1;
+    size_t want = 1 + (size_t)protocol[0];
     return SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &p,
                                      &len) == 1 &&
-           len == want + 2 && memcmp(p + 2, acme_tls_1, want) == 0;
+           len == want + 2 && memcmp(p + 2, protocol, want) == 0;
+}
+
+// A CA that looks whether we are who we say (RFC 8737 3).
+static bool is_challenge(SSL *ssl)
+{
+    return offers_only(ssl, acme_tls_1);
 }
 
 // The host and whether there is something to show for it; what is missing is asked for.
@@ -197,6 +207,37 @@ static int choose_host(struct tls *s, struct slice name)
     return E_TLS_NO_CERTIFICATE;
 }
 
+// An agent is known by its certificate's fingerprint, whoever has issued it, and whether that is granted
+// and still good is judged with its request (tunnel/judge.c), where there are words for it. What is left
+// to refuse here is a key that could be guessed. Each connection is to prove that it has the key, where
+// a ticket would do for hours: it gets none.
+static int on_agent_certificate(int good, X509_STORE_CTX *chain)
+{
+    struct tls *s =
+        tls_of_ssl(X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    (void)good;
+    if (!s->client_shown) {
+        s->client_shown = true;
+        s->core->key_work++;
+    }
+    return SSL_set_num_tickets(s->ssl, 0) == 1 &&
+           X509_STORE_CTX_get_error(chain) != X509_V_ERR_EE_KEY_TOO_SMALL;
+}
+
+// Where agents call, and of clients that may be some: browsers offer other protocols beside this one,
+// and would ask their user which certificate to show. Sessions of these are good among themselves only.
+static int welcome_agent(struct tls *s)
+{
+    unsigned char id[sizeof(s->policy->id)];
+    memcpy(id, s->policy->id, sizeof(id));
+    id[0] ^= 1;
+    SSL_set_verify(s->ssl, SSL_VERIFY_PEER, on_agent_certificate);
+    SSL_set_verify_depth(s->ssl, AGENT_CHAIN_DEPTH);
+    SSL_set_max_cert_list(s->ssl, AGENT_CHAIN_BYTES_MAX);
+    s->agent = true;
+    return SSL_set_session_id_context(s->ssl, id, sizeof(id)) == 1 ? 0 : E_NO_MEMORY;
+}
+
 static int choose_policy(struct tls *s)
 {
     if (s->challenge) {
@@ -209,15 +250,16 @@ static int choose_policy(struct tls *s)
         return ok ? 0 : E_NO_MEMORY;
     }
     const struct tls_policy *p = s->host->policy;
-    if (p == s->policy) {
-        return 0;
+    if (p != s->policy) {
+        SSL_CTX *ctx = policy_context(s->store, s->core->loop->core, p);
+        if (ctx == NULL || !policy_apply(s->ssl, ctx, p)) {
+            return E_NO_MEMORY;
+        }
+        s->policy = p;
     }
-    SSL_CTX *ctx = policy_context(s->store, s->core->loop->core, p);
-    if (ctx == NULL || !policy_apply(s->ssl, ctx, p)) {
-        return E_NO_MEMORY;
-    }
-    s->policy = p;
-    return 0;
+    bool agent =
+        s->host->agents && p->client != TLS_CLIENT_REQUIRED && offers_only(s->ssl, http_1_1);
+    return agent ? welcome_agent(s) : 0;
 }
 
 int handshake_on_hello(SSL *ssl, int *alert, void *arg)
@@ -359,6 +401,9 @@ int handshake_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CI
     const struct tls_store *store = s->store;
     ensure(store->ticket_key_count > 0);
     uint32_t i = 0;
+    if (encrypt == 1 && s->client_shown) {
+        return 0; // none, which TLS 1.2 asks for here
+    }
     if (encrypt == 1) {
         memcpy(name, store->ticket_keys[0].ptr, TICKET_NAME_BYTES);
         if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(aes)) != 1) {

@@ -146,20 +146,35 @@ static bool is_named(struct conf_node root, struct slice name)
     return false;
 }
 
+/** Where agents of a site's tunnels call; empty: it has none. */
+static struct slice call_of(struct conf_node site, struct conf_node tunnels)
+{
+    if (!conf_exists(tunnels) || conf_is_off(tunnels)) {
+        return SLICE("");
+    }
+    bool map = conf_kind_of(tunnels) == CONF_MAP;
+    struct slice name = map ? conf_string(conf_get(tunnels, "at"), "") : SLICE("");
+    return name.len == 0 && is_wildcard(conf_key(site)) ? slice_from(conf_key(site), 2) : name;
+}
+
 /** Where agents call is a name that the site with the tunnels answers to, unless another site does. */
 static void walk_call(const struct walk *w, struct conf_node site)
 {
     struct conf_node tunnels = tunnels_of(site);
-    if (!conf_exists(tunnels) || conf_is_off(tunnels)) {
-        return;
-    }
-    bool map = conf_kind_of(tunnels) == CONF_MAP;
-    struct slice name = map ? conf_string(conf_get(tunnels, "at"), "") : SLICE("");
-    if (name.len == 0 && is_wildcard(conf_key(site))) {
-        name = slice_from(conf_key(site), 2);
-    }
+    struct slice name = call_of(site, tunnels);
     if (name.len > 0 && !is_named(w->root, name)) {
         walk_name(w, site, tunnels, name);
+    }
+}
+
+void tls_plan_calls(struct conf_node root, void (*each)(void *arg, struct slice name), void *arg)
+{
+    conf_each(site, conf_get(root, "sites"))
+    {
+        struct slice name = call_of(site, tunnels_of(site));
+        if (name.len > 0) {
+            each(arg, name);
+        }
     }
 }
 

@@ -55,6 +55,8 @@ void tls_plan_names(struct conf_node root,
                     void (*each)(void *arg, const struct tls_plan_name *name), void *arg);
 /** True when a name has TLS at all. */
 bool tls_plan_in_use(struct conf_node root);
+/** Every name at which agents of tunnels call, also one that is a site's own. */
+void tls_plan_calls(struct conf_node root, void (*each)(void *arg, struct slice name), void *arg);
 /** The id of a name's credential (tls/credentials.h): "acme:NAME", "local:NAME" (of `default`:
  * "local:localhost"); nothing for the other sources. */
 void tls_plan_credential(const struct tls_plan_name *name, struct text *out);

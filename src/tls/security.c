@@ -145,6 +145,8 @@ static void fill_client(struct tls *s, const X509 *x)
     to->client_serial = slice_sub(all, end[1], end[2] - end[1]);
     to->client_fingerprint = slice_sub(all, end[2], end[3] - end[2]);
     to->client_certificate = slice_sub(all, end[3], end[4] - end[3]);
+    to->client_from = x509_seconds(X509_get0_notBefore(x));
+    to->client_until = x509_seconds(X509_get0_notAfter(x));
     to->client_verified = SSL_get_verify_result(s->ssl) == X509_V_OK;
 }
 
@@ -163,7 +165,7 @@ void security_fill(struct tls *s)
     to->covers = covers;
     // A resumed session has the certificate with it that was verified when it began.
     X509 *client = s->server ? SSL_get0_peer_certificate(s->ssl) : NULL;
-    if (client != NULL && s->policy->client != TLS_CLIENT_OFF) {
+    if (client != NULL && (s->agent || s->policy->client != TLS_CLIENT_OFF)) {
         fill_client(s, client);
     }
 }

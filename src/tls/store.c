@@ -246,6 +246,15 @@ static void on_name(void *arg, const struct tls_plan_name *n)
     }
 }
 
+static void on_call(void *arg, struct slice name)
+{
+    struct compile *c = arg;
+    struct store_host *h = slice_map_get(&c->s->hosts, name);
+    if (h != NULL) {
+        h->agents = true;
+    }
+}
+
 struct store_host *store_find(const struct tls_store *s, struct slice name)
 {
     struct store_host *h = name.len > 0 ? slice_map_get(&s->hosts, name) : NULL;
@@ -440,6 +449,7 @@ static int compile(struct tls_store *s, const struct conf_doc *doc, struct slice
     }
     struct compile c = {.s = s, .root = root, .diags = diags};
     tls_plan_names(root, on_name, &c);
+    tls_plan_calls(root, on_call, &c);
     if (c.error != 0) {
         return c.error;
     }

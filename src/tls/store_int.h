@@ -53,7 +53,8 @@ struct store_host {
     struct slice name; // "example.com", "*.example.com", "default"
     struct tls_policy *policy;
     bool on_demand;
-    bool off; // no TLS here
+    bool off;    // no TLS here
+    bool agents; // agents of tunnels call here: they may show certificates of their own
     uint32_t cert_count;
     const struct store_credential *certs[TLS_HOST_CERTS_MAX];
 };

@@ -67,6 +67,8 @@ struct tls {
     bool first_byte_seen;
     unsigned char first_byte; // tells TLS from HTTP
     bool challenge;           // a CA's (RFC 8737), not a client
+    bool agent;               // server: the client may be an agent, and show any certificate
+    bool client_shown;        // ... which it does
     int16_t error;            // why nothing goes any more; 0: it does
     int16_t cause;            // what a callback of the handshake found wrong
     int16_t socket_error;

@@ -57,7 +57,7 @@ struct arrival {
     uint32_t tries;
     bool any_port;
     bool websocket;      // what follows the 101 is in WebSocket messages
-    uint64_t expires_ms; // of the grant; 0: never
+    uint64_t expires_ms; // of the grant and its certificate; 0: never
 };
 
 static struct handshakes *of_reserved(const struct reserved *r)
@@ -548,12 +548,21 @@ static void fill_claim(struct tunnel_claim *c, const struct hello *hello, const 
     c->slot = hello->slot;
     c->sequence = hello->sequence;
     memcpy(c->instance, hello->instance, sizeof(c->instance));
+    c->proof_until_ms = j->proof_until_ms;
     if (j->grant != NULL) {
         struct text grant = text_on(c->grant, sizeof(c->grant) - 1);
         text_str(&grant, j->grant->id);
         c->tunnels_max = j->grant->limits.tunnels;
         c->rate = j->grant->limits.rate;
     }
+}
+
+/** When what it was let in by is over; 0: never. */
+static uint64_t end_of(const struct judgment *j)
+{
+    uint64_t grant = j->grant != NULL ? j->grant->expires_ms : 0;
+    bool proof = j->proof_until_ms != 0 && (grant == 0 || j->proof_until_ms < grant);
+    return proof ? j->proof_until_ms : grant;
 }
 
 static struct arrival *arrival_new(struct handshakes *h, const struct hello *hello,
@@ -577,7 +586,7 @@ static struct arrival *arrival_new(struct handshakes *h, const struct hello *hel
     a->claim->on_judged = on_judged;
     a->claim->arg = a;
     a->any_port = hello->kind != TUNNEL_HTTP && j->port == 0;
-    a->expires_ms = j->grant != NULL ? j->grant->expires_ms : 0;
+    a->expires_ms = end_of(j);
     return a;
 }
 

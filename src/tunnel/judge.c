@@ -35,6 +35,10 @@ REFUSAL(refused_no_token, 401, "no-token",
 REFUSAL(refused_bad_token, 401, "bad-token",
         "The edge does not know this token. It may have been revoked.");
 REFUSAL(refused_expired, 401, "expired", "The token is over. Ask for a new one.");
+REFUSAL(refused_bad_certificate, 401, "bad-certificate",
+        "The edge does not know this certificate: adit token create --certificate FILE.");
+REFUSAL(refused_certificate_early, 401, "bad-certificate", "The certificate is not good yet.");
+REFUSAL(refused_certificate_over, 401, "expired", "The certificate has expired.");
 REFUSAL(refused_bad_signature, 401, "bad-signature", "The signature is not the key's.");
 REFUSAL(refused_stale_nonce, 401, "stale-nonce", "The nonce is too old, or not this connection's.");
 REFUSAL(refused_key_clear, 403, "clear", "Keys need TLS 1.3.");
@@ -166,19 +170,33 @@ static const struct refusal *judge_key(const struct judge_scene *s, const struct
     return NULL;
 }
 
-/** Who says nothing may have shown a certificate. */
-static const struct access_grant *grant_of_certificate(const struct judge_scene *s)
-{
-    const struct http_security *security = s->peer->security;
-    if (!s->peer->secure || security == NULL || !security->client_verified) {
-        return NULL;
-    }
-    return access_certificate(s->access, security->client_fingerprint);
-}
-
 static bool takes_anybody(const struct judge_scene *s)
 {
     return s->labels != NULL && s->labels->settings.anonymous;
+}
+
+/** Who says nothing may have shown a certificate, which nobody but its fingerprint speaks for. One that
+ * the site's own authorities stand for may be there for other reasons. */
+static const struct refusal *judge_certificate(const struct judge_scene *s, struct judgment *j,
+                                               const struct access_grant **out)
+{
+    const struct http_security *security = s->peer->secure ? s->peer->security : NULL;
+    bool shown = security != NULL && security->client_fingerprint.len > 0;
+    *out = shown ? access_certificate(s->access, security->client_fingerprint) : NULL;
+    if (*out == NULL && takes_anybody(s) && (!shown || security->client_verified)) {
+        return NULL;
+    }
+    if (!shown) {
+        return &refused_no_token;
+    }
+    if (s->wall_ms / 1000 > security->client_until) {
+        return &refused_certificate_over;
+    }
+    if (s->wall_ms / 1000 < security->client_from) {
+        return &refused_certificate_early;
+    }
+    j->proof_until_ms = (security->client_until + 1) * 1000;
+    return *out == NULL ? &refused_bad_certificate : NULL;
 }
 
 /** An agent without a token is its own owner: nobody else has its instance's id, and who has it still
@@ -211,8 +229,7 @@ const struct refusal *judge_who(const struct judge_scene *s, const struct hello 
         no = judge_key(s, h, &g);
         break;
     case HELLO_NO_PROOF:
-        g = grant_of_certificate(s);
-        no = g == NULL && !takes_anybody(s) ? &refused_no_token : NULL;
+        no = judge_certificate(s, j, &g);
         break;
     }
     if (no != NULL) {

@@ -30,8 +30,9 @@ extern const struct refusal
     refused_malformed, refused_handshakes, refused_version, refused_protocol, refused_clear,
     refused_no_table,
     // who it is
-    refused_no_token, refused_bad_token, refused_expired, refused_bad_signature,
-    refused_stale_nonce, refused_key_clear,
+    refused_no_token, refused_bad_token, refused_expired, refused_bad_certificate,
+    refused_certificate_early, refused_certificate_over, refused_bad_signature, refused_stale_nonce,
+    refused_key_clear,
     // what it wants
     refused_kind, refused_kind_grant, refused_port, refused_join, refused_wildcard,
     refused_anonymous_name, refused_name_shape, refused_name_banned, refused_name_lookalike,
@@ -60,6 +61,7 @@ struct judge_scene {
 struct judgment {
     const struct zone *zone;
     const struct access_grant *grant; // NULL: anonymous
+    uint64_t proof_until_ms;          // wall clock: when its certificate ends; 0: there is none
     uint16_t port;                    // TCP, UDP; 0: any that the grant and the zone have
     bool random;                      // the edge is to make the name up
     bool by_ticket;                   // a ticket says it

@@ -77,6 +77,7 @@ struct tunnel_claim {
     char owner[TUNNEL_OWNER_MAX];
     char grant[TUNNEL_GRANT_MAX]; // id of the token, key or certificate; empty: anonymous
     char agent[TUNNEL_AGENT_MAX]; // product and version, for lists
+    uint64_t proof_until_ms;      // wall clock: when its certificate ends; 0: it has none
     uint32_t tunnels_max;         // of the owner, at once; 0: as the zone says
     uint32_t rate;                // requests in a second; 0: as many as come
     bool random;                  // the name is one of ours: another one would do

@@ -445,6 +445,7 @@ static int judge_newcomer(const struct tunnel *t, const struct tunnel_claim *c)
 static void take_grant(struct tunnel *t, struct tunnel_instance *i, const struct tunnel_claim *c)
 {
     memcpy(i->grant, c->grant, sizeof(i->grant));
+    i->proof_until_ms = c->proof_until_ms;
     atomic_store_explicit(&t->rate, c->rate, memory_order_relaxed);
 }
 
@@ -610,6 +611,9 @@ static struct slice objection(const struct access *a, const struct tunnel *t, ui
         }
         if (g != NULL && access_expired(g, now_ms)) {
             return SLICE("its token has expired");
+        }
+        if (i->proof_until_ms != 0 && now_ms >= i->proof_until_ms) {
+            return SLICE("its certificate has expired");
         }
         bool port = t->kind != TUNNEL_HTTP;
         if (g != NULL && port && !access_may_port(g, t->port)) {

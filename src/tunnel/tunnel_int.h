@@ -90,6 +90,7 @@ struct tunnel_instance {
     struct tunnel_connection *slots[TUNNEL_SLOTS];
     struct os_addr address;
     char grant[TUNNEL_GRANT_MAX];
+    uint64_t proof_until_ms; // as its newest claim said
     char agent[TUNNEL_AGENT_MAX];
     bool leaves; // it said that it goes: it is not waited for
 };

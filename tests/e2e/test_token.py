@@ -119,6 +119,8 @@ def test_keys_and_certificates_in_the_place_of_tokens(way):
     (("create", "--key", KEY + "="), "no Ed25519 public key"),
     (("create", "--certificate", PRINT[:-2]), "no SHA-256 fingerprint"),
     (("create", "--certificate", PRINT, "--key", KEY), "not both"),
+    (("create", "--certificate", "/nonexistent.pem"), "No such file"),
+    (("create", "--certificate", "/dev/null"), "there is no certificate"),
     (("revoke",), "revoke ID"),
     (("frob",), "say create, list or revoke ID"),
 ])

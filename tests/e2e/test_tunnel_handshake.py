@@ -491,7 +491,7 @@ def test_a_client_certificate_is_a_grant(edge, pki, tunnels):   # pylint: disabl
     way = edge(**config)
     mine = pki.ca.client_context(["http/1.1"], cert=pki.client)
     with TlsClient(way.tls_at, context=mine, name=ZONE) as client:
-        refused(Call().on(client), 401, "no-token")
+        refused(Call().on(client), 401, "bad-certificate")
     print_of = pki.client.x509.fingerprint(hashes.SHA256()).hex()
     assert way.command("token", "create", "--owner", "carol", "--certificate", print_of).returncode == 0
     with TlsClient(way.tls_at, context=mine, name=ZONE) as client:

@@ -315,6 +315,106 @@ static void authorities_that_are_missing_let_nobody_in(void)
     world_end();
 }
 
+// ---- agents ----------------------------------------------------------------------------------------
+
+static const unsigned char only_http[] = "\x08http/1.1";
+static const unsigned char both_http[] = "\x02h2\x08http/1.1";
+
+// A client of the name where agents call, that offers these protocols and shows that certificate.
+static struct peer *agent_with(const struct pki_cert *c, const unsigned char *alpn, unsigned len,
+                               int version)
+{
+    SSL_CTX *ctx = world_client_context();
+    REQUIRE(SSL_CTX_set_alpn_protos(ctx, alpn, len) == 0);
+    REQUIRE(SSL_CTX_set_max_proto_version(ctx, version) == 1);
+    if (c != NULL) {
+        SSL_CTX_set_security_level(ctx, 0);
+        REQUIRE(SSL_CTX_use_certificate(ctx, c->x) == 1);
+        REQUIRE(SSL_CTX_use_PrivateKey(ctx, c->key) == 1);
+    }
+    struct peer *p = world_client(ctx, "a.test");
+    SSL_CTX_free(ctx);
+    peer_send(p, "x", 1);
+    world_run(10);
+    return p;
+}
+
+#define AGENTS(client)                                                                             \
+    LISTEN "sites: {a.test: {tls: {" BOTH client "}, respond: hi}, "                               \
+           "'*.w.test': {tls: local, tunnels: {at: a.test}}}\n"
+
+static void agents_show_any_certificate(void)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    struct pki_cert over =
+        pki_make(&(struct pki_order){.cn = "over", .key = PKI_RSA_2048, .from_s = -90, .to_s = -9});
+    const struct pki_cert *const all[] = {&stranger, &me, &a_ecdsa, &over, NULL};
+    for (size_t i = 0; i < array_len(all) * array_len(versions); i++) {
+        const struct pki_cert *c = all[i / 2];
+        world_begin(1, NULL);
+        all_credentials();
+        (void)world_store(AGENTS(""));
+        struct peer *p = agent_with(c, only_http, sizeof(only_http) - 1, versions[i % 2]);
+        CHECK_EQ_INT(p->got_len, 1);
+        const struct http_security *s = tls_security(world_side()->t);
+        CHECK(!s->client_verified);
+        CHECK_EQ_INT(s->client_fingerprint.len, c != NULL ? 64 : 0);
+        CHECK((s->client_until > s->client_from) == (c != NULL));
+        CHECK((SSL_SESSION_has_ticket(SSL_get0_session(p->ssl)) == 1) == (c == NULL));
+        world_end();
+    }
+    pki_free(&over);
+}
+
+static void who_may_be_no_agent_is_not_asked(void)
+{
+    world_begin(1, NULL);
+    all_credentials();
+    (void)world_store(AGENTS(""));
+    struct peer *p = agent_with(&stranger, both_http, sizeof(both_http) - 1, TLS1_3_VERSION);
+    CHECK_EQ_INT(p->got_len, 1);
+    CHECK_EQ_INT(tls_security(world_side()->t)->client_fingerprint.len, 0);
+    world_end();
+}
+
+static void agents_need_keys_that_cannot_be_guessed(void)
+{
+    struct pki_cert weak = pki_make(&(struct pki_order){.cn = "weak", .key = PKI_RSA_1024});
+    world_begin(1, NULL);
+    all_credentials();
+    (void)world_store(AGENTS(""));
+    (void)agent_with(&weak, only_http, sizeof(only_http) - 1, TLS1_3_VERSION);
+    CHECK_EQ_INT(world_side()->error, E_TLS_CLIENT_CERTIFICATE);
+    world_end();
+    pki_free(&weak);
+}
+
+static void a_site_asks_agents_as_well(void)
+{
+    static const struct {
+        const char *document;
+        const struct pki_cert *c;
+        bool in;
+        bool verified;
+    } rows[] = {
+        {AGENTS(", client: {mode: optional, ca: /root.pem}"), &stranger, true, false},
+        {AGENTS(", client: {mode: optional, ca: /root.pem}"), &me, true, true},
+        {AGENTS(", client: {mode: required, ca: /root.pem}"), &stranger, false, false},
+        {AGENTS(", client: {mode: required, ca: /root.pem}"), &me, true, true},
+    };
+    for (size_t i = 0; i < array_len(rows); i++) {
+        world_begin(1, NULL);
+        all_credentials();
+        (void)world_store(rows[i].document);
+        struct peer *p = agent_with(rows[i].c, only_http, sizeof(only_http) - 1, TLS1_3_VERSION);
+        CHECK_EQ_INT(p->got_len, rows[i].in);
+        if (rows[i].in) {
+            CHECK(tls_security(world_side()->t)->client_verified == rows[i].verified);
+        }
+        world_end();
+    }
+}
+
 // ---- resumption ------------------------------------------------------------------------------------
 
 // Connects once and once more with the session of the first: whether that resumed.
@@ -603,6 +703,8 @@ static void storms_are_spread(void)
 TAP_MAIN(setup, names_choose_certificates, keys_are_those_that_the_client_takes,
          bad_clients_are_told, what_is_not_tls_is_told_so, who_goes_away_is_counted,
          clients_show_certificates, authorities_that_are_missing_let_nobody_in,
-         sessions_are_resumed, tickets_may_be_off, resumption_keeps_identity_and_policy,
-         protocols_are_agreed_on, staples_go_with_their_certificate, challenges_are_answered,
-         challenges_give_no_session, names_on_demand_are_asked_for, storms_are_spread)
+         agents_show_any_certificate, who_may_be_no_agent_is_not_asked,
+         agents_need_keys_that_cannot_be_guessed, a_site_asks_agents_as_well, sessions_are_resumed,
+         tickets_may_be_off, resumption_keeps_identity_and_policy, protocols_are_agreed_on,
+         staples_go_with_their_certificate, challenges_are_answered, challenges_give_no_session,
+         names_on_demand_are_asked_for, storms_are_spread)

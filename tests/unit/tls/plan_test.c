@@ -69,6 +69,38 @@ static void agents_call_at_a_name_of_its_own(void)
               "*.a.com=acme a.com=local");
 }
 
+static void note_call(void *arg, struct slice name)
+{
+    struct text *t = arg;
+    text_printf(t, "%s%.*s", t->len > 0 ? " " : "", SLICE_ARG(name));
+}
+
+static const char *calls_of(const char *text)
+{
+    struct conf_doc *doc = load(text);
+    struct text t = text_on(seen, sizeof seen - 1);
+    if (doc == NULL) {
+        return report_text;
+    }
+    tls_plan_calls(conf_root(doc), note_call, &t);
+    seen[t.len] = '\0';
+    conf_doc_free(doc);
+    return seen;
+}
+
+static void where_agents_call(void)
+{
+    CHECK_STR(calls_of("sites: {a.com: {proxy: 3000}, '*.a.com': {proxy: 3000}}\n"), "");
+    CHECK_STR(calls_of("sites: {'*.a.com': {tls: {cert: a, key: b}, tunnels: on}}\n"), "a.com");
+    CHECK_STR(calls_of("sites: {'*.a.com': {tls: {dns: /hook}, tunnels: {at: edge.b.com}}, "
+                       "edge.b.com: {proxy: 3000}, '*.b.com': {tls: {cert: a, key: b}, "
+                       "routes: [{tunnels: on}]}}\n"),
+              "edge.b.com b.com");
+    CHECK_STR(calls_of("sites: {'*.a.com': {tls: {cert: a, key: b}, tunnels: off, "
+                       "proxy: 3000}}\n"),
+              report_text); // refused, or nowhere
+}
+
 static void levels_are_resolved(void)
 {
     CHECK_STR(plan_of("tls: off\nsites: {a.com: {proxy: 1}, b.com: {tls: on, proxy: 1}}\n"),
@@ -185,5 +217,5 @@ static void rates_are_read(void)
 }
 
 TAP_MAIN(names_have_sources, wildcards_need_a_hook, agents_call_at_a_name_of_its_own,
-         levels_are_resolved, credentials_have_ids, files_are_listed, listeners_know_tls,
-         names_are_public_or_not, rates_are_read)
+         where_agents_call, levels_are_resolved, credentials_have_ids, files_are_listed,
+         listeners_know_tls, names_are_public_or_not, rates_are_read)

@@ -18,6 +18,11 @@
     "GET " HELLO_PATH " HTTP/1.1\r\nHost: t.test\r\nConnection: Upgrade\r\n"                       \
     "Upgrade: adit-tunnel/1\r\nAdit-Instance: " INSTANCE                                           \
     "\r\nAdit-Connection: slot=0, sequence=1\r\n"
+// A certificate's fingerprint, that carol has and that nobody has.
+#define TEN   "0123456789"
+#define PRINT TEN TEN TEN TEN TEN TEN "abcd"
+#define OTHER TEN TEN TEN TEN TEN TEN "abce"
+
 #define ALICE   "Authorization: Bearer adit_a_alice\r\n"
 #define BOB     "Authorization: Bearer adit_b_bob\r\n"
 #define ONE     "Authorization: Bearer adit_o_one\r\n"
@@ -80,6 +85,8 @@ static struct access *load_access(bool secrets)
     put_grant(&t, "adit_o_one", "\"id\": \"o\", \"owner\": \"one\", \"names\": [\"only\"]");
     text_char(&t, ',');
     put_grant(&t, "adit_l_late", "\"id\": \"l\", \"owner\": \"late\", \"expires\": 999999");
+    text_str(&t, ", {\"kind\": \"certificate\", \"id\": \"c\", \"owner\": \"carol\", "
+                 "\"proof\": \"" PRINT "\"}");
     text_str(&t, "], \"names\": [{\"name\": \"shop\", \"owner\": \"bob\"},"
                  " {\"name\": \"status\", \"owner\": \"alice\"}],"
                  " \"domains\": [{\"name\": \"app.customer.com\", \"owner\": \"alice\","
@@ -326,6 +333,62 @@ static void check_row(const struct row *r)
     }
 }
 
+struct certificate {
+    const char *fields;
+    const char *print; // "": none was shown
+    uint64_t from_s;
+    uint64_t until_s;
+    bool verified;
+    bool anonymous;
+    const struct refusal *no;
+    const char *owner;
+};
+
+// It is 1000 seconds after 1970.
+static const struct certificate certificates[] = {
+    {"", PRINT, 0, 1000, false, false, NULL, "carol"},
+    {"", PRINT, 1000, 2000, true, true, NULL, "carol"},
+    {ALICE, PRINT, 0, 2000, false, false, NULL, "alice"},
+    {UNKNOWN, PRINT, 0, 2000, false, false, &refused_bad_token, NULL},
+    {"", PRINT, 0, 999, false, false, &refused_certificate_over, NULL},
+    {"", PRINT, 0, 0, false, false, &refused_certificate_over, NULL},
+    {"", PRINT, 1001, 2000, false, false, &refused_certificate_early, NULL},
+    {"", OTHER, 0, 2000, false, false, &refused_bad_certificate, NULL},
+    {"", OTHER, 0, 2000, true, false, &refused_bad_certificate, NULL},
+    {"", OTHER, 0, 2000, false, true, &refused_bad_certificate, NULL},
+    {"", OTHER, 0, 999, false, true, &refused_certificate_over, NULL},
+    {"", OTHER, 0, 999, true, true, NULL, NULL}, // the site asked for it
+    {"", "", 0, 0, false, true, NULL, NULL},
+    {"", "", 0, 0, false, false, &refused_no_token, NULL},
+    {"", "xyz", 0, 2000, false, false, &refused_bad_certificate, NULL},
+};
+
+static void judges_certificates(void)
+{
+    for (size_t i = 0; i < array_len(certificates); i++) {
+        const struct certificate *c = &certificates[i];
+        char request[2048];
+        (void)snprintf(request, sizeof(request), "%s%s\r\n", FRONT, c->fields);
+        begin();
+        w.security.client_fingerprint = slice_str(c->print);
+        w.security.client_from = c->from_s;
+        w.security.client_until = c->until_s;
+        w.security.client_verified = c->verified;
+        w.labels.settings.anonymous = c->anonymous;
+        const struct refusal *no = judge_request(request);
+        bool same = no == c->no && (c->owner == NULL || strcmp(w.j.owner, c->owner) == 0);
+        bool ends = no == NULL && w.j.grant != NULL && c->fields[0] == '\0';
+        if (!same || (ends && w.j.proof_until_ms != (c->until_s + 1) * 1000)) {
+            printf("# certificate %zu: %s\n", i, no == NULL ? "may" : no->text);
+            CHECK(false);
+        }
+        w.peer.secure = false; // what is not this connection's counts for nothing
+        no = judge_request(request);
+        CHECK(c->fields[0] != '\0' || no == (c->anonymous ? NULL : &refused_no_token));
+        end();
+    }
+}
+
 static void judges_who_and_what(void)
 {
     begin();
@@ -453,7 +516,7 @@ static void a_ticket_is_its_owners(void)
     end();
 }
 
-TAP_MAIN(judges_the_way, other_versions_are_refused, judges_who_and_what,
+TAP_MAIN(judges_the_way, other_versions_are_refused, judges_who_and_what, judges_certificates,
          anonymous_agents_get_random_names, without_ports_there_is_no_tcp,
          without_a_zone_for_them_there_are_no_domains,
          nobody_is_refused_for_good_before_the_table_is_there, a_ticket_gives_the_name_again,
