@@ -274,7 +274,7 @@ static const struct cli_option options[] = {
     {.name = "tunnels", .value = "N", .text = "create: tunnels at once; default: as the zone says"},
     {.name = "rate",
      .value = "N",
-     .text = "create: requests a second to each tunnel; default: no limit"},
+     .text = "create: requests a second to all its tunnels together; default: no limit"},
     {.name = "expires", .value = "90d", .text = "create: how long it is good for; default: never"},
     {.name = "note", .value = "TEXT", .text = "create: for the list"},
     {.name = "key",

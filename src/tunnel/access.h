@@ -44,7 +44,7 @@ enum access_kind { ACCESS_TOKEN, ACCESS_KEY, ACCESS_CERTIFICATE };
 /** What a grant allows at once; copied out by whoever outlives the table. 0: as the zone says. */
 struct access_limits {
     uint32_t tunnels;
-    uint32_t rate; // requests in a second, of each tunnel
+    uint32_t rate; // requests in a second, to all its tunnels together
 };
 
 struct access_ports {

@@ -55,13 +55,16 @@ int tunnel_registry_new(const struct tunnel_registry_order *o, struct tunnel_reg
     struct registry_part *parts =
         mem_zalloc_aligned(REGISTRY_PARTS * sizeof(*parts), _Alignof(struct registry_part));
     struct callers *callers = callers_new();
-    if (r == NULL || parts == NULL || callers == NULL) {
+    struct rates *rates = rates_new(2 * ACCESS_GRANTS_MAX);
+    if (r == NULL || parts == NULL || callers == NULL || rates == NULL) {
         mem_free(r);
         mem_free(parts);
         callers_free(callers);
+        rates_free(rates);
         return E_NO_MEMORY;
     }
     r->callers = callers;
+    r->rates = rates;
     r->magic = REGISTRY_MAGIC;
     r->core_count = o->cores;
     r->upstreams = o->upstreams;
@@ -123,6 +126,7 @@ void tunnel_registry_free(struct tunnel_registry *r)
     (void)pthread_mutex_destroy(&r->lock);
     r->magic = 0;
     callers_free(r->callers);
+    rates_free(r->rates);
     mem_free(r->parts);
     mem_free(r);
 }

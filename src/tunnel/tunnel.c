@@ -216,12 +216,20 @@ static void remove_instance(struct tunnel *t, struct tunnel_instance *i)
 }
 
 /** Out of the table: nobody finds it any more. */
+/** From now on requests count against that place among the rates. */
+static void set_rate(struct tunnel *t, uint32_t place)
+{
+    rates_let_go(t->registry->rates,
+                 atomic_exchange_explicit(&t->rate, place, memory_order_relaxed));
+}
+
 static void leave_table(struct tunnel *t)
 {
     loop_timer_stop(home_of(t)->loop, &t->park);
     tunnel_unlist(t);
     t->over = true;
     owner_count_down(t->registry, t->owner);
+    set_rate(t, RATES_NONE);
     if (t->row != TUNNEL_ROWS_NONE) {
         tunnel_rows_give(t->registry->rows, t->row);
         t->row = TUNNEL_ROWS_NONE;
@@ -444,9 +452,14 @@ static int judge_newcomer(const struct tunnel *t, const struct tunnel_claim *c)
 /** What its newest claim was allowed by is what it depends on. */
 static void take_grant(struct tunnel *t, struct tunnel_instance *i, const struct tunnel_claim *c)
 {
+    uint32_t place = RATES_NONE;
+    if (c->rate != 0) { // there are as many places as grants
+        place =
+            rates_hold(t->registry->rates, slice_str(c->grant), c->rate, home_of(t)->loop->now_ns);
+    }
+    set_rate(t, place);
     memcpy(i->grant, c->grant, sizeof(i->grant));
     i->proof_until_ms = c->proof_until_ms;
-    atomic_store_explicit(&t->rate, c->rate, memory_order_relaxed);
 }
 
 static int add_instance(struct tunnel *t, const struct tunnel_claim *c,
@@ -648,25 +661,10 @@ void tunnels_look(struct registry_core *rc)
     }
 }
 
-// ---- the rate ---------------------------------------------------------------------------------------
-
-// Each request moves the time on by its share of a second; the time may be a second ahead of the clock.
 bool tunnel_may_ask(struct tunnel *t, uint64_t now_ns)
 {
-    static const uint64_t second_ns = UINT64_C(1000000000);
-    uint32_t rate = atomic_load_explicit(&t->rate, memory_order_relaxed);
-    uint64_t is = atomic_load_explicit(&t->rate_ns, memory_order_relaxed);
-    uint64_t next = 0;
-    if (rate == 0) {
-        return true;
-    }
-    do {
-        next = (is > now_ns ? is : now_ns) + second_ns / rate;
-        if (next > now_ns + second_ns) {
-            return false;
-        }
-    } while (!atomic_compare_exchange_weak(&t->rate_ns, &is, next));
-    return true;
+    return rates_may_ask(t->registry->rates, atomic_load_explicit(&t->rate, memory_order_relaxed),
+                         now_ns);
 }
 
 // ---- the worker before ------------------------------------------------------------------------------

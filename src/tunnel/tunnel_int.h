@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "upstream/called.h"
 
+#include "tunnel/rates.h"
 #include "tunnel/registry.h"
 
 enum {
@@ -58,6 +59,7 @@ struct tunnel_registry {
     struct tunnel_ports *ports;
     struct tunnel_rows *rows;
     struct callers *callers;
+    struct rates *rates;
     const struct tunnel_rows *before;
     struct group_crowd crowd; // visitors that wait for agents
     struct hash_key key;
@@ -112,9 +114,8 @@ struct tunnel {
     uint16_t web_port; // HTTP: of its URL
     bool wildcard;
     bool random;
-    bool secure;              // visitors come with TLS
-    atomic_uint rate;         // requests in a second, of the last token that came; 0: no limit
-    _Atomic uint64_t rate_ns; // when the requests that were let in would have come at that rate
+    bool secure;      // visitors come with TLS
+    atomic_uint rate; // place among the rates, of the last token that came
     uint32_t name_len;
     char owner[TUNNEL_OWNER_MAX];
     // Home core.

@@ -18,7 +18,7 @@ struct use {
     struct upstream base;
     const struct zone *zone;
     struct tunnel *tunnel;
-    bool counted; // against the tunnel's rate
+    bool counted; // against the rate of the tunnel's token
 };
 
 static struct zone *zone_of(struct upstream *u)

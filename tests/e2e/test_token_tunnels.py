@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 
 import pytest
 
@@ -182,3 +183,19 @@ def test_a_tunnel_gets_no_more_requests_in_a_second_than_its_token_allows(way, a
     assert way.wait_log("more requests in a second")
     assert all(visit(way, "other").status == 200 for _ in range(30))
     until(lambda: visit(way).status == 200, "the next second")
+
+
+def test_the_tunnels_of_a_token_share_its_rate(way, app, agent):
+    """On all cores, and over changes of what tokens there are."""
+    token = create_token(way, "--rate", "20/s")
+    names = [f"app{i}" for i in range(6)]
+    for name in names:
+        agent(way, app.port, "as", name, token=token)
+    began = time.monotonic()
+    answers = []
+    for turn in range(10):
+        answers += [visit(way, name).status for name in names for _ in range(5)]
+        create_token(way)
+    took = time.monotonic() - began
+    assert set(answers) <= {200, 503}
+    assert 20 <= answers.count(200) <= 20 + 20 * took + 1, (answers.count(200), took)
