@@ -12,6 +12,7 @@
 // Commands come on standard input, a line each; each is answered by a line of JSON:
 //
 //   open PORT COUNT TLS TOKEN     so many agents; TLS 0 or 1. The first has the name bench.test
+//   also SLOT                     one more connection of the first one, as its number 1 to 3
 //   look                          how they are
 //   back                          waits until all are open again after most of them were lost
 #include <arpa/inet.h>
@@ -65,6 +66,7 @@ struct agent {
     bool switched; // the 101 has come
     struct tls_link tls;
     unsigned number;
+    unsigned slot;     // which of the agent's connections this is
     unsigned refusals; // in a row
     unsigned sequence;
     unsigned window_ms;
@@ -220,9 +222,9 @@ static bool ask(struct agent *agent)
         text, sizeof text,
         "GET /.well-known/adit/tunnel HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: Upgrade\r\n"
         "Upgrade: adit-tunnel/1\r\nAuthorization: Bearer %s\r\nAdit-Instance: %020uAA\r\n"
-        "Adit-Connection: slot=0, sequence=%u\r\nAdit-Name: %s\r\nAdit-Agent: bench/1\r\n"
+        "Adit-Connection: slot=%u, sequence=%u\r\nAdit-Name: %s\r\nAdit-Agent: bench/1\r\n"
         "%s%s%s%s%s%s\r\n",
-        ntohs(all.to.sin_port), all.token, agent->number, agent->sequence, name,
+        ntohs(all.to.sin_port), all.token, agent->number, agent->slot, agent->sequence, name,
         agent->secret[0] != '\0' ? "Adit-Secret: " : "", agent->secret,
         agent->secret[0] != '\0' ? "\r\n" : "", agent->ticket[0] != '\0' ? "Adit-Ticket: " : "",
         agent->ticket, agent->ticket[0] != '\0' ? "\r\n" : "");
@@ -504,6 +506,29 @@ static void open_all(const char *line)
     report(wait_for_all(OPENING_MAX, 300000), begun_ns);
 }
 
+// Whoever is lost after this does not come back: the edge counts an agent's attempts, and each
+// connection its own.
+static void open_slot(const char *line)
+{
+    unsigned slot = 0;
+    errno = 0;
+    if (sscanf(line, "also %u", &slot) != 1 || slot == 0 || all.open == 0 ||
+        all.open != all.count || all.count == AGENTS_MAX) {
+        bench_die("cannot do '%s'", line);
+    }
+    const struct agent *first = &all.agents[0];
+    struct agent *agent = &all.agents[all.count];
+    *agent = (struct agent){.fd = -1,
+                            .slot = slot,
+                            .sequence = all.agents[all.count - 1].sequence,
+                            .window_ms = WINDOW_MS};
+    memcpy(agent->secret, first->secret, sizeof agent->secret);
+    memcpy(agent->ticket, first->ticket, sizeof agent->ticket);
+    all.count++;
+    uint64_t begun_ns = bench_now_ns();
+    report(wait_for_all(OPENING_MAX, 10000), begun_ns);
+}
+
 static void wait_back(void)
 {
     uint64_t begun_ns = bench_now_ns();
@@ -518,6 +543,8 @@ static void run_command(const char *line)
 {
     if (strncmp(line, "open ", 5) == 0) {
         open_all(line);
+    } else if (strncmp(line, "also ", 5) == 0) {
+        open_slot(line);
     } else if (strcmp(line, "look") == 0) {
         report(true, bench_now_ns());
     } else if (strcmp(line, "back") == 0) {

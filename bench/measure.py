@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from systems import DESCRIPTORS, SEARCH, Invalid, answers, free_port, spawn, stop_group
+from system import DESCRIPTORS, SEARCH, Invalid, answers, free_port, spawn, stop_group
 
 # name: (path, bytes, connections)
 BODIES = {"128": ("/128", 128, 64), "10k": ("/10k", 10240, 64), "1m": ("/1m", 1024 * 1024, 16)}
@@ -47,7 +47,8 @@ class Tool:
             raise Invalid(f"'{line}' has no result: {self.log()}")
         result = json.loads(answer)
         if result["errors"]:
-            raise Invalid(f"'{line}' had {result['errors']} errors: {self.log()}")
+            raise Invalid(f"'{line}' had {result['errors']} errors: {self.log()}",
+                          self.log().rpartition("\n")[2].partition(": ")[2])
         return result
 
     def stop(self):
@@ -159,6 +160,16 @@ def sample_load(bench, system, body, rate=0.0, connections=0):
     return sample(bench, system,
                   lambda: bench.ends.load(system, body, bench.warm_seconds, rate, connections),
                   lambda _: bench.ends.load(system, body, bench.seconds, rate, connections))
+
+
+def sample_edge(bench, system, body, connections):
+    """The same with an edge alone: its one agent is played by a program that is not part of it."""
+    if system.agents is None:
+        system.agents = Tool(bench, "bench-agents")
+        system.open_agents(system.agents, 1)
+        for slot in range(1, system.connections):
+            system.agents.command(f"also {slot}", 20)
+    return sample_load(bench, system, body, connections=connections)
 
 
 def sample_handshakes(bench, system, version, resume):

@@ -54,14 +54,26 @@ def table(header, rows):
     return "\n".join([line(header), line(rule), *[line(row) for row in rows]])
 
 
+def failure(samples):
+    """Why a system that may fail did; None: it did not."""
+    return next((sample["failed"] for sample in samples if "failed" in sample), None)
+
+
+def mib_per_second(samples, scenario):
+    """MiB of body for each second of CPU time; None where bodies are not what matters."""
+    cost = middle(samples, "cpu_us")
+    return scenario.mib * 1e6 / cost if cost and scenario.mib else None
+
+
 def load_table(results, scenario):
     """Rows of a scenario with load. In clear, nginx is what is compared with; else the best."""
-    rival = "adit" if scenario.systems else "nginx" if scenario.mode == "clear" else "best"
+    rival = scenario.rival or ("nginx" if scenario.mode == "clear" else "best")
     # Name, how a row's cell is made; a column that has nothing in any row is left out.
     columns = [
         (f"CPU us/{scenario.unit}", lambda name, of: show(middle(of, "cpu_us"), 2)),
         ("x floor", lambda name, of: show(ratio(results, name, "floor", "cpu_us"), 2)),
         (f"x {rival}", lambda name, of: show(ratio(results, name, rival, "cpu_us"), 2)),
+        ("MiB/CPU s", lambda name, of: show(mib_per_second(of, scenario), 0)),
         ("spread", lambda name, of: f"{spread(of):.0%}"),
         (f"{scenario.unit}s/s", lambda name, of: show(middle(of, "rate"), 0)),
         ("p50 us", lambda name, of: show(middle(of, "p50_us"), 0)),
@@ -70,10 +82,15 @@ def load_table(results, scenario):
         ("busy", lambda name, of: f"{middle(of, 'busy'):.0%}"),
         ("others", lambda name, of: f"{middle(of, 'foreign'):.0%}"),
     ]
-    cells = [[make(name, of) for name, of in results.items()] for _, make in columns]
+    cells = [["-" if failure(of) else make(name, of) for name, of in results.items()]
+             for _, make in columns]
     kept = [i for i, column in enumerate(cells) if any(cell != "-" for cell in column)]
-    return table(["system", *[columns[i][0] for i in kept]],
-                 [[name, *[cells[i][row] for i in kept]] for row, name in enumerate(results)])
+    rows = [[name, *[cells[i][row] for i in kept]] for row, name in enumerate(results)]
+    for row in rows:
+        if failure(results[row[0]]):
+            row[1] = "fails"
+    lines = [f"{name} fails: {failure(of)}." for name, of in results.items() if failure(of)]
+    return "\n\n".join([table(["system", *[columns[i][0] for i in kept]], rows), *lines])
 
 
 def spread(samples):

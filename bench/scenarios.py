@@ -3,7 +3,8 @@
 
 from dataclasses import dataclass
 
-from measure import sample_grpc, sample_h2, sample_handshakes, sample_load, sample_tcp
+from measure import (sample_edge, sample_grpc, sample_h2, sample_handshakes, sample_load,
+                     sample_tcp)
 
 
 @dataclass
@@ -14,11 +15,13 @@ class Scenario:
     mode: str = "clear"  # of systems.py
     kind: str = "load"  # load, half, idle, agents or kill
     unit: str = "request"
+    mib: float = 0  # of body in a unit, where that is what matters
     take: object = None
     bodies: bool = False  # streaming is worth the while: systems that differ in it take part
     floor: bool = True  # the relay can do it
     rounds_max: int = 1000
     systems: tuple = ()  # only these; empty: all that can take part
+    rival: str = ""  # the system that the others' costs are shown relative to; else report.py knows
 
 
 def load(body, connections=0):
@@ -36,14 +39,15 @@ def tcp(connections, message_bytes=0):
     return lambda bench, system: sample_tcp(bench, system, connections, message_bytes)
 
 
-TUNNELS = ("adit-tunnel", "ssh-r")
+TUNNELS = ("adit-tunnel", "ssh-r", "ssh-r-gcm", "tunnelmole")
 
 SCENARIOS = {
     "128": Scenario("128 B answers, keep-alive, 64 connections", take=load("128"), bodies=True),
     "10k": Scenario("10 KiB answers, keep-alive, 64 connections", take=load("10k"), bodies=True),
-    "1m": Scenario("1 MiB answers, keep-alive, 16 connections", take=load("1m"), bodies=True),
+    "1m": Scenario("1 MiB answers, keep-alive, 16 connections", mib=1, take=load("1m"),
+                   bodies=True),
     "balancing": Scenario("128 B answers of one server, and of four by two-choices",
-                          take=load("128"), systems=("adit", "adit-four")),
+                          take=load("128"), systems=("adit", "adit-four"), rival="adit"),
     "half": Scenario("128 B answers at half of what the floor can do", kind="half"),
     "idle": Scenario("Idle keep-alive connections, each after one answer", kind="idle",
                      rounds_max=2),
@@ -51,8 +55,8 @@ SCENARIOS = {
     "tls-128": Scenario("TLS, 128 B answers, keep-alive, 64 connections", "tls", take=load("128")),
     "tls-10k": Scenario("TLS, 10 KiB answers, keep-alive, 64 connections", "tls",
                         take=load("10k")),
-    "tls-1m": Scenario("TLS, 1 MiB answers, keep-alive, 16 connections", "tls", take=load("1m"),
-                       bodies=True),
+    "tls-1m": Scenario("TLS, 1 MiB answers, keep-alive, 16 connections", "tls", mib=1,
+                       take=load("1m"), bodies=True),
     "tls-half": Scenario("TLS, 128 B answers at half of what the floor can do", "tls", "half"),
     "h2-128": Scenario("HTTP/2 over TLS, 128 B answers, 16 connections x 32 streams", "tls",
                        take=lambda bench, system: sample_h2(bench, system, "/128"), floor=False),
@@ -68,18 +72,28 @@ SCENARIOS = {
                          take=handshakes(12, True), rounds_max=3),
     "tls-idle": Scenario("Idle TLS connections, each after one answer", "tls", "idle",
                          rounds_max=2),
-    "tcp-bulk": Scenario("TCP, one stream from the origin", "tcp", unit="MiB", take=tcp(1)),
+    "tcp-bulk": Scenario("TCP, one stream from the origin", "tcp", unit="MiB", mib=1,
+                         take=tcp(1)),
     "tcp-messages": Scenario("TCP, 128 B messages there and back, 1,000 connections", "tcp",
                              unit="message", take=tcp(1000, 128)),
-    **{f"tunnel-{visitors}": Scenario(f"Tunnel, 128 B answers, {visitors} visitors in clear",
-                                      "tunnel", take=load("128", visitors), systems=TUNNELS)
-       for visitors in (1, 32, 256)},
-    "tunnel-bulk": Scenario("Tunnel, 1 MiB answers, one visitor in clear", "tunnel",
-                            take=load("1m", 1), systems=TUNNELS),
+    **{f"tunnel-{visitors}": Scenario(f"Tunnel, 128 B answers, {text} in clear", "tunnel",
+                                      take=load("128", visitors), systems=TUNNELS, rival="ssh-r")
+       for visitors, text in ((1, "one visitor"), (32, "32 visitors"), (256, "256 visitors"))},
+    "tunnel-bulk": Scenario("Tunnel, 1 MiB answers, one visitor in clear", "tunnel", mib=1,
+                            take=load("1m", 1), systems=TUNNELS, rival="ssh-r"),
     "tunnel-h2": Scenario("HTTP/2 over TLS, 128 B answers, proxied directly and over a tunnel",
                           "tunnel-tls", take=lambda bench, system: sample_h2(
                               bench, system, "/128", ["-H", ":authority: bench.test"]),
-                          floor=False, systems=("adit", "adit-tunnel")),
+                          floor=False, systems=("adit", "adit-tunnel"), rival="adit"),
+    "tunnel-bridge": Scenario("An edge alone, 128 B answers, 64 visitors: the cost of the bridge",
+                              "tunnel", take=lambda bench, system: sample_edge(
+                                  bench, system, "128", 64),
+                              systems=("adit-edge", "adit-two", "adit-bridge"), rival="adit-two"),
+    "tunnel-tcp-bulk": Scenario("TCP over a tunnel, one stream from the origin", "tunnel-tcp",
+                                unit="MiB", mib=1, take=tcp(1), systems=TUNNELS, rival="ssh-r"),
+    "tunnel-tcp-messages": Scenario("TCP over a tunnel, 128 B messages there and back, 32 visitors",
+                                    "tunnel-tcp", unit="message", take=tcp(32, 128),
+                                    systems=TUNNELS, rival="ssh-r"),
     "tunnel-idle": Scenario("Idle tunnels on an edge, one connection each over TLS", "tunnel",
                             "agents", rounds_max=2, systems=("adit-edge",)),
 }
