@@ -111,6 +111,7 @@ class System:
     workers_restart = False  # a killed worker comes back by itself
     bodies_only = False  # measured with bodies worth streaming only
     own_rows = False  # measured in scenarios that name it only
+    start_seconds = 10  # until it must serve
     may_fail = False  # a wrong answer of it is a result, not the end of the run
     modes = ("clear", "tls", "grpc")  # it can be started in
 
@@ -162,7 +163,7 @@ class System:
         with open(os.path.join(self.directory, "log"), "wb") as log:
             self.process = spawn(self.command(path), self.bench.cpu_proxy, log, self.bench.nice)
         self.bench.started.append(self)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + self.start_seconds
         while not self.ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise Invalid(f"{self.name} ({self.mode}) did not start: {self.log_tail()}")

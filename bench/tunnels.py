@@ -198,6 +198,7 @@ class Tunnelmole(System):
     modes = ("tunnel",)
     own_rows = True
     may_fail = True
+    start_seconds = 30  # two programs on Node, one after the other
     peers = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers")
     endpoint = """\
 // Written by adit's benchmark.
