@@ -6,8 +6,9 @@ from statistics import median
 
 from scenarios import SCENARIOS, TARGETS
 
-# Share of the proxy's CPU that other work may have had for latencies to mean something.
+# Share of the proxy's CPU that other work may have had for latencies and rates to mean something.
 NOISE_MAX = 0.05
+NOISY = ("p99_us", "rate")
 PEERS = ("nginx", "nginx-stream", "haproxy", "h2o", "nghttpx")
 # Without all of these nobody knows which is the best. Not all of them can do bare TCP.
 MUST_BE_THERE = {"nginx", "haproxy", "h2o", "nghttpx"}
@@ -149,8 +150,8 @@ def verdicts(data):
             continue
         if target.at_least and target.column != "rate":  # of a cost: how many times less
             value = 1 / value
-        # Latency is only the proxy's own where nothing else wanted its CPU.
-        noise = middle(results[target.system], "foreign") if target.column == "p99_us" else 0
+        # Latency and rate are only the proxy's own where nothing else wanted its CPU.
+        noise = middle(results[target.system], "foreign") if target.column in NOISY else 0
         text = target.text
         if target.reference == "best":
             text += f" ({best_peer(results)})"

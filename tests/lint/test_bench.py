@@ -133,6 +133,14 @@ def test_only_systems_that_may_fail_survive_a_wrong_answer(run):
         run.take_or_fail(None, System(None), wrong)
 
 
+@pytest.mark.parametrize("foreign, verdict", [(0.04, "met"), (0.06, "met, noisy")])
+def test_a_rate_beside_other_work_is_noisy(foreign, verdict):
+    mine = {**sample(10, 4000), "foreign": foreign}
+    text = report.render(data(tunnel_32={"adit-tunnel": [mine], "ssh-r": [sample(20)]}))
+    verdicts = text[text.index("### Targets"):]
+    assert cells(verdicts, "tunnel, 32 visitors: requests/s / ssh -R")["verdict"] == verdict
+
+
 def test_update_puts_tables_where_older_ones_were():
     first = data(tunnel_32={"adit-tunnel": [sample(10, 4000)], "ssh-r": [sample(20)]})
     second = data(tunnel_bulk={"adit-tunnel": [sample(10)], "ssh-r": [sample(15)]})
