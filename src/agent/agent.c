@@ -15,6 +15,7 @@
 #include "obs/log.h"
 #include "os/memory.h"
 #include "os/network.h"
+#include "os/notify.h"
 #include "os/signals.h"
 #include "os/sys.h"
 #include "proxy/exchange.h"
@@ -122,6 +123,16 @@ void agent_trim_soon(struct agent *a)
     loop_timer_set(&a->loop, &a->trim_timer, TRIM_MS);
 }
 
+// ---- a sign of life ------------------------------------------------------------------------------------
+
+static void on_beat_timer(struct wheel_timer *t)
+{
+    struct agent *a = container_of(t, struct agent, beat_timer);
+    ensure_magic(a, AGENT_MAGIC);
+    (void)os_notify(SLICE("WATCHDOG=1"));
+    loop_timer_set(&a->loop, t, a->beat_ms);
+}
+
 // ---- the network changes -------------------------------------------------------------------------------
 
 static void each_link(struct agent *a, void (*fn)(struct agent_link *k))
@@ -195,6 +206,10 @@ static int open_watches(struct agent *a)
     }
     io_init(&a->signals, fd, on_signal);
     int e = loop_watch(&a->loop, &a->signals, true);
+    a->beat_ms = os_notify_patience_ms() / 2;
+    if (e == 0 && a->beat_ms > 0) {
+        loop_timer_set(&a->loop, &a->beat_timer, a->beat_ms);
+    }
     fd = e == 0 && a->plan->watch_network ? os_network_open() : -1;
     if (fd >= 0) { // without it silence tells, a little later
         io_init(&a->network, fd, on_network);
@@ -275,6 +290,7 @@ int agent_make(const struct agent_plan *plan, struct sys *sys, agent_event_fn *o
     wheel_timer_init(&a->network_timer, on_network_timer);
     wheel_timer_init(&a->leave_timer, on_leave_timer);
     wheel_timer_init(&a->trim_timer, on_trim_timer);
+    wheel_timer_init(&a->beat_timer, on_beat_timer);
     int e = open_core(a, sys);
     if (e == 0) {
         e = agent_compile(a, why);
@@ -320,6 +336,7 @@ static void close_watches(struct agent *a)
     loop_timer_stop(&a->loop, &a->network_timer);
     loop_timer_stop(&a->loop, &a->leave_timer);
     loop_timer_stop(&a->loop, &a->trim_timer);
+    loop_timer_stop(&a->loop, &a->beat_timer);
     if (a->network.fd >= 0) {
         loop_close(&a->loop, &a->network, false);
     }

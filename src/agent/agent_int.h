@@ -223,6 +223,8 @@ struct agent {
     struct io network;
     struct wheel_timer network_timer; // changes come in swarms
     struct wheel_timer leave_timer;
+    struct wheel_timer beat_timer; // signs of life for a service manager
+    uint64_t beat_ms;              // 0: nobody wants them
     struct wheel_timer trim_timer;
     uint64_t leave_end_ms;
     bool has_loop;

@@ -12,22 +12,36 @@
 #include "base/text.h"
 #include "obs/log.h"
 
+#include "cli/agent_manager.h"
 #include "cli/agent_plan.h"
 #include "cli/agent_show.h"
 #include "cli/cli.h"
 
 enum { WHY_MAX = 4096 };
 
+struct listeners {
+    struct agent_show show;
+    struct agent_manager manager;
+};
+
+static void on_event(void *arg, const struct agent_event *e)
+{
+    struct listeners *l = arg;
+    agent_show_event(&l->show, e);
+    agent_manager_event(&l->manager, e);
+}
+
 static int run_plan(const struct agent_words *w)
 {
-    static struct agent_show show;
+    static struct listeners listeners;
     char buffer[WHY_MAX];
     struct text why = text_on(buffer, sizeof buffer);
     (void)signal(SIGPIPE, SIG_IGN); // who reads the events may go
     log_set_level(LOG_ERROR);
-    agent_show_init(&show, &w->plan, w->json, w->quiet, w->qr);
+    agent_show_init(&listeners.show, &w->plan, w->json, w->quiet, w->qr);
+    agent_manager_init(&listeners.manager, &w->plan);
     struct agent *a = NULL;
-    int error = agent_new(&w->plan, agent_show_event, &show, &why, &a);
+    int error = agent_new(&w->plan, on_event, &listeners, &why, &a);
     if (error != 0) {
         (void)fprintf(stderr, "adit: the tunnel cannot be started: %s\n%.*s", error_text(error),
                       (int)why.len, why.ptr);

@@ -21,6 +21,7 @@
 #include "obs/log.h"
 #include "obs/panic.h"
 #include "os/clock.h"
+#include "os/signals.h"
 #include "super/program.h"
 #include "super/super_int.h"
 
@@ -108,9 +109,24 @@ void super_stop(struct super *s)
     }
 }
 
-static void on_signal(struct super *s, uint32_t number)
+/** HUP means reload, but not when it says that the terminal which we were started in has gone: from
+ * the kernel, or passed on by the shell there. */
+static bool is_hangup(const struct super *s, const struct signalfd_siginfo *info)
 {
-    switch (number) {
+    if (info->ssi_signo != SIGHUP || s->outlives_terminal) {
+        return false;
+    }
+    bool from_shell = s->terminal >= 0 && info->ssi_pid == (uint32_t)getsid(0);
+    return info->ssi_code == SI_KERNEL || (from_shell && os_terminal_is_gone(s->terminal));
+}
+
+static void on_signal(struct super *s, const struct signalfd_siginfo *info)
+{
+    if (is_hangup(s, info)) {
+        super_stop(s);
+        return;
+    }
+    switch (info->ssi_signo) {
     case SIGTERM:
     case SIGINT:
         super_stop(s);
@@ -207,7 +223,7 @@ static void take_signals(struct super *s)
         if (info.ssi_signo == SIGCHLD) {
             reap(s);
         } else {
-            on_signal(s, info.ssi_signo);
+            on_signal(s, &info);
         }
     }
 }
@@ -222,6 +238,7 @@ static int next_due(struct super *s, uint64_t now)
     due = s->draining ? num_min_u64(due, s->drain_end_ms) : due;
     due = s->renewal.sent ? num_min_u64(due, s->renewal.end_ms) : due;
     due = s->applying && !proving(s) ? num_min_u64(due, s->apply_end_ms) : due;
+    due = num_min_u64(due, manager_tell(s, now));
     if (due == UINT64_MAX) {
         return -1;
     }
@@ -401,6 +418,11 @@ struct super *super_begin(const struct super_options *options)
         return NULL;
     }
     s->descriptors = os_raise_descriptors();
+    struct sigaction hup;
+    s->outlives_terminal = sigaction(SIGHUP, NULL, &hup) == 0 && hup.sa_handler == SIG_IGN;
+    bool shown = getsid(0) != getpid() && isatty(STDERR_FILENO) == 1;
+    s->terminal = shown ? STDERR_FILENO : -1;
+    manager_begin(&s->manager);
     return s;
 }
 

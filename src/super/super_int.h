@@ -103,6 +103,17 @@ struct news {
 static const struct news news_none = {
     .names = {-1, -1}, .servers = {.fd = -1}, .access = {.fd = -1}};
 
+enum manager_state { MANAGER_STARTING, MANAGER_SERVING, MANAGER_CHANGING, MANAGER_STOPPING };
+
+// What the service manager was told.
+struct manager {
+    bool said; // it has taken the last one
+    enum manager_state state;
+    uint32_t generation;
+    uint64_t beat_ms; // between signs of life; 0: it wants none
+    uint64_t next_beat_ms;
+};
+
 struct super {
     const struct super_options *options;
     int exe;
@@ -120,6 +131,9 @@ struct super {
     struct renewal renewal;
     struct news news;
     struct hooks hooks;
+    struct manager manager;
+    bool outlives_terminal; // HUP was ignored when we were started, as by nohup
+    int terminal;           // where a shell of ours passes HUP on from; -1: none
     bool loading; // the keeper reads a configuration
     bool applying;
     uint64_t apply_end_ms;
@@ -154,6 +168,13 @@ int super_loop(struct super *s);
 void super_stop(struct super *s);
 /** Ends the edge if no worker is left. */
 void super_end_when_drained(struct super *s);
+
+// ---- manager.c ----------------------------------------------------------------------------------
+
+void manager_begin(struct manager *m);
+/** Tells the service manager how things are, if it does not know. Returns when to come again, UINT64_MAX
+ * when something has to happen first. */
+uint64_t manager_tell(struct super *s, uint64_t now_ms);
 
 // ---- keeper_side.c ------------------------------------------------------------------------------
 
