@@ -330,6 +330,7 @@ void h2_up_settings(struct h2_conn *c)
     uint32_t most = c->liveness ? H2_STREAMS_TUNNEL : H2_STREAMS_DEFAULT;
     session->streams_max = c->peer_streams < most ? c->peer_streams : most;
     session->can_upgrade = c->connect_allowed;
+    session->greeted = true;
     room_soon(c);
     send_waiting(c);
 }

@@ -157,6 +157,7 @@ struct up_session {
     uint32_t streams_max;     // as the peer allows now
     bool closing;             // no further ones
     bool can_upgrade;         // it can carry a switch of protocols (head.upgrade)
+    bool greeted;             // the peer has sent its SETTINGS (HTTP/2); on_room comes after
     uint8_t owner_flags;      // the owner's
     uint64_t client;          // the owner's: for whose requests alone it is; 0: for everybody's
     uint64_t exchanges;       // that it has ever begun

@@ -65,6 +65,11 @@ static void on_closing(struct called *called)
     }
 }
 
+static void on_greeted(struct called *called)
+{
+    atomic_store_explicit(&of_called(called)->greeted, true, memory_order_relaxed);
+}
+
 /** Many requests at once: another connection, on another core, would carry some of them. The agent is
  * asked once in a while. */
 static void on_busy(struct called *called)
@@ -173,6 +178,7 @@ void tunnels_drain(struct tunnel_registry *r, uint32_t core)
 static void open_here(struct tunnel_connection *c, struct transport *t,
                       const struct http_peer *peer)
 {
+    c->called.on_greeted = on_greeted;
     c->called.on_closing = on_closing;
     c->called.on_gone = on_gone;
     c->called.on_busy = on_busy;
@@ -181,12 +187,14 @@ static void open_here(struct tunnel_connection *c, struct transport *t,
     loop_post(home_loop(c), &c->arrived);
     // Its end may come from inside: the memory is there until the home core has heard of it.
     atomic_fetch_add_explicit(&c->holders, 1, memory_order_relaxed);
-    if (called_open(&c->called, c->server, c->core, t, peer) < 0) {
+    c->left_by_us = c->end_came;
+    struct slice why = slice_of(c->reason, c->reason_len);
+    int e = c->end_came ? called_refuse(&c->called, c->server, c->core, t, peer, why)
+                        : called_open(&c->called, c->server, c->core, t, peer);
+    if (e < 0) {
         list_remove(&c->at_core);
         tell_gone(c);
-    } else if (c->open && c->end_came) {
-        leave(c, slice_of(c->reason, c->reason_len));
-    } else if (c->open && core_of(c)->draining) {
+    } else if (c->open && core_of(c)->draining && !c->end_came) {
         announce_restart(c);
     }
     connection_let_go(c);
@@ -254,6 +262,7 @@ struct tunnel_connection *connection_new(struct tunnel *t, struct tunnel_instanc
     }
     c->magic = CONNECTION_MAGIC;
     atomic_init(&c->holders, 1);
+    atomic_init(&c->greeted, false);
     c->tunnel = t;
     tunnel_hold(t);
     c->instance = i;

@@ -15,7 +15,7 @@
 #include "base/slice.h"
 
 enum {
-    RATES_NONE = 0, // the place of who has no limit
+    RATES_NONE = 0,    // the place of who has no limit
     RATES_ID_MAX = 32, // of a grant, with the NUL
 };
 

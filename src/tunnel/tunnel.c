@@ -299,18 +299,34 @@ static bool has_connections(const struct tunnel_instance *i)
     return false;
 }
 
+/** Whether the agent has read a 101, and so has what proves its instance. One that was lost on the way has
+ * told nobody anything. */
+static bool has_secret(const struct tunnel *t, const struct tunnel_instance *i)
+{
+    bool has = i->has_secret;
+    list_each(node, &t->connections)
+    {
+        struct tunnel_connection *c = list_entry(node, struct tunnel_connection, link);
+        has = has || (c->instance == i && atomic_load_explicit(&c->greeted, memory_order_relaxed));
+    }
+    return has;
+}
+
 /** An instance has lost its last connection. The last one of all is waited for, unless it said that it
  * goes; one of several is not: the others are there. */
 static void instance_lost(struct tunnel *t, struct tunnel_instance *i)
 {
     bool last = list_first(&t->instances) == &i->link && i->link.next == &t->instances;
-    if (!last) {
+    if (home_of(t)->closed) { // its group has ended; what is told is for the next worker
+        t->parked_wall_ms = home_of(t)->loop->wall_ms;
+        tell(t);
+    } else if (!last) {
         remove_instance(t, i);
         tell(t);
     } else if (i->leaves) {
         tunnel_end(t, SLICE("its agent has left"));
-    } else if (!t->lived) {
-        tunnel_end(t, SLICE("its agent never came"));
+    } else if (!t->lived || (t->random && !has_secret(t, i))) {
+        tunnel_end(t, SLICE("its agent never came")); // nor was a visitor told a name that is ours
     } else if (t->parked_wall_ms == 0) {
         park(t);
     }
@@ -406,6 +422,9 @@ void tunnel_connection_gone(struct tunnel_connection *c)
     struct tunnel_instance *i = c->instance;
     bool was_open = c->is_open;
     list_remove(&c->link);
+    if (i != NULL && atomic_load_explicit(&c->greeted, memory_order_relaxed)) {
+        i->has_secret = true;
+    }
     if (i != NULL && i->slots[c->slot] == c) { // not of one that has taken its place
         i->slots[c->slot] = left_in_slot(t, i, c->slot);
         if (!has_connections(i)) {
@@ -480,6 +499,7 @@ static int add_instance(struct tunnel *t, const struct tunnel_claim *c,
     memcpy(i->id, c->instance, sizeof(i->id));
     memcpy(i->agent, c->agent, sizeof(i->agent));
     i->address = c->address;
+    i->has_secret = c->proven || c->ticket;
     take_grant(t, i, c);
     list_push_back(&t->instances, &i->link);
     *out = i;
@@ -506,8 +526,9 @@ static int find_or_add(struct tunnel *t, const struct tunnel_claim *c, struct tu
     }
     struct tunnel_instance *i = find_instance(t, c->instance);
     if (i != NULL) {
-        // Who was let in but could not read it has no secret. The owner may come anew to what waits.
-        bool again = t->owner[0] != '\0' && t->parked_wall_ms != 0;
+        // Who was let in but could not read it has no secret: nobody else knows its id. The owner may
+        // come anew to what waits.
+        bool again = t->owner[0] != '\0' && (t->parked_wall_ms != 0 || !has_secret(t, i));
         if (!is_owner(t, c) || (!c->proven && !again)) {
             return E_TUNNEL_TAKEN;
         }
@@ -515,6 +536,7 @@ static int find_or_add(struct tunnel *t, const struct tunnel_claim *c, struct tu
         if (c->sequence <= i->sequence) {
             return E_TUNNEL_SEQUENCE;
         }
+        i->has_secret = i->has_secret || c->proven;
         take_grant(t, i, c);
         return 0;
     }

@@ -94,7 +94,8 @@ struct tunnel_instance {
     char grant[TUNNEL_GRANT_MAX];
     uint64_t proof_until_ms; // as its newest claim said
     char agent[TUNNEL_AGENT_MAX];
-    bool leaves; // it said that it goes: it is not waited for
+    bool leaves;     // it said that it goes: it is not waited for
+    bool has_secret; // it has said it, or one that has gone was greeted
 };
 
 struct tunnel {
@@ -149,6 +150,7 @@ struct tunnel_connection {
     bool is_open;            // home core: it has arrived
     bool told_end;           // home core
     bool leaves;             // home core: the agent has said that it goes
+    atomic_bool greeted;     // its own core: the agent has read its 101
     // Its own core.
     struct called called;
     struct list at_core;

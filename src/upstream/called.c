@@ -49,6 +49,12 @@ static void remove_port(struct called *c)
 static void on_room(struct up_session *s, void *owner)
 {
     struct called *c = owner;
+    if (s->greeted && !c->greeted) {
+        c->greeted = true;
+        if (c->on_greeted != NULL) {
+            c->on_greeted(c);
+        }
+    }
     if (c->port != NULL) {
         bridge_port_room(c->port);
     }
@@ -162,8 +168,8 @@ static void open_port(struct called *c)
     }
 }
 
-int called_open(struct called *c, struct server *s, uint32_t core, struct transport *t,
-                const struct http_peer *peer)
+static int begin(struct called *c, struct server *s, uint32_t core, struct transport *t,
+                 const struct http_peer *peer)
 {
     ensure(s->kind.protocol == SERVER_CALLED);
     struct server_core *sc = &s->cores[core];
@@ -185,10 +191,31 @@ int called_open(struct called *c, struct server *s, uint32_t core, struct transp
     }
     c->session->owner_flags = SESSION_CALLED;
     list_push_back(&sc->called, &c->link);
+    return 0;
+}
+
+int called_open(struct called *c, struct server *s, uint32_t core, struct transport *t,
+                const struct http_peer *peer)
+{
+    int e = begin(c, s, core, t, peer);
+    if (e < 0) {
+        return e;
+    }
     open_port(c); // without memory for it, other cores do without this connection
     add_port(c);
     lane_join(c->lane, c->session);
     return 0;
+}
+
+// No lane has it: one whose server has left its group would be closed there before it could speak.
+int called_refuse(struct called *c, struct server *s, uint32_t core, struct transport *t,
+                  const struct http_peer *peer, struct slice text)
+{
+    int e = begin(c, s, core, t, peer);
+    if (e == 0) {
+        c->session->ops->drain(c->session, text);
+    }
+    return e;
 }
 
 /** The one of other cores that carries least. One reference, the caller's. */

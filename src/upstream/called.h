@@ -22,6 +22,10 @@ struct called {
     struct lane *lane;
     struct bridge_port *port; // for the other cores; NULL: they do without
     uint32_t core;
+    bool greeted; // on_greeted was told
+    /** The agent has spoken HTTP/2, so it has read that it was let in. On its core, once at most; may be
+     * NULL. */
+    void (*on_greeted)(struct called *c);
     /** It carries nothing new any more (GOAWAY of the agent, or ours). On its core; may be NULL. */
     void (*on_closing)(struct called *c);
     /** It carries CALLED_BUSY requests, or as many more: another connection would help. On its core;
@@ -37,6 +41,10 @@ struct called {
  * why not; after 0 the caller does not touch it again unless it is told to. */
 int called_open(struct called *c, struct server *s, uint32_t core, struct transport *t,
                 const struct http_peer *peer) must_check;
+/** The same of one that comes too late, also when the group has ended: it carries nothing, and the agent
+ * is told `text` by the GOAWAY that is the first thing it hears. */
+int called_refuse(struct called *c, struct server *s, uint32_t core, struct transport *t,
+                  const struct http_peer *peer, struct slice text) must_check;
 /** How many connections its server has. Any core. */
 unsigned called_count(struct called *c);
 /** The agent is told this text by a GOAWAY that ends nothing: it gets streams as before. On its core. */

@@ -335,15 +335,29 @@ def test_a_reserved_name_is_its_owners(way, token):
 
 
 def test_the_same_instance_needs_its_secret(way, token):
+    it = OtherAgent(way, token=token, name="a1")
+    it.call()
+    assert way.get("/", [("Host", f"a1.{ZONE}")]).body == b"hello"      # so it has spoken
+    again = {"Adit_Name": "a1", "Adit_Instance": b64(it.instance), "Adit_Connection": "slot=0, sequence=2"}
+    with way.client() as first, way.client() as second:
+        refused(Call(token, **again).on(first), 409, "taken")
+        refused(Call(token, **again, Adit_Secret=b64(bytes(32))).on(first), 409, "taken")
+        welcome(Call(token, **again, Adit_Secret=it.secret).on(first))
+        late = {**again, "Adit_Connection": "slot=0, sequence=1", "Adit_Secret": it.secret}
+        refused(Call(token, **late).on(second), 409, "sequence")
+    it.stop()
+
+
+def test_an_agent_whose_first_answer_was_lost_just_asks_again(way, token):
+    """Nothing was said on the first connection, of which the edge does not know that it is dead."""
     instance = b64(os.urandom(16))
-    with way.client() as first, way.client() as second, way.client() as third:
-        answer = welcome(Call(token, Adit_Name="a1", Adit_Instance=instance).on(first))
-        again = {"Adit_Name": "a1", "Adit_Instance": instance, "Adit_Connection": "slot=0, sequence=2"}
-        refused(Call(token, **again).on(second), 409, "taken")
-        refused(Call(token, **again, Adit_Secret=b64(bytes(32))).on(second), 409, "taken")
-        welcome(Call(token, **again, Adit_Secret=answer.get("adit-secret")).on(second))
-        late = {**again, "Adit_Connection": "slot=0, sequence=1", "Adit_Secret": answer.get("adit-secret")}
-        refused(Call(token, **late).on(third), 409, "sequence")
+    stranger = create_token(way, "--owner", "bob")
+    again = {"Adit_Name": "a1", "Adit_Instance": instance, "Adit_Connection": "slot=0, sequence=2"}
+    with way.client() as first, way.client() as second:
+        welcome(Call(token, Adit_Name="a1", Adit_Instance=instance).on(first))
+        refused(Call(stranger, **again).on(second), 409, "taken")
+        refused(Call(token, **{**again, "Adit_Instance": b64(os.urandom(16))}).on(second), 409, "taken")
+        welcome(Call(token, **again).on(second))
 
 
 def test_a_ticket_gives_a_random_name_again(way, token):

@@ -24,8 +24,10 @@ enum {
     HOLDS_MAX = 256,
     STEPS_MAX = 26,
     PARK_S = 30,
-    QUIET_S = 75,  // a pause of an agent, an attempt that is lost, and a pause again
-    SILENCE_S = 16 // until both ends know
+    QUIET_S = 75,   // a pause of an agent, an attempt that is lost, and a pause again
+    SILENCE_S = 16, // until both ends know
+    ANSWER_STEP = 32,
+    ANSWER_MAX = 1024, // bytes: the 101, and what follows it
 };
 
 static const uint64_t SECOND_NS = UINT64_C(1000000000);
@@ -93,6 +95,7 @@ struct crowd {
     uint32_t reloads;
     bool has_zone;
     bool has_bob;
+    bool alone;     // one agent, whom nobody keeps from its name
     uint32_t epoch; // grows when names may be anybody's
     uint32_t runner_count;
     struct runner runners[RUNNERS_MAX];
@@ -193,7 +196,8 @@ static void check_end(struct runner *n, const struct agent_event *e)
     struct crowd *w = n->crowd;
     bool taken = e->answer != NULL && e->answer->status == 409 && n->wish->name[0] != '\0';
     sim_note(w->c, "agent %u ends: %.*s", n->index, SLICE_ARG(e->text));
-    if ((w->epoch == 0 && !taken) || slice_find(e->text, SLICE("another connection")) >= 0) {
+    if (w->alone || (w->epoch == 0 && !taken) ||
+        slice_find(e->text, SLICE("another connection")) >= 0) {
         sim_fail(w->c, "agent %u ends: %.*s", n->index, SLICE_ARG(e->text));
     }
 }
@@ -230,7 +234,7 @@ static void on_event(void *arg, const struct agent_event *e)
 
 // ---- agents --------------------------------------------------------------------------------------------
 
-static void start(struct runner *n)
+static void start_as(struct runner *n, const struct wish *wish)
 {
     struct crowd *w = n->crowd;
     struct os_addr at = named_origin_at(n->index);
@@ -240,7 +244,7 @@ static void start(struct runner *n)
     n->run++;
     n->leaving = false;
     n->ended = false;
-    n->wish = &wishes[rng_below(sim_rng(w->s), array_len(wishes))];
+    n->wish = wish;
     n->plan = (struct agent_plan){.tunnel_count = 1, .edge_count = 1, .terminal = -1};
     n->plan.token = slice_str(n->wish->token);
     n->plan.edges[0] = (struct agent_edge){.host = SLICE("t.test"), .port = 80};
@@ -256,6 +260,11 @@ static void start(struct runner *n)
     e = agent_open_lines(n->agent, &why);
     ensure(e == 0);
     sim_note(w->c, "agent %u starts, run %u, wants %s", n->index, n->run, n->wish->name);
+}
+
+static void start(struct runner *n)
+{
+    start_as(n, &wishes[rng_below(sim_rng(n->crowd->s), array_len(wishes))]);
 }
 
 static void stop(struct runner *n)
@@ -525,32 +534,23 @@ static void check_reached(struct crowd *w)
     }
 }
 
-static void run(struct sim_case *c, const struct sim_faults *faults, double edge_chance)
+static struct crowd *begin(struct sim_case *c, uint64_t seed, const struct sim_faults *faults)
 {
     struct crowd *w = calloc(1, sizeof(*w));
     ensure(w != NULL);
     w->c = c;
-    w->s = sim_new(c->seed, faults);
-    struct rng *r = sim_rng(w->s);
+    w->s = sim_new(seed, faults);
     const struct named_judge judge = {may, w};
     w->named = named_new(c, w->s, &edge_at, &judge);
-    named_set_rough(w->named, faults->reset > 0 || edge_chance > 0);
-    w->cores = 1 + (uint32_t)rng_below(r, 3);
+    w->cores = 1 + (uint32_t)rng_below(sim_rng(w->s), 3);
     open_edge(w);
-    w->runner_count = 1 + (uint32_t)rng_below(r, RUNNERS_MAX);
-    for (uint32_t i = 0; i < w->runner_count; i++) {
-        w->runners[i] = (struct runner){.crowd = w, .index = i};
-        named_origin_open(w->named, i);
-        start(&w->runners[i]);
-    }
-    turn(w, some_time(w));
-    uint64_t steps = 1 + rng_below(r, STEPS_MAX);
-    for (uint64_t i = 0; i < steps; i++) {
-        step(w, edge_chance);
-    }
-    calm_down(w);
-    check_reached(w);
-    sim_note(c, "%u of %u requests were good", named_good(w->named), named_all(w->named));
+    return w;
+}
+
+/** Everybody goes, and nothing is left. */
+static void end(struct crowd *w)
+{
+    struct sim_case *c = w->c;
     for (uint32_t i = 0; i < w->runner_count; i++) {
         if (w->runners[i].agent != NULL) {
             stop(&w->runners[i]);
@@ -570,6 +570,28 @@ static void run(struct sim_case *c, const struct sim_faults *faults, double edge
     named_free(w->named);
     sim_free(w->s);
     free(w);
+}
+
+static void run(struct sim_case *c, const struct sim_faults *faults, double edge_chance)
+{
+    struct crowd *w = begin(c, c->seed, faults);
+    struct rng *r = sim_rng(w->s);
+    named_set_rough(w->named, faults->reset > 0 || edge_chance > 0);
+    w->runner_count = 1 + (uint32_t)rng_below(r, RUNNERS_MAX);
+    for (uint32_t i = 0; i < w->runner_count; i++) {
+        w->runners[i] = (struct runner){.crowd = w, .index = i};
+        named_origin_open(w->named, i);
+        start(&w->runners[i]);
+    }
+    turn(w, some_time(w));
+    uint64_t steps = 1 + rng_below(r, STEPS_MAX);
+    for (uint64_t i = 0; i < steps; i++) {
+        step(w, edge_chance);
+    }
+    calm_down(w);
+    check_reached(w);
+    sim_note(c, "%u of %u requests were good", named_good(w->named), named_all(w->named));
+    end(w);
 }
 
 static const struct sim_faults calm = {.latency_max_ns = 2000000};
@@ -617,7 +639,41 @@ static void the_edge_changes_on_a_rough_network(struct sim_case *c)
     run(c, &rough, 0.15);
 }
 
+/** The connection of the first call is cut behind so many bytes, and the edge does not know. */
+static void lose_answer(struct sim_case *c, const struct wish *wish, size_t bytes)
+{
+    struct crowd *w = begin(c, bytes, &calm);
+    struct runner *n = &w->runners[0];
+    w->alone = true;
+    w->runner_count = 1;
+    *n = (struct runner){.crowd = w};
+    named_origin_open(w->named, 0);
+    start_as(n, wish);
+    sim_doom(n->agent->loop.sys, bytes);
+    turn(w, 3 * SECOND_NS); // less than it takes to notice the silence
+    if (!is_connected(n)) {
+        sim_fail(c, "cut behind %zu bytes: the agent is not in", bytes);
+    }
+    turn(w, 2 * SILENCE_S * SECOND_NS);
+    if (n->ended || !is_connected(n)) {
+        sim_fail(c, "cut behind %zu bytes: the agent has gone", bytes);
+    } else if (n->agent->lines[0].sequence > 1) { // else so much has not been said yet
+        check_reached(w);
+    }
+    end(w);
+}
+
+static void a_first_answer_is_lost(struct sim_case *c)
+{
+    static const struct wish named = {GRANTS_ALICE, "alpha", false};
+    for (size_t i = 0; i < ANSWER_STEP && c->failures == 0; i++) {
+        size_t bytes = (c->seed * ANSWER_STEP + i) % ANSWER_MAX;
+        lose_answer(c, i % 8 == 7 ? &wishes[c->seed % array_len(wishes)] : &named, bytes);
+    }
+}
+
 static const struct sim_scenario scenarios[] = {
+    {"a_first_answer_is_lost", a_first_answer_is_lost, ANSWER_MAX / ANSWER_STEP},
     {"agents_come_and_go", agents_come_and_go, 30},
     {"agents_come_and_go_on_a_rough_network", agents_come_and_go_on_a_rough_network, 30},
     {"agents_bear_resets", agents_bear_resets, 30},

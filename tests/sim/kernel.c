@@ -54,7 +54,9 @@ struct sim_end {
     bool connecting;
     bool closed;
     bool write_shut;
-    bool lost;    // nothing that is sent comes to the other end
+    bool lost;   // nothing that is sent comes to the other end
+    bool doomed; // it is cut once `budget` more bytes have come
+    size_t budget;
     bool blocked; // a write found no room: an edge is owed
     // Who hears of it: a core, or an actor.
     struct sim_sys *watcher;
@@ -104,6 +106,8 @@ struct sim_sys {
     struct sim_sys *next;
     struct sim_end **ready;
     size_t ready_count, ready_cap;
+    bool doom; // the next connection it makes is
+    size_t doom_bytes;
 };
 
 struct event {
@@ -330,6 +334,7 @@ static void break_end(struct sim_end *e, int error)
 }
 
 static void send_segment(struct sim_end *from, enum segment_kind kind, size_t len);
+static void cut(struct sim_end *e, enum sim_cut how, uint64_t ns);
 
 static void arrive(void *arg)
 {
@@ -353,7 +358,12 @@ static void arrive(void *arg)
     } else if (g.kind == SEGMENT_FIN) {
         e->fin_seen = true;
         raise_edge(e, SYS_READ | SYS_HANGUP);
+    } else if (e->doomed && g.len >= e->budget) {
+        e->arrived += e->budget;
+        raise_edge(e, SYS_READ);
+        cut(e, SIM_CUT_NEAR, 0);
     } else {
+        e->budget -= e->doomed ? g.len : 0;
         e->arrived += g.len;
         raise_edge(e, SYS_READ);
     }
@@ -889,6 +899,9 @@ static int op_connect(struct sys *sys, const struct sys_connect *to)
     }
     struct sim_end *e = begin_connect(s, &to->to);
     e->fd = fd;
+    e->doomed = self(sys)->doom;
+    e->budget = self(sys)->doom_bytes;
+    self(sys)->doom = false;
     entry_of(s, fd)->u.end = e;
     if (!chance(s, s->faults.connect_silent)) {
         schedule(s, s->now_ns + e->latency_ns, meet, e);
@@ -1292,6 +1305,13 @@ uint32_t sim_cut(struct sys *of, const struct os_addr *to, enum sim_cut how, dou
         }
     }
     return count;
+}
+
+void sim_doom(struct sys *of, size_t bytes)
+{
+    struct sim_sys *c = self(of);
+    c->doom = true;
+    c->doom_bytes = bytes;
 }
 
 uint64_t sim_trace_hash(const struct sim *s)

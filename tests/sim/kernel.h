@@ -87,6 +87,8 @@ enum sim_cut {
     SIM_CUT_STALL,  // what is sent from now on comes after `ns`
 };
 uint32_t sim_cut(struct sys *of, const struct os_addr *to, enum sim_cut how, double p, uint64_t ns);
+/** The next connection that this core makes is cut as by SIM_CUT_NEAR when so many bytes have come to it. */
+void sim_doom(struct sys *of, size_t bytes);
 /** At most so many; above, everything that makes one fails with E_NO_DESCRIPTORS. */
 void sim_fds_max(struct sim *s, uint32_t max);
 

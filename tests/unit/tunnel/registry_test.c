@@ -88,6 +88,13 @@ static void cut(struct fake_session *f)
     turn();
 }
 
+/** The agent has read its 101 and speaks. */
+static void greet(struct fake_session *f)
+{
+    f->session.greeted = true;
+    f->session.owner->on_room(&f->session, f->session.owner_arg);
+}
+
 /** The agent says that it goes, and goes. */
 static void leave(struct fake_session *f)
 {
@@ -355,7 +362,7 @@ static void names_below_a_wildcard_come_to_it(void)
 static void a_name_is_one_owners(void)
 {
     begin();
-    (void)come("myapp", "alice", 1);
+    greet(come("myapp", "alice", 1));
     CHECK_EQ_INT(refused(claim_of("myapp", "bob", 2)), E_TUNNEL_TAKEN);
     CHECK_EQ_INT(refused(claim_of("myapp", "alice", 3)), E_TUNNEL_TAKEN); // it did not say `join`
     struct tunnel_claim *stranger = claim_of("myapp", "alice", 1);        // without the secret
@@ -502,6 +509,7 @@ static void an_owner_comes_back_without_a_secret_to_what_waits(void)
 {
     begin();
     struct fake_session *first = come("myapp", "alice", 1);
+    greet(first);
     struct tunnel_claim *again = claim_of("myapp", "alice", 1);
     again->sequence = 2;
     CHECK_EQ_INT(refused(again), E_TUNNEL_TAKEN); // it is live
@@ -510,6 +518,51 @@ static void an_owner_comes_back_without_a_secret_to_what_waits(void)
     again->sequence = 3;
     REQUIRE(judge(again) == 0);
     CHECK(served_by(visit("myapp"), arrive(again)));
+    end();
+}
+
+/** The edge does not know yet that the connection was lost, but that nobody has answered on it. */
+static void the_instance_that_could_not_read_its_answer_comes_again(void)
+{
+    begin();
+    struct fake_session *first = come("myapp", "alice", 1);
+    CHECK_EQ_INT(refused(claim_of("myapp", "bob", 1)), E_TUNNEL_TAKEN);
+    CHECK_EQ_INT(refused(claim_of("myapp", "alice", 2)), E_TUNNEL_TAKEN);
+    CHECK_EQ_INT(refused(claim_of("myapp", "alice", 1)), E_TUNNEL_SEQUENCE); // one that is late
+    struct tunnel_claim *again = claim_of("myapp", "alice", 1);
+    again->sequence = 2;
+    REQUIRE(judge(again) == 0);
+    struct fake_session *second = arrive(again);
+    CHECK(served_by(visit("myapp"), second));
+    CHECK(first->said[0] != '\0' && !slice_starts(slice_str(first->said), SLICE("end ")));
+    greet(second);
+    again = claim_of("myapp", "alice", 1);
+    again->sequence = 3;
+    CHECK_EQ_INT(refused(again), E_TUNNEL_TAKEN);
+    cut(second); // it has read one: what is parked needs no secret, what lives does
+    struct fake_session *third = come_back("myapp", "alice", 1, 4);
+    again = claim_of("myapp", "alice", 1);
+    again->sequence = 5;
+    CHECK_EQ_INT(refused(again), E_TUNNEL_TAKEN);
+    CHECK(served_by(visit("myapp"), third));
+    end();
+}
+
+static void nobody_waits_for_a_name_that_nobody_has_heard(void)
+{
+    begin();
+    struct tunnel_claim *c = claim_of("rnd", "alice", 1);
+    c->random = true;
+    REQUIRE(judge(c) == 0);
+    cut(arrive(c));
+    CHECK(visit("rnd") == NULL);
+    c = claim_of("rnd", "alice", 1);
+    c->random = true;
+    REQUIRE(judge(c) == 0);
+    struct fake_session *mine = arrive(c);
+    greet(mine);
+    cut(mine);
+    CHECK_EQ_INT(refused(claim_of("rnd", "bob", 2)), E_TUNNEL_TAKEN); // parked
     end();
 }
 
@@ -674,7 +727,9 @@ static void what_arrives_after_the_end_goes_again(void)
     }
     turn();
     struct fake_session *late = arrive(c);
-    CHECK(late != first && late->closed);
+    CHECK(late != first && late->session.closing);
+    CHECK_STR(late->said, "end abuse");
+    cut(late); // it ends by itself
     CHECK(visit("myapp") == NULL);
     end();
 }
@@ -726,7 +781,9 @@ TAP_MAIN(visitors_meet_the_agent_of_the_name, names_below_a_wildcard_come_to_it,
          an_owner_has_so_many, what_never_came_leaves_nothing,
          a_late_arrival_does_not_end_a_newer_connection,
          an_owner_comes_back_without_a_secret_to_what_waits,
-         a_connection_outlives_one_that_never_came, the_token_that_came_last_is_the_one_that_counts,
+         the_instance_that_could_not_read_its_answer_comes_again,
+         nobody_waits_for_a_name_that_nobody_has_heard, a_connection_outlives_one_that_never_came,
+         the_token_that_came_last_is_the_one_that_counts,
          what_is_below_a_wildcard_may_be_somebody_elses, agents_without_a_token_have_so_many,
          a_port_that_the_zone_has_no_more_ends_its_tunnel, a_kick_ends_it,
          what_arrives_after_the_end_goes_again, a_zone_that_goes_takes_its_tunnels_along,
