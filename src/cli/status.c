@@ -53,6 +53,15 @@ static void print_servers(const json_t *servers)
     cli_server_drift(json_object_get(servers, "overrides"), "");
 }
 
+static void print_ports(const json_t *ports)
+{
+    int64_t tcp = control_number(ports, "tcp");
+    int64_t udp = control_number(ports, "udp");
+    if (tcp + udp > 0) {
+        printf("tunnel ports %" PRId64 " of TCP, %" PRId64 " of UDP\n", tcp, udp);
+    }
+}
+
 static void print_for_people(const json_t *answer)
 {
     const json_t *worker = json_object_get(answer, "worker");
@@ -79,6 +88,7 @@ static void print_for_people(const json_t *answer)
     {
         printf("%-12s %s\n", index == 0 ? "listening" : "", text_of(one, "address"));
     }
+    print_ports(json_object_get(answer, "tunnel_ports"));
     print_servers(json_object_get(answer, "servers"));
     const char *name = NULL;
     json_t *value = NULL;

@@ -38,6 +38,7 @@ static_assert(IPC_drain == 1 && IPC_logs == 2 && IPC_left == 3,
               "workers of other versions know them by number");
 
 static_assert(sizeof(struct ipc_message) <= FDPASS_BYTES_MAX, "every message fits a packet");
+static_assert((int)IPC_PORTS_BATCH <= (int)FDPASS_FDS_MAX, "as many descriptors as a packet takes");
 
 const char *ipc_name(uint32_t type)
 {
@@ -73,11 +74,21 @@ static bool addr_ok(const struct os_addr *a)
 
 static bool speech_ok(const struct ipc_speech *s)
 {
-    bool ok = s->secure <= 1 && s->tunnel <= 1 && s->proxy_count <= IPC_PROXIES_MAX;
+    bool ok = s->secure <= 1 && s->proxy_count <= IPC_PROXIES_MAX;
     for (uint32_t i = 0; ok && i < s->proxy_count; i++) {
         const struct os_cidr *c = &s->proxies[i];
         ok = (c->kind == OS_ADDR_V4 && c->bits <= 32) ||
              (c->kind == OS_ADDR_V6 && c->bits <= 128) || c->kind == OS_ADDR_UNIX;
+    }
+    return ok;
+}
+
+static bool ranges_ok(const struct ipc_plan *p)
+{
+    bool ok = p->port_ranges <= IPC_PORT_RANGES_MAX;
+    for (uint32_t i = 0; ok && i < p->port_ranges; i++) {
+        const struct os_addr *a = &p->ranges[i].first;
+        ok = addr_ok(a) && (a->kind == OS_ADDR_V4 || a->kind == OS_ADDR_V6);
     }
     return ok;
 }
@@ -100,7 +111,7 @@ static bool texts_ok(const struct ipc_message *m)
     case IPC_file_request:
         return TERMINATED(m->u.file_request.path);
     case IPC_plan:
-        return m->u.plan.port_ranges <= IPC_PORT_RANGES_MAX && TERMINATED(m->u.plan.user) &&
+        return ranges_ok(&m->u.plan) && TERMINATED(m->u.plan.user) &&
                TERMINATED(m->u.plan.access_path) && TERMINATED(m->u.plan.control_path);
     case IPC_listener:
         return addr_ok(&m->u.listener.addr) && speech_ok(&m->u.listener.speech);

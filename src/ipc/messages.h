@@ -22,8 +22,11 @@ enum {
     IPC_TEXT_MAX = 1024,
     IPC_USER_MAX = 40,
     IPC_VERSION_MAX = 32,
-    IPC_NAME_MAX = 256, // a host name
-    IPC_LISTENERS_MAX = 64,
+    IPC_NAME_MAX = 256,     // a host name
+    IPC_LISTENERS_MAX = 64, // of the configuration
+    IPC_PORTS_MAX = 4096,   // of tunnels; their indexes follow those of the listeners
+    IPC_INDEXES_MAX = IPC_LISTENERS_MAX + IPC_PORTS_MAX,
+    IPC_PORTS_BATCH = 64, // that come with one message
     IPC_PORT_RANGES_MAX = 8,
     IPC_PROXIES_MAX = 32, // sources of PROXY headers on a listener
     IPC_CORES_MAX = 256,
@@ -44,7 +47,7 @@ enum ipc_peer { IPC_SUPERVISOR = 1, IPC_KEEPER = 2, IPC_WORKER = 4 };
 /** Descriptors that came with a message; the receiver owns those that are not -1. */
 struct ipc_fds {
     uint32_t count;
-    int fd[2];
+    int fd[IPC_PORTS_BATCH];
 };
 
 // X(name, senders, descriptors at least, at most)
@@ -90,7 +93,9 @@ struct ipc_fds {
     X(kick, IPC_SUPERVISOR | IPC_KEEPER, 0, 0)                                                     \
     X(kicked, IPC_SUPERVISOR | IPC_WORKER, 0, 0)                                                   \
     X(port_request, IPC_WORKER, 0, 0)                                                              \
-    X(port, IPC_SUPERVISOR, 0, 0)
+    X(port, IPC_SUPERVISOR, 0, 0)                                                                  \
+    X(ports, IPC_SUPERVISOR, 1, IPC_PORTS_BATCH)                                                   \
+    X(unlisten_ports, IPC_SUPERVISOR, 0, 0)
 
 enum ipc_type {
     IPC_none,
@@ -147,11 +152,11 @@ struct ipc_load_failed {
 enum ipc_access { IPC_ACCESS_OFF, IPC_ACCESS_STDOUT, IPC_ACCESS_STDERR, IPC_ACCESS_FILE };
 enum ipc_control { IPC_CONTROL_DEFAULT, IPC_CONTROL_OFF, IPC_CONTROL_PATH };
 
-/** Public ports that the worker may have opened for tunnels, on every address. */
+/** Public ports that the worker may have opened for tunnels. */
 struct ipc_port_range {
     uint64_t keys[2]; // of the streams: TCP, UDP
-    uint32_t first;
     uint32_t last;
+    struct os_addr first; // with the address to bind
 };
 
 /** What a checked document asks of the supervisor. Its listeners came before, one message each; the
@@ -179,7 +184,6 @@ struct ipc_speech {
     uint64_t stream;      // key of the stream (l4/plan.h); 0: for the sites
     uint32_t datagram;    // 1: UDP
     uint32_t secure;      // 1: clients speak TLS
-    uint32_t tunnel;      // 1: a tunnel's port, opened when the worker asked for it
     uint32_t proxy_count; // not 0: a PROXY header comes first, and only from these sources
     struct os_cidr proxies[IPC_PROXIES_MAX];
 };
@@ -212,6 +216,7 @@ struct ipc_status {
     int32_t worker;
     uint32_t cores;
     uint32_t listeners;
+    uint32_t ports[2]; // of tunnels: TCP, UDP
     uint32_t generation;
     uint32_t worker_restarts;
     uint32_t draining;
@@ -397,7 +402,26 @@ struct ipc_port_request {
     uint32_t index; // to close
 };
 
-/** What became of it; the listener came before. Nothing is said of one that was closed. */
+/** A port of a tunnel, with its descriptor. */
+struct ipc_open_port {
+    uint64_t stream; // key
+    uint32_t index;
+    uint16_t port;
+    uint16_t datagram;
+};
+
+/** Ports of tunnels, as many as descriptors came: one that was asked for, or what a worker that begins
+ * is given. */
+struct ipc_ports {
+    struct ipc_open_port at[IPC_PORTS_BATCH];
+};
+
+/** Ports to leave, by a bit each: no range of the new configuration has them. */
+struct ipc_unlisten_ports {
+    uint64_t bits[IPC_PORTS_MAX / 64];
+};
+
+/** What became of it; the port itself came before. Nothing is said of one that was closed. */
 struct ipc_port {
     uint64_t number;
     int32_t error; // 0, E_IN_USE, E_DENIED (no range has it, or no privilege), E_TOO_LARGE, E_AGAIN
@@ -439,6 +463,8 @@ struct ipc_message {
         struct ipc_death death;
         struct ipc_port_request port_request;
         struct ipc_port port;
+        struct ipc_ports ports;
+        struct ipc_unlisten_ports unlisten_ports;
         struct ipc_grants grants;
         struct ipc_done grants_done;
         struct ipc_tunnels_kept tunnels_kept;

@@ -140,16 +140,16 @@ static json_t *status(struct keeper *k)
     json_t *counters = counters_value(sums);
     uint64_t now = os_clock_wall_ms();
     uint64_t uptime = now > s.started_wall_ms ? now - s.started_wall_ms : 0;
-    return json_pack("{s:b, s:s, s:o, s:i, s:I, s:b, s:{s:i}, s:{s:i}, s:{s:i, s:i, s:i}, s:o, "
-                     "s:{s:o, s:i, s:I}, s:o, s:o, s:o}",
-                     "ok", 1, "version", ADIT_VERSION, "program", text_value(slice_str(s.program)),
-                     "upgrades", (int)s.upgrades, "uptime_s", (json_int_t)(uptime / 1000),
-                     "draining", (int)s.draining, "supervisor", "pid", s.supervisor, "keeper",
-                     "pid", s.keeper, "worker", "pid", s.worker, "threads", (int)s.cores,
-                     "restarts", (int)s.worker_restarts, "old_workers", old, "configuration",
-                     "path", text_value(slice_str(s.path)), "generation", (int)s.generation,
-                     "loaded_ms", (json_int_t)s.loaded_wall_ms, "listeners", listeners, "servers",
-                     servers, "counters", counters);
+    return json_pack(
+        "{s:b, s:s, s:o, s:i, s:I, s:b, s:{s:i}, s:{s:i}, s:{s:i, s:i, s:i}, s:o, "
+        "s:{s:o, s:i, s:I}, s:o, s:{s:i, s:i}, s:o, s:o}",
+        "ok", 1, "version", ADIT_VERSION, "program", text_value(slice_str(s.program)), "upgrades",
+        (int)s.upgrades, "uptime_s", (json_int_t)(uptime / 1000), "draining", (int)s.draining,
+        "supervisor", "pid", s.supervisor, "keeper", "pid", s.keeper, "worker", "pid", s.worker,
+        "threads", (int)s.cores, "restarts", (int)s.worker_restarts, "old_workers", old,
+        "configuration", "path", text_value(slice_str(s.path)), "generation", (int)s.generation,
+        "loaded_ms", (json_int_t)s.loaded_wall_ms, "listeners", listeners, "tunnel_ports", "tcp",
+        (int)s.ports[0], "udp", (int)s.ports[1], "servers", servers, "counters", counters);
 }
 
 static json_t *reload(struct keeper *k)

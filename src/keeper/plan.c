@@ -159,8 +159,9 @@ static void plan_ports(struct ipc_plan *plan, struct conf_node root)
     struct tunnel_port_range ranges[TUNNEL_PORT_RANGES_MAX];
     plan->port_ranges = tunnel_port_ranges(root, ranges);
     for (uint32_t i = 0; i < plan->port_ranges; i++) {
-        plan->ranges[i] = (struct ipc_port_range){
-            {ranges[i].keys[0], ranges[i].keys[1]}, ranges[i].first, ranges[i].last};
+        plan->ranges[i] = (struct ipc_port_range){.keys = {ranges[i].keys[0], ranges[i].keys[1]},
+                                                  .last = ranges[i].last,
+                                                  .first = ranges[i].first};
     }
 }
 

@@ -25,14 +25,14 @@ enum {
     UDP_MAGIC = 0x6c347564,
     SESSION_MAGIC = 0x6c347573,
     BATCHES_PER_EVENT = 16,
-    BUCKETS = 16384, // of sessions; a power of two
-    LISTENERS_MAX = 64,
+    BUCKETS = 16384,      // of sessions; a power of two
     LEFT_IDLE_MS = 5000,  // of sessions whose listener was left
     FLIGHT_MAX = 1 << 20, // answers that are counted as outstanding
 };
 
 struct udp_listener {
-    struct io io; // fd is ours; -1: free
+    struct io io;     // fd is ours
+    struct list link; // of the udp: listeners, or those that can be used again
     struct l4_udp *udp;
     uint32_t index;
     uint16_t port;
@@ -70,7 +70,8 @@ struct l4_udp {
     struct wheel_timer go_on;
     struct hash_key key;
     struct list *buckets; // NULL: no listener yet
-    struct udp_listener listeners[LISTENERS_MAX];
+    struct list listeners;
+    struct list spare; // listeners: who looks at one that was closed must not find it gone
 };
 
 static void count(struct l4_udp *u, enum counter id)
@@ -85,6 +86,8 @@ static void close_listener(struct udp_listener *l)
     struct loop *loop = l->udp->loop;
     loop_timer_stop(loop, &l->timer);
     loop_close(loop, &l->io, false);
+    list_remove(&l->link);
+    list_push_back(&l->udp->spare, &l->link);
 }
 
 static void finish(struct udp_session *s, int error, const char *side)
@@ -511,62 +514,83 @@ static int make_room(struct l4_udp *u)
     return 0;
 }
 
+/** One that is in no list. */
+static struct udp_listener *new_listener(struct l4_udp *u)
+{
+    struct list *node = list_first(&u->spare);
+    if (node == NULL) {
+        return mem_alloc(sizeof(struct udp_listener));
+    }
+    list_remove(node);
+    return list_entry(node, struct udp_listener, link);
+}
+
 int l4_udp_listen(struct l4_udp *u, const struct l4_listener *what)
 {
     ensure_magic(u, UDP_MAGIC);
     int e = make_room(u);
-    for (unsigned i = 0; e == 0 && i < LISTENERS_MAX; i++) {
-        struct udp_listener *l = &u->listeners[i];
-        if (l->io.fd >= 0) {
-            continue;
-        }
-        int own = os_listen_dup(what->fd);
-        if (own < 0) {
-            return own;
-        }
-        *l = (struct udp_listener){
-            .udp = u, .index = what->index, .port = what->port, .key = what->key};
-        io_init(&l->io, own, on_datagrams);
-        list_init(&l->idlest);
-        wheel_timer_init(&l->timer, on_idle_timer);
-        e = loop_watch(u->loop, &l->io, true);
-        if (e < 0) {
-            loop_close(u->loop, &l->io, false);
-        }
+    if (e < 0) {
         return e;
     }
-    return e < 0 ? e : E_NO_MEMORY;
+    struct udp_listener *l = new_listener(u);
+    if (l == NULL) {
+        return E_NO_MEMORY;
+    }
+    *l =
+        (struct udp_listener){.udp = u, .index = what->index, .port = what->port, .key = what->key};
+    list_init(&l->link);
+    list_init(&l->idlest);
+    wheel_timer_init(&l->timer, on_idle_timer);
+    int own = os_listen_dup(what->fd);
+    if (own < 0) {
+        list_push_back(&u->spare, &l->link);
+        return own;
+    }
+    io_init(&l->io, own, on_datagrams);
+    list_push_back(&u->listeners, &l->link);
+    e = loop_watch(u->loop, &l->io, true);
+    if (e < 0) {
+        close_listener(l);
+    }
+    return e;
+}
+
+static void leave(struct udp_listener *l)
+{
+    struct l4_udp *u = l->udp;
+    struct list *first = list_first(&l->idlest);
+    if (first == NULL) {
+        close_listener(l);
+        return;
+    }
+    loop_unwatch(u->loop, &l->io);
+    l->left = true;
+    const struct udp_session *s = list_entry(first, struct udp_session, idle);
+    l->leave_ms = u->loop->now_ms + s->talk.snapshot->streams->drain_ms;
+    loop_timer_stop(u->loop, &l->timer);
+    loop_timer_set(u->loop, &l->timer, 0); // the limits are others now
 }
 
 void l4_udp_unlisten(struct l4_udp *u, uint32_t index)
 {
     ensure_magic(u, UDP_MAGIC);
-    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
-        struct udp_listener *l = &u->listeners[i];
-        if (l->io.fd < 0 || l->left || l->index != index) {
-            continue;
+    list_each_safe(node, next, &u->listeners)
+    {
+        struct udp_listener *l = list_entry(node, struct udp_listener, link);
+        if (!l->left && l->index == index) {
+            leave(l);
         }
-        struct list *first = list_first(&l->idlest);
-        if (first == NULL) {
-            close_listener(l);
-            continue;
-        }
-        loop_unwatch(u->loop, &l->io);
-        l->left = true;
-        const struct udp_session *s = list_entry(first, struct udp_session, idle);
-        l->leave_ms = u->loop->now_ms + s->talk.snapshot->streams->drain_ms;
-        loop_timer_stop(u->loop, &l->timer);
-        loop_timer_set(u->loop, &l->timer, 0); // the limits are others now
     }
 }
 
 void l4_udp_drain(struct l4_udp *u)
 {
     ensure_magic(u, UDP_MAGIC);
-    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
-        struct udp_listener *l = &u->listeners[i];
-        if (l->io.fd >= 0 && !l->left) {
-            l4_udp_unlisten(u, l->index);
+    list_each_safe(node, next, &u->listeners)
+    {
+        struct udp_listener *l = list_entry(node, struct udp_listener, link);
+        if (!l->left) {
+            leave(l);
         }
     }
 }
@@ -593,25 +617,23 @@ struct l4_udp *l4_udp_new(struct l4_core *c)
     wheel_timer_init(&u->go_on, on_go_on);
     struct sys *sys = u->loop->sys;
     sys->ops->random(sys, &u->key, sizeof(u->key));
-    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
-        u->listeners[i].io.fd = -1;
-    }
+    list_init(&u->listeners);
+    list_init(&u->spare);
     return u;
 }
 
 void l4_udp_abort(struct l4_udp *u)
 {
     ensure_magic(u, UDP_MAGIC);
-    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
-        struct udp_listener *l = &u->listeners[i];
+    list_each_safe(link, next, &u->listeners)
+    {
+        struct udp_listener *l = list_entry(link, struct udp_listener, link);
         l->left = false; // closed below
         struct list *node;
-        while (l->io.fd >= 0 && (node = list_first(&l->idlest)) != NULL) {
+        while ((node = list_first(&l->idlest)) != NULL) {
             finish(list_entry(node, struct udp_session, idle), E_DRAINING, "edge");
         }
-        if (l->io.fd >= 0) {
-            close_listener(l);
-        }
+        close_listener(l);
     }
     loop_timer_stop(u->loop, &u->go_on);
 }
@@ -620,6 +642,12 @@ void l4_udp_free(struct l4_udp *u)
 {
     ensure_magic(u, UDP_MAGIC);
     ensure(u->count == 0);
+    ensure(list_empty(&u->listeners));
+    struct list *node;
+    while ((node = list_first(&u->spare)) != NULL) {
+        list_remove(node);
+        mem_free(list_entry(node, struct udp_listener, link));
+    }
     l4_talks_fini(&u->talks);
     mem_free(u->buckets);
     u->magic = 0;

@@ -22,7 +22,12 @@ struct wire_head {
     uint32_t fd_count;
 };
 
-enum { FDPASS_MAGIC = 0x0fd9a550 };
+enum {
+    FDPASS_MAGIC = 0x0fd9a550,
+    // What may wait to be read, twice of it with what the kernel adds: all that a process which begins
+    // is told before it reads. More is not to be had without privileges (net.core.wmem_max).
+    QUEUE_BYTES = 208 << 10,
+};
 
 union control {
     struct cmsghdr align;
@@ -31,8 +36,13 @@ union control {
 
 int fdpass_pair(int fds[2])
 {
-    int rc = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds);
-    return rc == 0 ? 0 : error_from_errno(errno);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) != 0) {
+        return error_from_errno(errno);
+    }
+    for (int i = 0; i < 2; i++) { // with less it works as well, only sooner full
+        (void)setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &(int){QUEUE_BYTES}, sizeof(int));
+    }
+    return 0;
 }
 
 int fdpass_send(int fd, uint32_t type, uint32_t number, struct slice bytes, const int *fds,

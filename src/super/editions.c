@@ -48,6 +48,7 @@ void super_tell_keeper(struct super *s, int error, uint32_t generation, struct s
 void edition_undo(struct super *s, int error, struct slice why)
 {
     listeners_undo(&s->listeners);
+    ports_undo(&s->ports);
     edition_close(&s->next);
     s->applying = false;
     super_tell_keeper(s, error, s->now.generation, why);
@@ -73,7 +74,11 @@ void edition_commit(struct super *s)
             child_send(&s->worker, &m, NULL, 0);
         }
     }
+    if (!proving(s)) {
+        ports_send_unwanted(&s->ports, &s->worker);
+    }
     listeners_commit(&s->listeners);
+    ports_commit(&s->ports);
     edition_close(&s->now);
     s->now = s->next;
     s->next = edition_none;
@@ -145,9 +150,9 @@ static void warn_fixed(const struct super *s)
 
 static int try_next(struct super *s, struct text *why)
 {
+    ports_try(&s->ports, &s->next.plan);
     int error = listeners_try(&s->listeners, s->plan_listeners, s->planned, why);
     if (error == 0) {
-        listeners_keep_ports(&s->listeners, &s->next.plan);
         error = files_open_access(&s->next.plan, &s->next.access, why);
     }
     if (error == 0 && s->now.generation == 0) {

@@ -40,12 +40,15 @@ struct section {
     size_t offset;       // of the first one in struct handover
     size_t stride;       // to the next
     size_t count_offset; // of their number; 0: exactly one
+    bool optional;       // '~'
 };
 
 #define EDGE(field)     offsetof(struct handover_edge, field)
 #define EDITION(field)  offsetof(struct handover_edition, field)
 #define LISTENER(field) offsetof(struct handover_listener, field)
 #define WORKER(field)   offsetof(struct handover_worker, field)
+#define RANGE(field)    offsetof(struct handover_range, field)
+#define PORT(field)     offsetof(struct handover_port, field)
 
 static const struct row edge_rows[] = {
     {"version", TEXT, false, EDGE(version), HANDOVER_VERSION_MAX},
@@ -116,16 +119,36 @@ static const struct row worker_rows[] = {
     {"version", TEXT, true, WORKER(version), HANDOVER_VERSION_MAX},
 };
 
+static const struct row range_rows[] = {
+    {"tcp", NUMBER, false, RANGE(tcp), UINT64_MAX},
+    {"udp", NUMBER, false, RANGE(udp), UINT64_MAX},
+    {"last", NUMBER, false, RANGE(last), UINT16_MAX},
+    {"first", ADDRESS, false, RANGE(first), 0},
+};
+
+static const struct row port_rows[] = {
+    {"index", NUMBER, false, PORT(index), IPC_INDEXES_MAX - 1},
+    {"fd", DESCRIPTOR, false, PORT(fd), INT_MAX_31},
+    {"stream", NUMBER, false, PORT(stream), UINT64_MAX},
+    {"datagram", NUMBER, false, PORT(datagram), 1},
+    {"at", ADDRESS, false, PORT(at), 0},
+};
+
 #define ROWS(rows) rows, array_len(rows)
 
 static const struct section sections[] = {
-    {"edge", ROWS(edge_rows), 1, offsetof(struct handover, edge), sizeof(struct handover_edge), 0},
+    {"edge", ROWS(edge_rows), 1, offsetof(struct handover, edge), sizeof(struct handover_edge), 0,
+     false},
     {"edition", ROWS(edition_rows), 1, offsetof(struct handover, edition),
-     sizeof(struct handover_edition), 0},
+     sizeof(struct handover_edition), 0, false},
     {"listener", ROWS(listener_rows), IPC_LISTENERS_MAX, offsetof(struct handover, listener),
-     sizeof(struct handover_listener), offsetof(struct handover, listeners)},
+     sizeof(struct handover_listener), offsetof(struct handover, listeners), false},
     {"worker", ROWS(worker_rows), HANDOVER_WORKERS_MAX, offsetof(struct handover, worker),
-     sizeof(struct handover_worker), offsetof(struct handover, workers)},
+     sizeof(struct handover_worker), offsetof(struct handover, workers), false},
+    {"range", ROWS(range_rows), IPC_PORT_RANGES_MAX, offsetof(struct handover, range),
+     sizeof(struct handover_range), offsetof(struct handover, ranges), true},
+    {"port", ROWS(port_rows), IPC_PORTS_MAX, offsetof(struct handover, port),
+     sizeof(struct handover_port), offsetof(struct handover, ports), false},
 };
 
 enum { SECTIONS = array_len(sections) };
@@ -150,18 +173,24 @@ static uint32_t items_of(const struct section *s, const struct handover *h)
     return s->count_offset == 0 ? 1 : *count_of(s, h);
 }
 
-void handover_init(struct handover *h)
+static void init_item(const struct section *s, char *item)
 {
     static const int none = -1;
-    memset(h, 0, sizeof *h);
+    memset(item, 0, s->stride);
+    for (uint32_t r = 0; r < s->row_count; r++) {
+        if (s->rows[r].kind == DESCRIPTOR) {
+            memcpy(item + s->rows[r].offset, &none, sizeof none);
+        }
+    }
+}
+
+// Ports are many: each is set when it comes.
+void handover_init(struct handover *h)
+{
+    memset(h, 0, offsetof(struct handover, port));
     for (size_t i = 0; i < SECTIONS; i++) {
-        const struct section *s = &sections[i];
-        for (uint32_t k = 0; k < s->max; k++) {
-            for (uint32_t r = 0; r < s->row_count; r++) {
-                if (s->rows[r].kind == DESCRIPTOR) {
-                    memcpy(item_of(s, h, k) + s->rows[r].offset, &none, sizeof none);
-                }
-            }
+        for (uint32_t k = 0; k < sections[i].max && sections[i].max < IPC_PORTS_MAX; k++) {
+            init_item(&sections[i], item_of(&sections[i], h, k));
         }
     }
 }
@@ -247,7 +276,7 @@ int handover_write(const struct handover *h, struct text *out)
     for (size_t i = 0; i < SECTIONS; i++) {
         const struct section *s = &sections[i];
         for (uint32_t k = 0; k < items_of(s, h); k++) {
-            text_printf(out, "!s %s 0:\n", s->name);
+            text_printf(out, "%cs %s 0:\n", s->optional ? '~' : '!', s->name);
             for (uint32_t r = 0; r < s->row_count; r++) {
                 put_line(&s->rows[r], item_of(s, h, k), out);
             }
@@ -478,6 +507,7 @@ static int begin_item(struct reader *r, const struct line *l)
         r->had[i] = true;
         r->section = s;
         r->item = item_of(s, r->h, index);
+        init_item(s, r->item);
         r->skipping = false;
         return 0;
     }
@@ -526,6 +556,32 @@ static int take_row(struct reader *r, const struct line *l)
     return skip(r, l);
 }
 
+// False: somebody has it already.
+static bool take_index(bool *taken, uint64_t index)
+{
+    bool is_free = !taken[index];
+    taken[index] = true;
+    return is_free;
+}
+
+static int check_indexes(const struct reader *r)
+{
+    bool taken[IPC_INDEXES_MAX] = {false};
+    bool good = true;
+    for (uint32_t i = 0; i < r->h->listeners; i++) {
+        good = good && take_index(taken, r->h->listener[i].index);
+    }
+    for (uint32_t i = 0; i < r->h->ports; i++) {
+        const struct handover_port *p = &r->h->port[i];
+        good = good && p->index >= IPC_LISTENERS_MAX && p->at.kind != OS_ADDR_UNIX &&
+               take_index(taken, p->index);
+    }
+    for (uint32_t i = 0; i < r->h->ranges; i++) {
+        good = good && r->h->range[i].first.kind != OS_ADDR_UNIX;
+    }
+    return good ? 0 : refuse(r, SLICE("index"), "of two listeners, or of none");
+}
+
 static int check_whole(const struct reader *r)
 {
     if (r->rest.len != 0) {
@@ -539,18 +595,8 @@ static int check_whole(const struct reader *r)
     if (r->h->workers == 0) {
         return refuse(r, SLICE("worker"), "is missing");
     }
-    uint64_t indices = 0;
-    for (uint32_t i = 0; i < r->h->listeners; i++) {
-        uint64_t bit = UINT64_C(1) << r->h->listener[i].index;
-        if ((indices & bit) != 0) {
-            return refuse(r, SLICE("index"), "of two listeners");
-        }
-        indices |= bit;
-    }
-    return 0;
+    return check_indexes(r);
 }
-
-static_assert((int)IPC_LISTENERS_MAX <= 64, "check_whole() has a bit for each");
 
 int handover_read(struct slice bytes, struct handover *h, struct text *why)
 {

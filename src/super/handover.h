@@ -28,7 +28,7 @@ struct text;
 
 enum {
     HANDOVER_FORMAT = 1,
-    HANDOVER_BYTES_MAX = 512 << 10,
+    HANDOVER_BYTES_MAX = 2 << 20, // 4,096 ports of tunnels take a third of it
     HANDOVER_TEXT_MAX = 64 << 10, // of a built-in configuration
     HANDOVER_WORKERS_MAX = 33,    // one in force and those that drain
     HANDOVER_SKIPPED_MAX = 64,
@@ -93,11 +93,28 @@ struct handover_listener {
     uint64_t secure;
     uint64_t stream; // the rest of struct ipc_speech
     uint64_t datagram;
-    uint64_t tunnel;
+    uint64_t tunnel;                // of a program that took it for a listener: a port of a tunnel
     struct handover_ranges proxies; // who must send a PROXY header
     uint64_t backlog;
     struct os_addr asked;
     struct os_addr bound;
+};
+
+/** Ports that tunnels may have. */
+struct handover_range {
+    uint64_t tcp; // keys of the streams
+    uint64_t udp;
+    uint64_t last;
+    struct os_addr first;
+};
+
+/** A port of a tunnel that is open. */
+struct handover_port {
+    uint64_t index;
+    int fd;
+    uint64_t stream;
+    uint64_t datagram;
+    struct os_addr at; // that was asked for
 };
 
 /** The first one is in force, the others drain. */
@@ -117,10 +134,14 @@ struct handover {
     struct handover_edition edition;
     uint32_t listeners;
     uint32_t workers;
+    uint32_t ranges;
+    uint32_t ports;
     uint32_t skipped_count; // descriptors of rows that this program does not know
     int skipped[HANDOVER_SKIPPED_MAX];
     struct handover_listener listener[IPC_LISTENERS_MAX];
     struct handover_worker worker[HANDOVER_WORKERS_MAX];
+    struct handover_range range[IPC_PORT_RANGES_MAX];
+    struct handover_port port[IPC_PORTS_MAX]; // the last: what is not used of it is never touched
 };
 
 /** All descriptors -1. */

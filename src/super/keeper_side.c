@@ -89,6 +89,8 @@ static void on_status_request(struct super *s)
     status->upgrades = s->upgrades;
     ipc_set_text(status->path, IPC_PATH_MAX, slice_str(s->options->path));
     ipc_set_text(status->program, IPC_PATH_MAX, slice_str(s->exe_path));
+    status->ports[0] = s->ports.count[0];
+    status->ports[1] = s->ports.count[1];
     for (uint32_t i = 0; i < IPC_LISTENERS_MAX; i++) {
         status->listeners += s->listeners.at[i].used;
     }

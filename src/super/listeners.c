@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "os/listen.h"
+#include "super/ports.h"
 
 enum { LOW_PORTS_END = 1024 };
 
@@ -51,11 +52,15 @@ static struct listener *find_free(struct listeners *ls)
     return NULL;
 }
 
-static void explain(const struct os_addr *addr, int error, struct text *why)
+static void explain(const struct os_addr *addr, int error, bool tunnels, struct text *why)
 {
     text_str(why, "cannot listen on ");
     os_addr_text(addr, why);
     text_str(why, ": ");
+    if (tunnels) {
+        text_str(why, "a tunnel has this port now; choose another one, or take it out of `ports`");
+        return;
+    }
     switch (error) {
     case E_IN_USE:
         text_str(why, "the address is in use by another program; end it or choose another address");
@@ -88,12 +93,22 @@ static void explain(const struct os_addr *addr, int error, struct text *why)
     }
 }
 
+static const struct port *port_at(const struct listeners *ls, const struct ipc_listener *wanted)
+{
+    return ls->ports != NULL ? ports_find(ls->ports, &wanted->addr, wanted->speech.datagram != 0)
+                             : NULL;
+}
+
 // A port on which something else is to be spoken from now on: a listener of its own on the same socket.
 static int open_socket(struct listeners *ls, const struct ipc_listener *wanted)
 {
     const struct listener *other = find(ls, wanted, true);
-    if (other != NULL) {
-        int fd = fcntl(other->fd, F_DUPFD_CLOEXEC, 0);
+    const struct port *port = port_at(ls, wanted);
+    if (other == NULL && port != NULL && port->wanted) {
+        return E_IN_USE;
+    }
+    if (other != NULL || port != NULL) {
+        int fd = fcntl(other != NULL ? other->fd : port->fd, F_DUPFD_CLOEXEC, 0);
         return fd >= 0 ? fd : E_NO_DESCRIPTORS;
     }
     const struct os_listen how = {.addr = wanted->addr,
@@ -150,7 +165,8 @@ int listeners_try(struct listeners *ls, const struct ipc_listener *wanted, uint3
         struct listener *l = find_free(ls);
         int error = l != NULL ? open_one(ls, l, &wanted[i]) : E_TOO_LARGE;
         if (error != 0) {
-            explain(&wanted[i].addr, error, why);
+            bool tunnels = error == E_IN_USE && port_at(ls, &wanted[i]) != NULL;
+            explain(&wanted[i].addr, error, tunnels, why);
             listeners_undo(ls);
             return error;
         }
@@ -193,82 +209,6 @@ void listeners_undo(struct listeners *ls)
         }
         l->wanted = l->used;
     }
-}
-
-// ---- ports of tunnels ---------------------------------------------------------------------------
-
-static bool allows(const struct ipc_plan *plan, uint64_t key, bool datagram, uint32_t port)
-{
-    for (uint32_t i = 0; i < plan->port_ranges; i++) {
-        const struct ipc_port_range *r = &plan->ranges[i];
-        if (r->keys[datagram ? 1 : 0] == key && port > 0 && port >= r->first && port <= r->last) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void listeners_keep_ports(struct listeners *ls, const struct ipc_plan *plan)
-{
-    for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
-        struct listener *l = &ls->at[i];
-        if (l->used && l->speech.tunnel != 0 &&
-            allows(plan, l->speech.stream, l->speech.datagram != 0, l->bound.port)) {
-            l->wanted = true;
-            l->asked_next = l->asked;
-        }
-    }
-}
-
-static bool is_full(const struct listeners *ls)
-{
-    unsigned tunnels = 0;
-    for (size_t i = 0; i < IPC_LISTENERS_MAX; i++) {
-        tunnels += ls->at[i].used && ls->at[i].speech.tunnel != 0;
-    }
-    return tunnels >= LISTENERS_TUNNELS_MAX;
-}
-
-int listeners_open_port(struct listeners *ls, const struct ipc_plan *plan,
-                        const struct ipc_port_request *what)
-{
-    enum { BACKLOG = 1024 };
-    bool datagram = what->datagram != 0;
-    if (what->port > UINT16_MAX || !allows(plan, what->stream, datagram, what->port)) {
-        return E_DENIED;
-    }
-    struct ipc_listener wanted;
-    memset(&wanted, 0, sizeof wanted); // all bytes of what is spoken count
-    wanted.backlog = BACKLOG;
-    wanted.speech.stream = what->stream;
-    wanted.speech.datagram = datagram;
-    wanted.speech.tunnel = 1;
-    wanted.addr.kind = OS_ADDR_V6;
-    wanted.addr.dual = true;
-    wanted.addr.port = (uint16_t)what->port;
-    struct listener *l = is_full(ls) ? NULL : find_free(ls);
-    if (l == NULL) {
-        return E_TOO_LARGE;
-    }
-    if (find(ls, &wanted, true) != NULL) {
-        return E_IN_USE; // the configuration listens there
-    }
-    int error = open_one(ls, l, &wanted);
-    if (error != 0) {
-        return error;
-    }
-    l->fresh = false;
-    l->told = true;
-    return (int)(l - ls->at);
-}
-
-bool listeners_close_port(struct listeners *ls, uint32_t index)
-{
-    if (index >= IPC_LISTENERS_MAX || !ls->at[index].used || ls->at[index].speech.tunnel == 0) {
-        return false;
-    }
-    close_one(ls, &ls->at[index]);
-    return true;
 }
 
 void listeners_close(struct listeners *ls)

@@ -9,6 +9,7 @@
 #include "base/ensure.h"
 #include "ipc/messages.h"
 
+struct ports;
 struct text;
 
 struct listener {
@@ -24,27 +25,19 @@ struct listener {
     struct os_addr bound;
 };
 
-enum { LISTENERS_TUNNELS_MAX = 40 };
-
 struct listeners {
     struct listener at[IPC_LISTENERS_MAX];
+    const struct ports *ports; // of tunnels; NULL: there are none
 };
 
-/** Tries a plan. On failure nothing has changed and `why` says what to do about it. */
+/** Tries a plan, after ports_try(): a port that it takes from tunnels changes hands without being
+ * closed. On failure nothing has changed and `why` says what to do about it. */
 int listeners_try(struct listeners *ls, const struct ipc_listener *wanted, uint32_t count,
                   struct text *why) must_check;
 /** The plan holds: closes what it does not want, which the worker has been told to leave before. */
 void listeners_commit(struct listeners *ls);
 /** The plan does not: closes what was opened for it. */
 void listeners_undo(struct listeners *ls);
-/** Tunnels' ports that a plan allows are part of it, as if it had named them. After listeners_try(). */
-void listeners_keep_ports(struct listeners *ls, const struct ipc_plan *plan);
-/** Opens a tunnel's port that the plan allows, for good; its index. E_DENIED (no range has it, or no
- * privilege), E_IN_USE, E_TOO_LARGE (as many are open as there may be), or why it cannot be bound. */
-int listeners_open_port(struct listeners *ls, const struct ipc_plan *plan,
-                        const struct ipc_port_request *what) must_check;
-/** Closes one; false: it is none of a tunnel. */
-bool listeners_close_port(struct listeners *ls, uint32_t index);
 /** Closes all; files of Unix sockets are removed. */
 void listeners_close(struct listeners *ls);
 /** Prints "listening on http://127.0.0.1:8080" for those not printed yet. */

@@ -93,6 +93,7 @@ static void begin_drain(struct super *s)
     old_drain_all(s, limit);
     // Ours only: the worker takes what waits in the queues before it closes its own.
     listeners_close(&s->listeners);
+    ports_close(&s->ports);
     super_end_when_drained(s);
 }
 
@@ -418,6 +419,11 @@ struct super *super_begin(const struct super_options *options)
         return NULL;
     }
     s->descriptors = os_raise_descriptors();
+    s->listeners.ports = &s->ports;
+    if (ports_init(&s->ports, ports_limit(s->descriptors)) != 0) {
+        super_give_up(s, SUPER_EXIT_FAILURE, "no memory for the ports of tunnels");
+        return NULL;
+    }
     struct sigaction hup;
     s->outlives_terminal = sigaction(SIGHUP, NULL, &hup) == 0 && hup.sa_handler == SIG_IGN;
     bool shown = getsid(0) != getpid() && isatty(STDERR_FILENO) == 1;
@@ -436,6 +442,7 @@ static void end(struct super *s)
     old_kill(s);
     super_end_keeper(s);
     listeners_close(&s->listeners);
+    ports_close(&s->ports);
     edition_close(&s->now);
     edition_close(&s->next);
     news_close(&s->news);

@@ -15,6 +15,7 @@
 #include "super/handover.h"
 #include "super/hook.h"
 #include "super/listeners.h"
+#include "super/ports.h"
 #include "super/state.h"
 #include "super/super.h"
 
@@ -126,6 +127,7 @@ struct super {
     struct upgrade upgrade;
     uint32_t upgrades; // so far
     struct listeners listeners;
+    struct ports ports; // of tunnels
     struct edition now;
     struct edition next;
     struct renewal renewal;

@@ -93,6 +93,10 @@ static int check_descriptors(const struct handover *h, struct text *why)
                    ? "a listener is no socket"
                    : NULL;
     }
+    for (uint32_t i = 0; what == NULL && i < h->ports; i++) {
+        what =
+            h->port[i].fd < 0 || !is_kind(h->port[i].fd, S_IFSOCK) ? "a port is no socket" : NULL;
+    }
     for (uint32_t i = 0; what == NULL && i < h->workers; i++) {
         what = h->worker[i].pid == 0 || !is_kind(h->worker[i].channel, S_IFSOCK)
                    ? "a worker has no channel"
@@ -145,10 +149,54 @@ static void unpack_edition(const struct handover_edition *e, uint32_t listeners,
     ipc_set_text(plan->control_path, sizeof plan->control_path, slice_str(e->control_path));
 }
 
+static void adopt(struct super *s, uint64_t index, const struct port *one)
+{
+    if (ports_adopt(&s->ports, (uint32_t)index, one) != 0) {
+        (void)close(one->fd);
+    }
+}
+
+static void unpack_ports(const struct handover *h, struct super *s)
+{
+    for (uint32_t i = 0; i < h->ports; i++) {
+        const struct handover_port *from = &h->port[i];
+        const struct port one = {.datagram = from->datagram != 0,
+                                 .dual = from->at.dual,
+                                 .fd = from->fd,
+                                 .stream = from->stream,
+                                 .at = os_peer_of(&from->at)};
+        adopt(s, from->index, &one);
+    }
+    for (uint32_t i = 0; i < h->listeners; i++) {
+        const struct handover_listener *from = &h->listener[i];
+        const struct port one = {.datagram = from->datagram != 0,
+                                 .dual = from->asked.dual,
+                                 .fd = from->fd,
+                                 .stream = from->stream,
+                                 .at = os_peer_of(&from->asked)};
+        if (from->tunnel != 0) { // of a program that had no ports, so all their indexes are free
+            adopt(s, IPC_LISTENERS_MAX + from->index, &one);
+        }
+    }
+}
+
+static void unpack_ranges(const struct handover *h, struct ipc_plan *plan)
+{
+    plan->port_ranges = h->ranges;
+    for (uint32_t i = 0; i < h->ranges; i++) {
+        const struct handover_range *r = &h->range[i];
+        plan->ranges[i] = (struct ipc_port_range){
+            .keys = {r->tcp, r->udp}, .first = r->first, .last = (uint32_t)r->last};
+    }
+}
+
 static void unpack_listeners(const struct handover *h, struct listeners *ls)
 {
     for (uint32_t i = 0; i < h->listeners; i++) {
         const struct handover_listener *from = &h->listener[i];
+        if (from->tunnel != 0) {
+            continue;
+        }
         struct listener *to = &ls->at[from->index];
         memset(to, 0, sizeof *to); // all bytes of what is spoken count when two are compared
         to->used = true;
@@ -157,7 +205,6 @@ static void unpack_listeners(const struct handover *h, struct listeners *ls)
         to->speech.secure = from->secure != 0;
         to->speech.stream = from->stream;
         to->speech.datagram = (uint32_t)from->datagram;
-        to->speech.tunnel = (uint32_t)from->tunnel;
         to->speech.proxy_count = from->proxies.count;
         memcpy(to->speech.proxies, from->proxies.at, sizeof to->speech.proxies);
         to->fd = from->fd;
@@ -272,7 +319,9 @@ static void unpack_edge(const struct handover *h, struct super *s, struct super_
     s->upgrade.client = e->client;
     unpack_news(e, s);
     unpack_edition(&h->edition, h->listeners, &s->now);
+    unpack_ranges(h, &s->now.plan);
     unpack_listeners(h, &s->listeners);
+    unpack_ports(h, s);
     log_set_level((enum log_level)s->now.plan.log_level);
 }
 

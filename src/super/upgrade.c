@@ -153,13 +153,38 @@ static void pack_listeners(const struct listeners *ls, struct handover *h)
             .secure = l->speech.secure,
             .stream = l->speech.stream,
             .datagram = l->speech.datagram,
-            .tunnel = l->speech.tunnel,
             .backlog = l->backlog,
             .asked = l->asked,
             .bound = l->bound,
         };
         to->proxies.count = l->speech.proxy_count;
         memcpy(to->proxies.at, l->speech.proxies, sizeof to->proxies.at);
+    }
+}
+
+static void pack_ranges(const struct ipc_plan *plan, struct handover *h)
+{
+    h->ranges = plan->port_ranges;
+    for (uint32_t i = 0; i < h->ranges; i++) {
+        const struct ipc_port_range *r = &plan->ranges[i];
+        h->range[i] = (struct handover_range){
+            .tcp = r->keys[0], .udp = r->keys[1], .first = r->first, .last = r->last};
+    }
+}
+
+static void pack_ports(const struct ports *p, struct handover *h)
+{
+    for (uint32_t i = 0; i < p->end; i++) {
+        const struct port *one = &p->at[i];
+        if (one->used) {
+            struct handover_port *to = &h->port[h->ports++];
+            *to = (struct handover_port){.index = IPC_LISTENERS_MAX + i,
+                                         .fd = one->fd,
+                                         .stream = one->stream,
+                                         .datagram = one->datagram,
+                                         .at = os_peer_addr(&one->at)};
+            to->at.dual = one->dual;
+        }
     }
 }
 
@@ -181,6 +206,8 @@ static void pack(const struct super *s, struct handover *h)
     pack_edge(s, &h->edge);
     pack_edition(&s->now, &h->edition);
     pack_listeners(&s->listeners, h);
+    pack_ranges(&s->now.plan, h);
+    pack_ports(&s->ports, h);
     pack_worker(&s->worker, s->counters, s->cores, h);
     for (size_t i = 0; i < OLD_WORKERS_MAX; i++) {
         const struct old_worker *o = &s->old[i];

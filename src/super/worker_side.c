@@ -65,6 +65,7 @@ void super_start_worker(struct super *s, const struct edition *e)
             super_send_listener(s, i);
         }
     }
+    ports_send(&s->ports, e == &s->next, &s->worker);
     news_send(s);
     super_send_doc(&s->worker, e);
 }
@@ -177,18 +178,20 @@ static void on_death(struct super *s, const struct ipc_death *d)
 static void on_port_request(struct super *s, const struct ipc_port_request *p)
 {
     if (p->stream == 0) {
-        if (!listeners_close_port(&s->listeners, p->index)) {
+        if (!ports_close_one(&s->ports, p->index)) {
             log_line(LOG_ERROR, "worker: asked to close what is no port of a tunnel");
         }
         return;
     }
     // While a configuration is tried, the ranges in force may be over in a moment.
     bool busy = s->draining || proving(s) || s->applying || !s->worker.ready;
-    int index = busy ? E_AGAIN : listeners_open_port(&s->listeners, &s->now.plan, p);
+    int index = busy ? E_AGAIN : ports_open(&s->ports, &s->now.plan, p);
     if (index >= 0) {
         log_line(LOG_INFO, "tunnel port %u open protocol=%s", p->port,
                  p->datagram != 0 ? "udp" : "tcp");
-        super_send_listener(s, (uint32_t)index);
+        ports_send_one(&s->ports, (uint32_t)index, &s->worker);
+    } else {
+        ports_explain(&s->ports, p, index, s->descriptors);
     }
     struct ipc_message m;
     ipc_init(&m, IPC_port);

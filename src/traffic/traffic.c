@@ -44,7 +44,8 @@
 enum {
     TRAFFIC_MAGIC = 0x74726166,
     TRAFFIC_CORE_MAGIC = 0x74726363,
-    LISTENERS_MAX = 64,
+    LISTENERS_BLOCK = 64,  // that are made at a time
+    LISTENERS_BLOCKS = 65, // those of the configuration, and 4,096 ports of tunnels
     ACCEPTS_PER_EVENT = 64,
     LAST_ACCEPTS = 1024, // rounds of these before a listener is left: more than any queue holds
     PAUSE_MS = 100,
@@ -123,8 +124,10 @@ struct traffic_core {
     struct access *access;         // NULL: nobody has said yet who may have tunnels
     bool paused;
     struct wheel_timer pause;
-    struct listener listeners[LISTENERS_MAX];
+    struct listener *listeners[LISTENERS_BLOCKS]; // by index, in blocks that are made when needed
 };
+
+static_assert((int)LISTENERS_BLOCK * LISTENERS_BLOCKS == (int)TRAFFIC_LISTENERS_MAX, "as it says");
 
 /** What a snapshot was compiled from. */
 struct snapshot_owner {
@@ -180,7 +183,14 @@ int traffic_new(const struct traffic_limits *limits, struct traffic **out)
         mem_free(t);
         return e;
     }
-    tunnel_ports_init(&t->ports, t->tunnels);
+    e = tunnel_ports_init(&t->ports, t->tunnels);
+    if (e < 0) {
+        tunnel_registry_free(t->tunnels);
+        upstream_registry_fini(&t->registry);
+        bridges_free(t->bridges);
+        mem_free(t);
+        return e;
+    }
     tunnels_set_ports(t->tunnels, &t->ports);
     zone_factory_init(&t->zones, t->tunnels, &t->factory);
     t->factory.base.next = &t->zones.base;
@@ -309,11 +319,20 @@ void traffic_discard(struct traffic *t, struct snapshot *s)
     }
 }
 
+/** By its index; NULL: there is none. */
+static struct listener *listener_at(const struct traffic_core *tc, uint32_t index)
+{
+    struct listener *block =
+        index < TRAFFIC_LISTENERS_MAX ? tc->listeners[index / LISTENERS_BLOCK] : NULL;
+    struct listener *l = block != NULL ? &block[index % LISTENERS_BLOCK] : NULL;
+    return l != NULL && l->used ? l : NULL;
+}
+
 static void set_listening(struct traffic_core *tc, bool on)
 {
-    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
-        struct listener *l = &tc->listeners[i];
-        if (!l->used || l->watched == on) {
+    for (unsigned i = 0; i < TRAFFIC_LISTENERS_MAX; i++) {
+        struct listener *l = listener_at(tc, i);
+        if (l == NULL || l->watched == on) {
             continue;
         }
         if (!on) {
@@ -757,6 +776,9 @@ void traffic_core_free(struct traffic_core *tc)
     kernel_pipe_core_fini(tc->loop);
     regex_thread_fini();
     access_unref(tc->access);
+    for (unsigned i = 0; i < LISTENERS_BLOCKS; i++) {
+        mem_free(tc->listeners[i]);
+    }
     tc->magic = 0;
     mem_free(tc);
 }
@@ -814,9 +836,9 @@ void traffic_core_reserve(struct traffic_core *tc, const struct reserved *r)
 static uint16_t first_port(const struct traffic_core *tc, bool secure)
 {
     const struct listener *first = NULL;
-    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
-        const struct listener *l = &tc->listeners[i];
-        bool counts = l->used && l->secure == secure && l->addr.kind != OS_ADDR_UNIX &&
+    for (unsigned i = 0; i < LISTENERS_BLOCK; i++) { // behind them are the ports of tunnels
+        const struct listener *l = listener_at(tc, i);
+        bool counts = l != NULL && l->secure == secure && l->addr.kind != OS_ADDR_UNIX &&
                       (secure || l->stream == 0);
         if (counts && (first == NULL || l->index < first->index)) {
             first = l;
@@ -826,10 +848,25 @@ static uint16_t first_port(const struct traffic_core *tc, bool secure)
 }
 
 // Where clients in clear are sent to, and where agents' visitors come.
-static void find_ports(struct traffic_core *tc)
+static void find_ports(struct traffic_core *tc, uint32_t changed)
 {
+    if (changed >= LISTENERS_BLOCK) {
+        return;
+    }
     tc->core.tls_port = first_port(tc, true);
     tc->core.clear_port = first_port(tc, false);
+}
+
+/** Where a listener with that index goes, which is free; NULL: no memory. */
+static struct listener *place_for(struct traffic_core *tc, uint32_t index)
+{
+    ensure(index < TRAFFIC_LISTENERS_MAX);
+    ensure(listener_at(tc, index) == NULL);
+    struct listener **block = &tc->listeners[index / LISTENERS_BLOCK];
+    if (*block == NULL) {
+        *block = mem_zalloc(LISTENERS_BLOCK * sizeof(**block));
+    }
+    return *block != NULL ? &(*block)[index % LISTENERS_BLOCK] : NULL;
 }
 
 int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_listener *what)
@@ -840,40 +877,34 @@ int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_li
             .fd = fd, .index = what->index, .port = what->addr.port, .key = what->stream};
         return l4_listen(tc->l4, &l);
     }
-    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
-        struct listener *l = &tc->listeners[i];
-        if (l->used) {
-            continue;
-        }
-        *l = (struct listener){.io = {.fd = fd, .on_ready = on_acceptable},
-                               .owner = tc,
-                               .addr = what->addr,
-                               .index = what->index,
-                               .secure = what->secure,
-                               .proxy_count = what->proxy_count,
-                               .proxies = what->proxies,
-                               .stream = what->stream,
-                               .used = true};
-        int e = loop_watch(tc->loop, &l->io, true);
-        l->watched = e == 0;
-        l->used = e == 0;
-        if (e == 0) {
-            atomic_store(&tc->traffic->places[tc->loop->core].accepting, true);
-        }
-        find_ports(tc);
-        return e;
+    struct listener *l = place_for(tc, what->index);
+    if (l == NULL) {
+        return E_NO_MEMORY;
     }
-    return E_NO_MEMORY;
+    *l = (struct listener){.io = {.fd = fd, .on_ready = on_acceptable},
+                           .owner = tc,
+                           .addr = what->addr,
+                           .index = what->index,
+                           .secure = what->secure,
+                           .proxy_count = what->proxy_count,
+                           .proxies = what->proxies,
+                           .stream = what->stream,
+                           .used = true};
+    int e = loop_watch(tc->loop, &l->io, true);
+    l->watched = e == 0;
+    l->used = e == 0;
+    if (e == 0) {
+        atomic_store(&tc->traffic->places[tc->loop->core].accepting, true);
+    }
+    find_ports(tc, what->index);
+    return e;
 }
 
 void traffic_core_unlisten(struct traffic_core *tc, uint32_t index)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
-    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
-        struct listener *l = &tc->listeners[i];
-        if (!l->used || l->index != index) {
-            continue;
-        }
+    struct listener *l = listener_at(tc, index);
+    if (l != NULL) {
         // Out of the loop first: of all who watch a socket the kernel wakes one for a connection, and
         // who is woken must take it. What waits in the queue then would be reset when the socket is
         // closed.
@@ -888,8 +919,8 @@ void traffic_core_unlisten(struct traffic_core *tc, uint32_t index)
         }
         l->used = false;
         l->watched = false;
+        find_ports(tc, index);
     }
-    find_ports(tc);
     l4_unlisten(tc->l4, index);
 }
 
@@ -897,9 +928,9 @@ void traffic_core_drain(struct traffic_core *tc, bool patient)
 {
     ensure_magic(tc, TRAFFIC_CORE_MAGIC);
     atomic_store(&tc->traffic->places[tc->loop->core].accepting, false);
-    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
-        if (tc->listeners[i].used) {
-            traffic_core_unlisten(tc, tc->listeners[i].index);
+    for (unsigned i = 0; i < TRAFFIC_LISTENERS_MAX; i++) {
+        if (listener_at(tc, i) != NULL) {
+            traffic_core_unlisten(tc, i);
         }
     }
     l4_core_drain(tc->l4);

@@ -115,8 +115,10 @@ void traffic_core_reserve(struct traffic_core *tc, const struct reserved *r);
 /** Who is told of names that lack a certificate. Main thread, before the loop runs. */
 void traffic_core_set_wanted(struct traffic_core *tc, struct tls_wanted *w);
 
+enum { TRAFFIC_LISTENERS_MAX = 4160 }; // 64 of the configuration, behind them the ports of tunnels
+
 struct traffic_listener {
-    uint32_t index;                // its name in traffic_core_unlisten()
+    uint32_t index;                // its name in traffic_core_unlisten(), less than the maximum
     bool secure;                   // TLS
     bool datagram;                 // UDP, of a stream
     uint64_t stream;               // key of the stream (l4/plan.h); 0: for the sites

@@ -7,15 +7,17 @@
 #include "conf/diag.h"
 #include "conf/doc.h"
 #include "tls/plan.h"
-#include "tunnel/access.h"
+#include "tunnel/ports.h"
 #include "tunnel/zone.h"
 
 static void check_ports(struct conf_diags *d, struct conf_node value)
 {
-    struct access_ports ports;
-    if (!access_ports_parse(conf_text(value), &ports)) {
-        conf_error(d, value, "`ports` is a port or a range of them");
-        conf_hint(d, "ports: 20000-20099");
+    struct tunnel_port_range range;
+    if (!tunnel_ports_parse(conf_text(value), &range)) {
+        conf_error(d, value,
+                   "`ports` is a port or a range of them, behind an IP address if wanted");
+        conf_hint(d, "ports: 20000-20099, or 203.0.113.5:20000-20099, or "
+                     "\"[2001:db8::5]:20000-20099\"");
     }
 }
 
@@ -81,11 +83,14 @@ const struct conf_directive tunnel_directives[] = {
      .contexts = CONF_IN_TUNNELS,
      .type = CONF_TYPE_STRING,
      .min = 1,
-     .max = 16,
+     .max = 64,
      .check = check_ports,
      .aka = "allowPorts port_range",
-     .text = "Public ports for `adit tcp` and `adit udp`. None unless said.",
-     .example = EXAMPLE("{ports: 20000-20099}")},
+     .text =
+         "Public ports for `adit tcp` and `adit udp`: a port or a range, on every address or "
+         "behind the IP address to bind. Each is bound while a tunnel has it, 4,096 at once. None "
+         "unless said.",
+     .example = EXAMPLE("{ports: 203.0.113.5:20000-20099}")},
     {.name = "banned",
      .contexts = CONF_IN_TUNNELS,
      .type = CONF_TYPE_STRING,

@@ -28,7 +28,7 @@ enum {
     HANDSHAKES_MAGIC = 0x68616e64,
     ARRIVAL_MAGIC = 0x61727276,
     NAME_TRIES = 4,    // names of ours, or ports, until a free one must have been found
-    PORT_LOOKS = 2048, // ports that are looked at for a free one
+    PORT_LOOKS = 8192, // ports that are looked at for a free one: more than may be open
     HTTP_PORT = 80,
     HTTPS_PORT = 443,
     URL_MAX = TUNNEL_NAME_MAX + ZONE_SUFFIX_MAX + 32,

@@ -34,6 +34,25 @@ uint64_t tunnel_port_key(struct slice site, bool datagram)
     return (hash_bytes(&hash_key, site) ^ (datagram ? 4U : 0U)) | 1;
 }
 
+bool tunnel_ports_parse(struct slice text, struct tunnel_port_range *out)
+{
+    size_t at = text.len;
+    while (at > 0 && text.ptr[at - 1] != ':') {
+        at--;
+    }
+    struct slice numbers = slice_from(text, at);
+    struct access_ports range;
+    if (!access_ports_parse(numbers, &range)) {
+        return false;
+    }
+    ptrdiff_t dash = slice_find_char(numbers, '-');
+    size_t end = dash < 0 ? text.len : at + (size_t)dash;
+    out->first = (struct os_addr){.kind = OS_ADDR_V6, .dual = true, .port = range.first};
+    out->last = range.last;
+    return at == 0 || (os_addr_parse_listen(slice_sub(text, 0, end), &out->first) == 0 &&
+                       out->first.kind != OS_ADDR_UNIX);
+}
+
 uint32_t tunnel_port_ranges(struct conf_node root,
                             struct tunnel_port_range out[TUNNEL_PORT_RANGES_MAX])
 {
@@ -42,13 +61,10 @@ uint32_t tunnel_port_ranges(struct conf_node root,
     {
         struct conf_node ports = conf_get(conf_get(site, "tunnels"), "ports");
         struct tunnel_port_range *r = &out[count];
-        struct access_ports range;
         if (count == TUNNEL_PORT_RANGES_MAX || !conf_exists(ports) ||
-            !access_ports_parse(conf_text(ports), &range)) {
+            !tunnel_ports_parse(conf_text(ports), r)) {
             continue;
         }
-        r->first = range.first;
-        r->last = range.last;
         r->keys[0] = tunnel_port_key(conf_key(site), false);
         r->keys[1] = tunnel_port_key(conf_key(site), true);
         count++;
@@ -138,18 +154,24 @@ int tunnel_ports_compile(struct snapshot *s, struct conf_node root)
 
 // ---- asking -----------------------------------------------------------------------------------------
 
-void tunnel_ports_init(struct tunnel_ports *p, struct tunnel_registry *r)
+int tunnel_ports_init(struct tunnel_ports *p, struct tunnel_registry *r)
 {
     *p = (struct tunnel_ports){.magic = PORTS_MAGIC, .registry = r};
+    p->at = mem_zalloc(TUNNEL_PORTS_MAX * sizeof(*p->at));
+    if (p->at == NULL) {
+        return E_NO_MEMORY;
+    }
     int e = pthread_mutex_init(&p->lock, NULL);
     ensure(e == 0);
     list_init(&p->asks);
+    return 0;
 }
 
 void tunnel_ports_fini(struct tunnel_ports *p)
 {
     ensure_magic(p, PORTS_MAGIC);
     (void)pthread_mutex_destroy(&p->lock);
+    mem_free(p->at);
     p->magic = 0;
 }
 
@@ -187,15 +209,63 @@ void tunnel_ports_ask(struct tunnel_ports *p, struct tunnel_port_ask *a)
 
 // ---- the steward ------------------------------------------------------------------------------------
 
-static struct tunnel_port *find(struct tunnel_ports *p, bool datagram, uint16_t port)
+static uint16_t *bucket_of(struct tunnel_ports *p, uint64_t key, uint16_t port)
 {
-    for (unsigned i = 0; i < TUNNEL_PORTS_MAX; i++) {
-        struct tunnel_port *at = &p->at[i];
-        if (at->used && at->datagram == datagram && at->port == port) {
-            return at;
-        }
+    return &p->buckets[(key ^ port) % TUNNEL_PORT_BUCKETS];
+}
+
+/** Where the number of the one stands; it is 0 when there is none. */
+static uint16_t *find_link(struct tunnel_ports *p, uint64_t key, uint16_t port)
+{
+    uint16_t *link = bucket_of(p, key, port);
+    while (*link != 0 && (p->at[*link - 1].key != key || p->at[*link - 1].port != port)) {
+        link = &p->at[*link - 1].next;
     }
-    return NULL;
+    return link;
+}
+
+static struct tunnel_port *find(struct tunnel_ports *p, uint64_t key, uint16_t port)
+{
+    uint16_t number = *find_link(p, key, port);
+    return number != 0 ? &p->at[number - 1] : NULL;
+}
+
+/** False: there is no room. */
+static bool add(struct tunnel_ports *p, const struct tunnel_port *one)
+{
+    uint16_t number = p->first_free;
+    if (number != 0) {
+        p->first_free = p->at[number - 1].next;
+    } else if (p->end < TUNNEL_PORTS_MAX) {
+        number = (uint16_t)++p->end;
+    } else {
+        return false;
+    }
+    uint16_t *bucket = bucket_of(p, one->key, one->port);
+    struct tunnel_port *at = &p->at[number - 1];
+    *at = *one;
+    at->used = true;
+    at->next = *bucket;
+    *bucket = number;
+    p->count++;
+    return true;
+}
+
+static void forget(struct tunnel_ports *p, uint64_t key, uint16_t port)
+{
+    uint16_t *link = find_link(p, key, port);
+    uint16_t number = *link;
+    if (number == 0) {
+        return;
+    }
+    struct tunnel_port *at = &p->at[number - 1];
+    p->again -= at->again;
+    *link = at->next;
+    at->used = false;
+    at->again = false;
+    at->next = p->first_free;
+    p->first_free = number;
+    p->count--;
 }
 
 static struct tunnel_port_ask *first_ask(struct tunnel_ports *p)
@@ -219,7 +289,7 @@ static uint16_t next_port(struct tunnel_ports *p, struct tunnel_port_ask *a)
     for (uint32_t i = 0; i < count && a->tries < TRIES_MAX; i++) {
         uint16_t port = a->at;
         a->at = port == a->last ? a->first : (uint16_t)(port + 1);
-        if (find(p, a->datagram, port) == NULL) {
+        if (find(p, a->key, port) == NULL) {
             a->tries++;
             return port;
         }
@@ -234,16 +304,29 @@ static void request(struct tunnel_ports *p, const struct tunnel_port_ask *a, uin
         .number = ++p->number, .key = a->key, .datagram = a->datagram, .port = port};
 }
 
+/** It is forgotten until it is there. */
+static void open_again(struct tunnel_ports *p, struct tunnel_port_request *out)
+{
+    while (!p->at[p->again_at].again) {
+        p->again_at = (p->again_at + 1) % p->end;
+    }
+    const struct tunnel_port *at = &p->at[p->again_at];
+    *out = (struct tunnel_port_request){
+        .number = ++p->number, .key = at->key, .datagram = at->datagram, .port = at->port};
+    p->awaiting = true;
+    forget(p, out->key, out->port);
+}
+
 bool tunnel_ports_next(struct tunnel_ports *p, uint64_t now_ms, struct tunnel_port_request *out)
 {
     ensure_magic(p, PORTS_MAGIC);
     struct tunnel_port_ask *a;
-    while (p->current == NULL && (a = first_ask(p)) != NULL) {
-        struct tunnel_port *open = a->port != 0 ? find(p, a->datagram, a->port) : NULL;
-        if (open != NULL && open->key != a->key) { // of a zone whose range meets this one's
-            answer(a, E_TUNNEL_TAKEN);
-            continue;
-        }
+    if (p->current == NULL && !p->awaiting && p->again > 0) {
+        open_again(p, out);
+        return true;
+    }
+    while (p->current == NULL && !p->awaiting && (a = first_ask(p)) != NULL) {
+        struct tunnel_port *open = a->port != 0 ? find(p, a->key, a->port) : NULL;
         if (open != NULL) { // whose it is, the claim is told at the tunnel's home
             open->keep_ms = now_ms + TUNNEL_PORT_UNUSED_MS;
             answer(a, 0);
@@ -268,7 +351,7 @@ static int plain(const struct tunnel_port_ask *a, int error)
     case E_IN_USE:
         return a->port != 0 ? E_TUNNEL_TAKEN : E_TUNNEL_LIMIT;
     case E_TOO_LARGE:
-        return E_TUNNEL_LIMIT;
+        return E_NO_DESCRIPTORS;
     case E_DENIED:
         return E_TUNNEL_PORT;
     case E_AGAIN:
@@ -283,10 +366,13 @@ bool tunnel_ports_done(struct tunnel_ports *p, uint64_t number, int error,
 {
     ensure_magic(p, PORTS_MAGIC);
     struct tunnel_port_ask *a = p->current;
+    if (number == p->number) {
+        p->awaiting = false; // what went wrong the supervisor has said
+    }
     if (a == NULL || number != p->number) {
         return false;
     }
-    if (error == 0 && find(p, a->datagram, a->port) == NULL) {
+    if (error == 0 && find(p, a->key, a->port) == NULL) {
         error = E_NO_DESCRIPTORS; // the cores could not watch it
     }
     uint16_t other = error == E_IN_USE ? next_port(p, a) : 0;
@@ -303,54 +389,68 @@ void tunnel_ports_opened(struct tunnel_ports *p, const struct tunnel_port *port,
                          bool found)
 {
     ensure_magic(p, PORTS_MAGIC);
-    for (unsigned i = 0; i < TUNNEL_PORTS_MAX; i++) {
-        if (!p->at[i].used) {
-            p->at[i] = *port;
-            p->at[i].used = true;
-            p->at[i].keep_ms = now_ms + (found ? TUNNEL_PORT_FOUND_MS : TUNNEL_PORT_UNUSED_MS);
-            break;
-        }
-    }
+    struct tunnel_port one = *port;
+    one.keep_ms = now_ms + (found ? TUNNEL_PORT_FOUND_MS : TUNNEL_PORT_UNUSED_MS);
+    bool fits = find(p, port->key, port->port) == NULL && add(p, &one);
+    ensure(fits); // the supervisor has no two of them, and no more than there is room for
     struct tunnel_port_ask *a = p->current;
-    if (a != NULL && !found && a->datagram == port->datagram) {
+    if (a != NULL && !found && a->key == port->key) {
         a->port = a->port == 0 ? port->port : a->port;
     }
 }
 
-void tunnel_ports_closed(struct tunnel_ports *p, uint32_t index)
+void tunnel_ports_closed(struct tunnel_ports *p, uint64_t key, uint16_t port)
 {
-    for (unsigned i = 0; i < TUNNEL_PORTS_MAX; i++) {
-        if (p->at[i].used && p->at[i].index == index) {
-            p->at[i].used = false;
-        }
+    ensure_magic(p, PORTS_MAGIC);
+    forget(p, key, port);
+}
+
+static bool has_tunnel(const struct tunnel_ports *p, const struct tunnel_port *at)
+{
+    return tunnels_have_port(p->registry, at->key, at->datagram ? TUNNEL_UDP : TUNNEL_TCP,
+                             at->port);
+}
+
+void tunnel_ports_moved(struct tunnel_ports *p, uint64_t key, uint16_t port)
+{
+    ensure_magic(p, PORTS_MAGIC);
+    struct tunnel_port *at = find(p, key, port);
+    if (at == NULL || at->again) {
+        return;
+    }
+    if (has_tunnel(p, at)) {
+        at->again = true;
+        p->again++;
+    } else {
+        forget(p, key, port);
     }
 }
 
 bool tunnel_ports_unused(struct tunnel_ports *p, uint64_t now_ms, uint32_t *index)
 {
     ensure_magic(p, PORTS_MAGIC);
-    for (unsigned i = 0; i < TUNNEL_PORTS_MAX; i++) {
-        struct tunnel_port *at = &p->at[i];
-        if (!at->used) {
+    if (now_ms < p->look_ms) {
+        return false;
+    }
+    while (p->looked < p->end) {
+        struct tunnel_port *at = &p->at[p->looked++];
+        if (!at->used || at->again) {
             continue;
         }
-        if (tunnels_have_port(p->registry, at->datagram ? TUNNEL_UDP : TUNNEL_TCP, at->port)) {
+        if (has_tunnel(p, at)) {
             at->keep_ms = now_ms + TUNNEL_PORT_UNUSED_MS;
         } else if (at->keep_ms <= now_ms) {
-            at->used = false;
             *index = at->index;
+            forget(p, at->key, at->port);
             return true;
         }
     }
+    p->looked = 0;
+    p->look_ms = now_ms + TUNNEL_PORT_LOOK_MS;
     return false;
 }
 
 bool tunnel_ports_any(const struct tunnel_ports *p)
 {
-    for (unsigned i = 0; i < TUNNEL_PORTS_MAX; i++) {
-        if (p->at[i].used) {
-            return true;
-        }
-    }
-    return false;
+    return p->count > 0;
 }

@@ -2,7 +2,8 @@
 //
 // Public ports of TCP and UDP tunnels. The configuration says from which ranges they come; a range is a
 // stream of layer 4 in the snapshot (one for TCP, one for UDP), and a port that is open is a listener of
-// it like any other, bound by the supervisor. Which tunnel a visitor reaches is found by the port.
+// it like any other, bound by the supervisor. Which tunnel a visitor reaches is found by the port. One
+// that no tunnel has is not bound, so a range costs nothing, and the kernel refuses who comes there.
 //
 // A claim asks for its port on its core; the steward, the worker's main thread, takes what was asked one
 // after the other and asks the supervisor. A port is not given back by its tunnel: who has none for a
@@ -16,13 +17,15 @@
 
 #include "conf/doc.h"
 #include "loop/loop.h"
+#include "os/addr.h"
 #include "proxy/snapshot.h"
 
 struct tunnel_registry;
 
 enum {
     TUNNEL_PORT_RANGES_MAX = 8,
-    TUNNEL_PORTS_MAX = 40,         // open at once
+    TUNNEL_PORTS_MAX = 4096, // open at once; the supervisor may allow fewer
+    TUNNEL_PORT_BUCKETS = 4096,
     TUNNEL_PORT_UNUSED_MS = 20000, // without a tunnel for so long it is closed
     TUNNEL_PORT_FOUND_MS = 180000, // the same of one that was there when the worker began
     TUNNEL_PORT_LOOK_MS = 5000,    // the steward looks so often
@@ -30,10 +33,14 @@ enum {
 
 /** A range of the configuration. */
 struct tunnel_port_range {
-    uint64_t keys[2]; // of the streams (l4/plan.h): TCP, UDP
-    uint16_t first;
+    uint64_t keys[2];     // of the streams (l4/plan.h): TCP, UDP
+    struct os_addr first; // with the address to bind: any unless said
     uint16_t last;
 };
+
+/** Reads a port or a range of them, behind an address if wanted: "20000-20099",
+ * "192.0.2.1:20000-20099", "[2001:db8::1]:443". False: it is none. Leaves the keys alone. */
+bool tunnel_ports_parse(struct slice text, struct tunnel_port_range *out);
 
 /** The key of a zone's stream, by its site. */
 uint64_t tunnel_port_key(struct slice site, bool datagram);
@@ -61,7 +68,9 @@ struct tunnel_port_ask {
 
 struct tunnel_port {
     bool used;
-    uint64_t key; // of the stream whose visitors come there
+    bool again;    // it was closed under its tunnel, and is to be opened anew
+    uint16_t next; // in its bucket, plus one; of one that is free: in the list of those; 0: none
+    uint64_t key;  // of the stream whose visitors come there
     bool datagram;
     uint16_t port;
     uint32_t index;   // of its listener
@@ -86,11 +95,21 @@ struct tunnel_ports {
     void *wake_arg;
     // The steward's.
     struct tunnel_port_ask *current; // the supervisor was asked for it
+    bool awaiting;                   // it was asked to open one anew
+    uint32_t again;                  // that are to be
+    uint32_t again_at;
     uint64_t number;
-    struct tunnel_port at[TUNNEL_PORTS_MAX];
+    struct tunnel_port *at;
+    uint32_t count;      // in use
+    uint32_t end;        // behind the last one that was ever in use
+    uint16_t first_free; // plus one
+    uint32_t looked;     // where a look for unused ones is
+    uint64_t look_ms;    // when the next one begins
+    uint16_t buckets[TUNNEL_PORT_BUCKETS];
 };
 
-void tunnel_ports_init(struct tunnel_ports *p, struct tunnel_registry *r);
+/** 0 or E_NO_MEMORY. */
+int tunnel_ports_init(struct tunnel_ports *p, struct tunnel_registry *r) must_check;
 void tunnel_ports_fini(struct tunnel_ports *p);
 /** On the core that asks. */
 void tunnel_ports_ask(struct tunnel_ports *p, struct tunnel_port_ask *a);
@@ -106,8 +125,12 @@ bool tunnel_ports_done(struct tunnel_ports *p, uint64_t number, int error,
 void tunnel_ports_opened(struct tunnel_ports *p, const struct tunnel_port *port, uint64_t now_ms,
                          bool found);
 /** It is no more. */
-void tunnel_ports_closed(struct tunnel_ports *p, uint32_t index);
-/** The listener of a port that no tunnel has needed for long: it is forgotten here. */
+void tunnel_ports_closed(struct tunnel_ports *p, uint64_t key, uint16_t port);
+/** The same, because a new configuration has it elsewhere or not at all: when there is still a tunnel that
+ * has it, tunnel_ports_next() asks for it anew. */
+void tunnel_ports_moved(struct tunnel_ports *p, uint64_t key, uint16_t port);
+/** The listener of a port that no tunnel has needed for long: it is forgotten here. To be asked until it
+ * says false; every TUNNEL_PORT_LOOK_MS it looks at all of them. */
 bool tunnel_ports_unused(struct tunnel_ports *p, uint64_t now_ms, uint32_t *index);
 /** Whether there are any to look after. */
 bool tunnel_ports_any(const struct tunnel_ports *p);

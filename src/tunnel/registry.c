@@ -9,6 +9,7 @@
 #include "obs/tunnel_rows.h"
 #include "tunnel/access.h"
 #include "tunnel/callers.h"
+#include "tunnel/ports.h"
 #include "tunnel/tunnel_int.h"
 
 enum {
@@ -246,14 +247,16 @@ struct tunnel *tunnel_find_port(struct tunnel_zone *z, enum tunnel_kind kind, ui
     return tunnel_find_exact(z, tunnel_port_name(kind, port, &text));
 }
 
-bool tunnels_have_port(struct tunnel_registry *r, enum tunnel_kind kind, uint16_t port)
+bool tunnels_have_port(struct tunnel_registry *r, uint64_t key, enum tunnel_kind kind,
+                       uint16_t port)
 {
     bool found = false;
     pthread_mutex_lock(&r->lock);
     list_each(node, &r->zones)
     {
-        struct tunnel *t =
-            found ? NULL : tunnel_find_port(list_entry(node, struct tunnel_zone, link), kind, port);
+        struct tunnel_zone *z = list_entry(node, struct tunnel_zone, link);
+        bool its = tunnel_port_key(slice_of(z->site, z->site_len), kind == TUNNEL_UDP) == key;
+        struct tunnel *t = its ? tunnel_find_port(z, kind, port) : NULL;
         found = found || t != NULL;
         if (t != NULL) {
             tunnel_let_go(t);
@@ -546,11 +549,15 @@ void tunnel_zone_enter(struct tunnel_zone *z, uint32_t core, const struct zone *
     struct registry_core *rc = &z->registry->cores[core];
     bool first = z->at[core] == NULL;
     z->at[core] = says;
-    list_each(node, &rc->tunnels)
+    list_each_safe(node, next, &rc->tunnels)
     {
         struct tunnel *t = list_entry(node, struct tunnel, link);
-        if (t->zone == z && !t->over) {
-            group_enter(t->group, rc->loop, &says->spec);
+        if (t->zone != z || t->over) {
+            continue;
+        }
+        group_enter(t->group, rc->loop, &says->spec);
+        if (!tunnel_has_port(t)) { // which the supervisor is about to close
+            tunnel_end(t, SLICE(TUNNEL_PORT_OVER));
         }
     }
     if (first) {

@@ -137,7 +137,8 @@ struct tunnel *tunnel_find(struct tunnel_zone *z, struct slice name) must_check;
 struct tunnel *tunnel_find_port(struct tunnel_zone *z, enum tunnel_kind kind, uint16_t port)
     must_check;
 /** Whether a tunnel of any zone has the port, parked ones included. Any thread. */
-bool tunnels_have_port(struct tunnel_registry *r, enum tunnel_kind kind, uint16_t port);
+bool tunnels_have_port(struct tunnel_registry *r, uint64_t key, enum tunnel_kind kind,
+                       uint16_t port);
 void tunnel_hold(struct tunnel *t);
 void tunnel_let_go(struct tunnel *t);
 /** So much has passed through it. Any core. */

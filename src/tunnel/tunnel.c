@@ -626,8 +626,7 @@ void tunnel_judge(struct tunnel_claim *c, uint32_t core)
 
 // ---- what changes for all ---------------------------------------------------------------------------
 
-/** The supervisor has closed a port that its zone has no more. */
-static bool has_port(const struct tunnel *t)
+bool tunnel_has_port(const struct tunnel *t)
 {
     const struct zone_settings *z = settings_of(t);
     return t->kind == TUNNEL_HTTP || (t->port >= z->port_first && t->port <= z->port_last);
@@ -670,8 +669,8 @@ void tunnels_look(struct registry_core *rc)
             continue;
         }
         struct slice why = SLICE("");
-        if (!has_port(t)) {
-            why = SLICE("the edge does not give this port any more");
+        if (!tunnel_has_port(t)) {
+            why = SLICE(TUNNEL_PORT_OVER);
         } else if (rc->access != NULL) {
             why = objection(rc->access, t, rc->loop->wall_ms);
         }

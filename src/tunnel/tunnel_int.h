@@ -27,7 +27,8 @@ enum {
 };
 
 /** What an end says to agents. */
-#define TUNNEL_END "end "
+#define TUNNEL_END       "end "
+#define TUNNEL_PORT_OVER "the edge does not give this port any more"
 
 struct registry_part {
     _Alignas(64) pthread_mutex_t lock;
@@ -183,6 +184,8 @@ void tunnel_unlist(struct tunnel *t);
 struct group *tunnel_group_new(struct tunnel_zone *z, struct slice name) must_check;
 /** When agents are to come back, so that they do not all come at once. */
 uint32_t tunnels_retry_ms(struct tunnel_registry *r);
+/** Whether its zone still gives the port; true of one that has none. */
+bool tunnel_has_port(const struct tunnel *t);
 /** "tcp:20000". */
 struct slice tunnel_port_name(enum tunnel_kind kind, uint16_t port, struct text *out);
 uint32_t tunnel_home(struct tunnel_registry *r, const struct tunnel_zone *z, struct slice name);

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "upstream/pool.h"
 
-#include "tunnel/access.h"
+#include "tunnel/ports.h"
 #include "tunnel/registry.h"
 
 enum { ZONE_MAGIC = 0x7a6f6e65, USE_MAGIC = 0x7a757365 };
@@ -178,10 +178,10 @@ const struct zone *zone_called_at(const struct snapshot *s, struct slice host)
 
 static void read_ports(struct zone_settings *s, struct slice text)
 {
-    struct access_ports ports;
-    if (access_ports_parse(text, &ports)) {
-        s->port_first = ports.first;
-        s->port_last = ports.last;
+    struct tunnel_port_range range;
+    if (tunnel_ports_parse(text, &range)) {
+        s->port_first = range.first.port;
+        s->port_last = range.last;
     }
 }
 

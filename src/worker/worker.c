@@ -74,6 +74,7 @@ struct worker {
     uint64_t drain_end_ms;
     struct wanted wanted;
     struct worker_listener listeners[IPC_LISTENERS_MAX];
+    struct worker_ports ports; // of tunnels
 };
 
 // A document's mapping, kept as long as a snapshot reads it.
@@ -186,6 +187,9 @@ static int open_traffic(struct worker *w)
         error = cores_new(w->traffic, &limits, w->counters, &w->cores);
     }
     if (error == 0) {
+        error = worker_ports_begin(&w->ports, w->cores, traffic_ports(w->traffic));
+    }
+    if (error == 0) {
         cores_set_wanted(w->cores, &w->wanted.base);
         traffic_ports(w->traffic)->wake = wake_for_ports;
         traffic_ports(w->traffic)->wake_arg = w;
@@ -269,29 +273,12 @@ static int open_listener(struct worker *w, uint32_t index)
 static void close_listener(struct worker *w, uint32_t index)
 {
     struct worker_listener *l = &w->listeners[index];
-    if (l->speech.tunnel != 0) {
-        tunnel_ports_closed(traffic_ports(w->traffic), index);
-    }
     if (l->open) {
         struct core_order order = {.task = CORE_UNLISTEN, .index = index};
         (void)cores_ask(w->cores, &order);
     }
     (void)close(l->fd);
     *l = (struct worker_listener){.fd = -1};
-}
-
-// A port that a claim has asked for is opened at once; one that was there before, with the others.
-static void take_port(struct worker *w, const struct ipc_listener *m)
-{
-    const struct tunnel_port port = {.key = m->speech.stream,
-                                     .datagram = m->speech.datagram != 0,
-                                     .port = m->addr.port,
-                                     .index = m->index};
-    bool found = !w->serving;
-    if (found || open_listener(w, m->index) == 0) {
-        w->listeners[m->index].fresh = found;
-        tunnel_ports_opened(traffic_ports(w->traffic), &port, os_clock_ms(), found);
-    }
 }
 
 static bool on_listener(struct worker *w, const struct ipc_listener *m, struct ipc_fds *fds)
@@ -302,10 +289,7 @@ static bool on_listener(struct worker *w, const struct ipc_listener *m, struct i
     w->listeners[m->index] = (struct worker_listener){
         .used = true, .fresh = true, .fd = fds->fd[0], .speech = m->speech, .addr = m->addr};
     fds->count = 0;
-    if (m->speech.tunnel != 0) {
-        take_port(w, m);
-    }
-    return true; // others are opened when the document that comes next is in force
+    return true; // it is opened when the document that comes next is in force
 }
 
 // ---- documents ----------------------------------------------------------------------------------
@@ -403,7 +387,11 @@ static int open_listeners(struct worker *w, struct text *why)
             return error;
         }
     }
-    return 0;
+    int error = worker_ports_open(&w->ports);
+    if (error != 0) {
+        text_str(why, "a port of a tunnel cannot be watched");
+    }
+    return error;
 }
 
 // A running worker opens new listeners first, so that a failure leaves everything as it was; the
@@ -636,19 +624,6 @@ static void on_kick(struct worker *w, const struct ipc_kick *kick)
     send_message(&m);
 }
 
-// ---- public ports of tunnels --------------------------------------------------------------------
-
-// Ports that no tunnel needs any more.
-static void give_ports_back(struct worker *w)
-{
-    uint32_t index = 0;
-    uint64_t now = os_clock_ms();
-    while (!w->draining && tunnel_ports_unused(traffic_ports(w->traffic), now, &index)) {
-        close_listener(w, index);
-        ports_give_back(index);
-    }
-}
-
 // ---- messages -----------------------------------------------------------------------------------
 
 // An edge that stops while the worker of before an upgrade drains orders it again, with less time.
@@ -666,6 +641,7 @@ static void on_drain(struct worker *w, const struct ipc_drain *m)
             close_listener(w, i);
         }
     }
+    worker_ports_end(&w->ports);
     struct ipc_message left;
     ipc_init(&left, IPC_left);
     int ignored =
@@ -703,7 +679,12 @@ static bool on_message(struct worker *w, const struct ipc_message *m, struct ipc
         close_listener(w, m->u.unlisten.index);
         return true;
     case IPC_port:
-        ports_answered(traffic_ports(w->traffic), &m->u.port);
+        worker_ports_answered(&w->ports, &m->u.port);
+        return true;
+    case IPC_ports:
+        return worker_ports_take(&w->ports, &m->u.ports, fds, w->serving);
+    case IPC_unlisten_ports:
+        worker_ports_leave(&w->ports, &m->u.unlisten_ports);
         return true;
     case IPC_drain:
         on_drain(w, &m->u.drain);
@@ -762,10 +743,10 @@ static void serve(struct worker *w)
         }
         if (n > 0 && p[1].revents != 0) {
             pass_wanted(w);
-            ports_ask(traffic_ports(w->traffic));
+            worker_ports_ask(&w->ports);
         }
-        if (ports) {
-            give_ports_back(w);
+        if (ports && !w->draining) {
+            worker_ports_give_back(&w->ports);
         }
         w->ending = w->ending || (w->draining && drained(w));
     }
@@ -781,6 +762,7 @@ static void stop(struct worker *w)
             (void)close(w->listeners[i].fd);
         }
     }
+    mem_free(w->ports.at);
     if (w->log != NULL && !log_writer_stop(w->log)) {
         _exit(0); // nobody reads the log; everything else is done
     }

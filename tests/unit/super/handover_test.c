@@ -42,6 +42,14 @@ static void fill(struct handover *h)
     REQUIRE(os_addr_parse(SLICE("[fe80::1]:443"), &h->listener[0].bound) == 0);
     REQUIRE(os_addr_parse(SLICE("unix:/run/a b.sock"), &h->listener[1].asked) == 0);
     REQUIRE(os_addr_parse(SLICE("unix:@abstract"), &h->listener[1].bound) == 0);
+    h->ranges = 1;
+    h->range[0] = (struct handover_range){.tcp = 77, .udp = UINT64_MAX, .last = 20099};
+    REQUIRE(os_addr_parse(SLICE("[2001:db8::1]:20000"), &h->range[0].first) == 0);
+    h->ports = 2;
+    h->port[0] = (struct handover_port){.index = 64, .fd = 25, .stream = 77};
+    h->port[1] = (struct handover_port){.index = 4159, .fd = 26, .stream = 78, .datagram = 1};
+    REQUIRE(os_addr_parse_listen(SLICE(":20001"), &h->port[0].at) == 0);
+    REQUIRE(os_addr_parse(SLICE("192.0.2.1:20099"), &h->port[1].at) == 0);
     h->workers = 2;
     h->worker[0] = (struct handover_worker){.pid = 4711, .channel = 23, .counters = 24, .cores = 4};
     h->worker[1] = (struct handover_worker){
@@ -88,6 +96,13 @@ static void a_state_comes_back_as_it_was(void)
     CHECK_EQ_INT(got.listener[0].proxies.count, 0);
     CHECK(memcmp(&got.listener[1].proxies, &made.listener[1].proxies,
                  sizeof got.listener[1].proxies) == 0);
+    CHECK_EQ_INT(got.ranges, 1);
+    CHECK(got.range[0].tcp == 77 && got.range[0].udp == UINT64_MAX && got.range[0].last == 20099);
+    CHECK(os_addr_eq(&got.range[0].first, &made.range[0].first));
+    CHECK_EQ_INT(got.ports, 2);
+    CHECK(got.port[0].index == 64 && got.port[0].fd == 25 && got.port[0].at.dual);
+    CHECK(got.port[1].index == 4159 && got.port[1].stream == 78 && got.port[1].datagram == 1);
+    CHECK(os_addr_eq(&got.port[1].at, &made.port[1].at));
     CHECK_EQ_INT(got.workers, 2);
     CHECK_EQ_INT(got.worker[0].pid, 4711);
     CHECK_EQ_INT(got.worker[1].drain_end_ms, 99);
@@ -106,7 +121,7 @@ static void every_descriptor_is_named(void)
     uint64_t seen = 0;
     handover_each_fd(&made, count_fd, &seen);
     CHECK_EQ_INT(seen, 1U << 17 | 1U << 18 | 1U << 20 | 1U << 1 | 1U << 21 | 1U << 22 | 1U << 23 |
-                           1U << 24);
+                           1U << 24 | 1U << 25 | 1U << 26);
 }
 
 // The state of a good one with `from` replaced; the length of a value is not mended.
@@ -170,6 +185,10 @@ static const struct {
     {"no name", "!n generation 1:7\n", "!n  1:7\n"},
     {"an index above all listeners", "!n index 1:3\n", "!n index 2:64\n"},
     {"an index of two listeners", "!n index 1:3\n", "!n index 1:0\n"},
+    {"an index of two ports", "!n index 4:4159\n", "!n index 2:64\n"},
+    {"an index of a port above all", "!n index 4:4159\n", "!n index 4:4160\n"},
+    {"an index of a port that is a listener's", "!n index 2:64\n", "!n index 2:63\n"},
+    {"a port of no address", "!a at 44:2 20001 0 1 00", "!a at 44:3 20001 0 1 00"},
     {"an address of no kind", "!a asked 42:2 443", "!a asked 42:0 443"},
     {"an address of an unknown kind", "!a asked 42:2 443", "!a asked 42:9 443"},
     {"a port above all ports", "!a asked 42:2 443 0", "!a asked 44:2 65536 0"},
@@ -236,6 +255,20 @@ static void too_many_of_a_section_are_refused(void)
     }
 }
 
+static void thousands_of_ports_fit(void)
+{
+    fill(&made);
+    made.ports = IPC_PORTS_MAX;
+    for (uint32_t i = 0; i < made.ports; i++) {
+        made.port[i] = (struct handover_port){
+            .index = IPC_LISTENERS_MAX + i, .fd = 1 << 20, .stream = UINT64_MAX};
+        REQUIRE(os_addr_parse_listen(SLICE("[ffff::ffff]:65535"), &made.port[i].at) == 0);
+    }
+    CHECK_EQ_INT(read_it(write_it(&made)), 0);
+    CHECK_EQ_INT(got.ports, IPC_PORTS_MAX);
+    CHECK_EQ_INT(got.port[IPC_PORTS_MAX - 1].index, IPC_INDEXES_MAX - 1);
+}
+
 static void what_does_not_fit_is_an_error(void)
 {
     fill(&made);
@@ -245,4 +278,4 @@ static void what_does_not_fit_is_an_error(void)
 
 TAP_MAIN(a_state_comes_back_as_it_was, every_descriptor_is_named, what_is_newer_may_be_skipped,
          bad_states_are_refused, a_state_that_was_cut_is_refused, a_nul_in_a_text_is_refused,
-         too_many_of_a_section_are_refused, what_does_not_fit_is_an_error)
+         too_many_of_a_section_are_refused, thousands_of_ports_fit, what_does_not_fit_is_an_error)

@@ -58,61 +58,6 @@ static void what_is_wanted_again_stays(void)
     CHECK_EQ_INT(count_open(&ls), 0);
 }
 
-/** A port that is free now. */
-static unsigned free_port(void)
-{
-    static struct listeners ls;
-    struct ipc_listener any = wanted(":0");
-    CHECK_EQ_INT(try_plan(&ls, &any, 1), 0);
-    unsigned port = ls.at[0].bound.port;
-    listeners_close(&ls);
-    return port;
-}
-
-static void a_tunnels_port_is_opened_within_the_plan_alone(void)
-{
-    static struct listeners ls;
-    static struct ipc_plan plan;
-    struct ipc_listener main = wanted("127.0.0.1:0");
-    CHECK_EQ_INT(try_plan(&ls, &main, 1), 0);
-    listeners_commit(&ls);
-    unsigned port = free_port();
-    plan.port_ranges = 1;
-    plan.ranges[0] = (struct ipc_port_range){.keys = {77, 79}, .first = port, .last = port};
-    struct ipc_port_request r = {.stream = 77, .port = port};
-    int index = listeners_open_port(&ls, &plan, &r);
-    REQUIRE(index >= 0);
-    CHECK_EQ_INT(ls.at[index].speech.stream, 77);
-    CHECK_EQ_INT(ls.at[index].bound.port, port);
-    CHECK(ls.at[index].speech.tunnel == 1 && !ls.at[index].fresh);
-    CHECK_EQ_INT(listeners_open_port(&ls, &plan, &r), E_IN_USE);
-    r.stream = 79;
-    CHECK_EQ_INT(listeners_open_port(&ls, &plan, &r), E_DENIED); // that key is UDP's
-    r.datagram = 1;
-    int udp = listeners_open_port(&ls, &plan, &r);
-    CHECK(udp >= 0 && udp != index);
-    for (unsigned other = 0; other < 3; other++) {
-        static const unsigned ports[] = {0, 22, 1 << 20};
-        r.port = ports[other];
-        CHECK_EQ_INT(listeners_open_port(&ls, &plan, &r), E_DENIED);
-    }
-    CHECK(!listeners_close_port(&ls, 0)); // the configuration's
-    CHECK(!listeners_close_port(&ls, 1 << 20));
-    CHECK(listeners_close_port(&ls, (uint32_t)udp));
-    CHECK(!listeners_close_port(&ls, (uint32_t)udp));
-    // A reload keeps what its ranges have, and only that.
-    CHECK_EQ_INT(try_plan(&ls, &main, 1), 0);
-    listeners_keep_ports(&ls, &plan);
-    listeners_commit(&ls);
-    CHECK_EQ_INT(count_open(&ls), 2);
-    plan.port_ranges = 0;
-    CHECK_EQ_INT(try_plan(&ls, &main, 1), 0);
-    listeners_keep_ports(&ls, &plan);
-    listeners_commit(&ls);
-    CHECK_EQ_INT(count_open(&ls), 1);
-    listeners_close(&ls);
-}
-
 static void an_undone_plan_leaves_nothing(void)
 {
     static struct listeners ls;
@@ -214,7 +159,6 @@ static void a_port_changes_to_proxy_headers_and_to_others(void)
     listeners_close(&ls);
 }
 
-TAP_MAIN(a_tunnels_port_is_opened_within_the_plan_alone,
-         a_port_changes_to_proxy_headers_and_to_others, a_port_changes_to_tls_and_back,
+TAP_MAIN(a_port_changes_to_proxy_headers_and_to_others, a_port_changes_to_tls_and_back,
          what_is_wanted_again_stays, an_undone_plan_leaves_nothing,
          a_failure_changes_nothing_and_says_why, more_than_there_is_room_for)

@@ -37,7 +37,7 @@ static void begin(void)
     REQUIRE(loop_init(&loop, sys, 0, &limits) == 0);
     const struct tunnel_registry_order order = {.cores = 1};
     REQUIRE(tunnel_registry_new(&order, &registry) == 0);
-    tunnel_ports_init(&ports, registry);
+    REQUIRE(tunnel_ports_init(&ports, registry) == 0);
     ports.wake = wake;
     ports.wake_arg = &woken;
     woken = 0;
@@ -94,8 +94,8 @@ static void asks_one_after_the_other(void)
     end();
 }
 
-/** Its visitors come to the other zone: whoever got it here would never see one. */
-static void keeps_a_port_to_one_zone(void)
+/** Two zones may have it, at two addresses; whether they are is the supervisor's to find out. */
+static void keeps_apart_what_zones_have(void)
 {
     begin();
     opened(101, 5);
@@ -105,11 +105,54 @@ static void keeps_a_port_to_one_zone(void)
     tunnel_ports_ask(&ports, &same);
     tunnel_ports_ask(&ports, &other);
     struct tunnel_port_request r;
-    CHECK(!tunnel_ports_next(&ports, 1000, &r));
+    REQUIRE(tunnel_ports_next(&ports, 1000, &r));
+    CHECK(r.port == 101 && r.key == 10);
+    CHECK(!tunnel_ports_done(&ports, r.number, E_IN_USE, &r));
     loop_turn(&loop, 0);
     CHECK_EQ_INT(answers, 2);
     CHECK_EQ_INT(same.error, 0);
     CHECK_EQ_INT(other.error, E_TUNNEL_TAKEN);
+    end();
+}
+
+/** As many as there may be, closed and opened again in another order. */
+static void knows_thousands(void)
+{
+    begin();
+    for (uint32_t i = 0; i < TUNNEL_PORTS_MAX; i++) {
+        opened((uint16_t)(20000 + i), i);
+    }
+    for (uint32_t i = 0; i < TUNNEL_PORTS_MAX; i += 2) {
+        tunnel_ports_closed(&ports, 9, (uint16_t)(20000 + i));
+    }
+    CHECK_EQ_INT(ports.count, TUNNEL_PORTS_MAX / 2);
+    for (uint32_t i = TUNNEL_PORTS_MAX; i > 0; i -= 2) {
+        opened((uint16_t)(20000 + i - 2), i - 2);
+    }
+    CHECK_EQ_INT(ports.count, TUNNEL_PORTS_MAX);
+    uint32_t index = 0;
+    uint32_t closed = 0;
+    uint64_t sum = 0;
+    while (tunnel_ports_unused(&ports, 1000 + TUNNEL_PORT_UNUSED_MS, &index)) {
+        closed++;
+        sum += index;
+    }
+    CHECK_EQ_INT(closed, TUNNEL_PORTS_MAX);
+    CHECK(sum == (uint64_t)TUNNEL_PORTS_MAX * (TUNNEL_PORTS_MAX - 1) / 2);
+    CHECK(!tunnel_ports_any(&ports));
+    end();
+}
+
+/** A port that a reload took away is nobody's any more. */
+static void forgets_what_has_moved_without_a_tunnel(void)
+{
+    begin();
+    opened(101, 5);
+    tunnel_ports_moved(&ports, 9, 101);
+    tunnel_ports_moved(&ports, 9, 102); // never was
+    struct tunnel_port_request r;
+    CHECK(!tunnel_ports_next(&ports, 1000, &r));
+    CHECK(!tunnel_ports_any(&ports));
     end();
 }
 
@@ -158,10 +201,49 @@ static void closes_what_nobody_needs(void)
     uint32_t index = 0;
     CHECK(tunnel_ports_any(&ports));
     CHECK(!tunnel_ports_unused(&ports, 1000 + TUNNEL_PORT_UNUSED_MS - 1, &index));
-    CHECK(tunnel_ports_unused(&ports, 1000 + TUNNEL_PORT_UNUSED_MS, &index));
+    uint64_t later = 1000 + TUNNEL_PORT_UNUSED_MS + TUNNEL_PORT_LOOK_MS;
+    CHECK(!tunnel_ports_unused(&ports, later - 2, &index)); // it has just looked
+    CHECK(tunnel_ports_unused(&ports, later, &index));
     CHECK_EQ_INT(index, 5);
     CHECK(!tunnel_ports_any(&ports));
     end();
+}
+
+static void reads_ports_and_addresses(void)
+{
+    static const struct {
+        const char *text;
+        const char *first; // NULL: it is none
+        unsigned last;
+    } rows[] = {
+        {"20000", ":20000", 20000},
+        {"20000-20099", ":20000", 20099},
+        {":20000-20099", ":20000", 20099},
+        {"*:20000-20099", ":20000", 20099},
+        {"203.0.113.5:20000-20099", "203.0.113.5:20000", 20099},
+        {"0.0.0.0:22", "0.0.0.0:22", 22},
+        {"[2001:db8::5]:1-65535", "[2001:db8::5]:1", 65535},
+        {"2001:db8::5:1-65535", NULL, 0},
+        {"[2001:db8::5]", NULL, 0},
+        {"edge.example:20000", NULL, 0},
+        {"unix:/run/a:20", NULL, 0},
+        {"203.0.113.5:0-10", NULL, 0},
+        {"203.0.113.5:20-10", NULL, 0},
+        {"203.0.113.5:1-65536", NULL, 0},
+        {"203.0.113.5:", NULL, 0},
+        {"1-2-3", NULL, 0},
+        {"", NULL, 0},
+    };
+    for (size_t i = 0; i < array_len(rows); i++) {
+        struct tunnel_port_range r;
+        struct os_addr first;
+        bool ok = tunnel_ports_parse(slice_str(rows[i].text), &r);
+        CHECK_EQ_INT(ok, rows[i].first != NULL);
+        if (ok && rows[i].first != NULL) {
+            REQUIRE(os_addr_parse_listen(slice_str(rows[i].first), &first) == 0);
+            CHECK(os_addr_eq(&r.first, &first) && r.last == rows[i].last);
+        }
+    }
 }
 
 static void reads_the_ranges_of_a_document(void)
@@ -177,13 +259,15 @@ static void reads_the_ranges_of_a_document(void)
     REQUIRE(conf_load_text("a.yaml", text, conf_tables, d, &doc) == 0);
     struct tunnel_port_range ranges[TUNNEL_PORT_RANGES_MAX];
     REQUIRE(tunnel_port_ranges(conf_root(doc), ranges) == 2);
-    CHECK(ranges[0].first == 20000 && ranges[0].last == 20099);
-    CHECK(ranges[1].first == 443 && ranges[1].last == 443);
+    CHECK(ranges[0].first.port == 20000 && ranges[0].first.dual && ranges[0].last == 20099);
+    CHECK(ranges[1].first.port == 443 && ranges[1].last == 443);
     CHECK(ranges[0].keys[0] == tunnel_port_key(SLICE("*.a.example"), false));
     CHECK(ranges[0].keys[0] != ranges[0].keys[1] && ranges[0].keys[0] != ranges[1].keys[0]);
     conf_doc_free(doc);
     conf_diags_free(d);
 }
 
-TAP_MAIN(asks_one_after_the_other, keeps_a_port_to_one_zone, looks_for_a_free_one,
-         refuses_what_is_not_to_be_had, closes_what_nobody_needs, reads_the_ranges_of_a_document)
+TAP_MAIN(asks_one_after_the_other, keeps_apart_what_zones_have, looks_for_a_free_one,
+         knows_thousands, refuses_what_is_not_to_be_had, closes_what_nobody_needs,
+         forgets_what_has_moved_without_a_tunnel, reads_ports_and_addresses,
+         reads_the_ranges_of_a_document)

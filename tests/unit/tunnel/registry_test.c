@@ -16,6 +16,7 @@
 #include "obs/tunnel_rows.h"
 #include "tap.h"
 #include "tunnel/access.h"
+#include "tunnel/ports.h"
 #include "tunnel/tunnel_int.h"
 #include "upstream/fake_session.h"
 #include "upstream/server.h"
@@ -675,10 +676,12 @@ static void a_port_that_the_zone_has_no_more_ends_its_tunnel(void)
     REQUIRE(judge(c) == 0);
     struct fake_session *mine = arrive(c);
     set_access(NULL);
-    CHECK(tunnels_have_port(w.tunnels, TUNNEL_TCP, 105));
-    w.zone.settings.port_last = 104; // a reload
+    const uint64_t key = tunnel_port_key(w.zone.settings.site, false);
+    CHECK(tunnels_have_port(w.tunnels, key, TUNNEL_TCP, 105));
+    CHECK(!tunnels_have_port(w.tunnels, key + 2, TUNNEL_TCP, 105)); // another zone's
+    w.zone.settings.port_last = 104;                                // a reload
     set_access(NULL);
-    CHECK(!tunnels_have_port(w.tunnels, TUNNEL_TCP, 105));
+    CHECK(!tunnels_have_port(w.tunnels, key, TUNNEL_TCP, 105));
     CHECK(slice_starts(slice_str(mine->said), SLICE("end ")));
     end();
 }
