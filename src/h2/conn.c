@@ -427,6 +427,7 @@ struct h2_conn *h2_conn_new(struct h2_core *core, struct transport *t, const str
     c->updates_allowed = H2_STREAMS_DEFAULT;
     list_init(&c->streams);
     list_init(&c->leaving);
+    list_init(&c->untold);
     list_init(&c->link);
     for (unsigned i = 0; i < H2_URGENCIES; i++) {
         list_init(&c->ready[i]);

@@ -36,6 +36,9 @@ enum {
     H2_COPY_MAX = 1024,             // DATA up to this is copied to its frame's head
     H2_VIEW_MIN = 2048,             // received DATA from this on is handed on without a copy
     H2_READ_ROOM_MIN = 4096,        // a chunk with less room is not read into
+    // Content that came is told of when all that there is has been read, or when so much of it waits.
+    H2_TELL_BYTES = 128 * 1024,
+    H2_TELL_SPANS = BUFQ_SPANS - 4,
     H2_TURN_BYTES_MAX = 256 * 1024, // received from one connection in one turn
     H2_SMALL_MAX = 64,              // of a payload that is gathered; longer ones are cut there
     H2_TX_SMALL_MAX = 8 + SESSION_TEXT_MAX, // of one that we write: a GOAWAY
@@ -130,6 +133,7 @@ struct h2_stream {
     struct h2_stream *next; // of its bucket
     struct list link;       // conn->streams
     struct list ready;      // conn->ready[urgency], or conn->leaving when its end is queued
+    struct list untold;     // conn->untold, while its pipe's consumer has not heard of what came
     int32_t tx_window;
     int64_t rx_window;    // what the peer may still send
     uint32_t rx_noted;    // bytes received and not drained, as counted in conn->rx_pending
@@ -239,6 +243,7 @@ struct h2_conn {
     struct list streams;
     struct list ready[H2_URGENCIES];
     struct list leaving;
+    struct list untold;      // streams whose pipes got content in this round of reading
     uint32_t streams_at_end; // up: that it carried when it was closed
     uint32_t live;           // streams that are not forgotten
     uint32_t last_id;        // highest that the peer has opened (down) or that we have (up)
@@ -421,6 +426,8 @@ void h2_stream_reset(struct h2_stream *s, enum h2_code code, int error);
 void h2_stream_detach(struct h2_stream *s);
 /** Content at chunk[off, off + n). */
 void h2_stream_data(struct h2_stream *s, struct chunk *chunk, uint32_t off, uint32_t n);
+/** Tells the consumers that were not told of content while there was more to read. */
+void h2_stream_tell_all(struct h2_conn *c);
 /** END_STREAM. */
 void h2_stream_end(struct h2_stream *s, struct fields *trailers);
 /** What follows the received head: sets the stream up for body or end. */

@@ -428,6 +428,7 @@ static void begin(struct h2_conn *c, struct chunk *first, uint32_t first_pos)
         c->busy = true;
         h2_rx_bytes(c, first, first_pos);
         c->busy = false;
+        h2_stream_tell_all(c);
         chunk_unref(first);
     }
     if (!c->dead) {

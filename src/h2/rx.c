@@ -682,4 +682,5 @@ void h2_rx_pump(struct h2_conn *c)
         }
     }
     c->busy = false;
+    h2_stream_tell_all(c);
 }

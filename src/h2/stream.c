@@ -99,6 +99,7 @@ struct h2_stream *h2_stream_new(struct h2_conn *c, uint32_t id)
     s->timeouts = c->core->down->settings.down;
     list_init(&s->link);
     list_init(&s->ready);
+    list_init(&s->untold);
     list_push_back(&c->streams, &s->link);
     s->stream.side = c->side;
     s->stream.peer = &c->peer;
@@ -164,6 +165,7 @@ void h2_stream_finish(struct h2_stream *s, int error)
     h2_stream_detach(s);
     h2_tx_unready(s);
     list_remove(&s->ready);
+    list_remove(&s->untold);
     forget_place(s);
     if (c->block_stream == s) {
         c->block_stream = NULL;
@@ -350,10 +352,39 @@ static int unhold(struct h2_stream *s)
     return 0;
 }
 
+/** Tells the pipe's consumer of what came. While more is being read that waits until all is there, or
+ * much: who writes it on then does so in few large pieces, not in one for each record and frame. */
+static void tell(struct h2_stream *s)
+{
+    struct h2_conn *c = s->conn;
+    struct http_body *b = s->rx_body;
+    if (c->busy && b->q.bytes < H2_TELL_BYTES && b->q.count < H2_TELL_SPANS) {
+        if (list_empty(&s->untold)) {
+            list_push_back(&c->untold, &s->untold);
+        }
+        return;
+    }
+    list_remove(&s->untold);
+    http_body_notify(b);
+}
+
+void h2_stream_tell_all(struct h2_conn *c)
+{
+    struct list *node;
+    while ((node = list_first(&c->untold)) != NULL) {
+        struct h2_stream *s = list_entry(node, struct h2_stream, untold);
+        list_remove(node);
+        if (s->rx_body != NULL) {
+            http_body_notify(s->rx_body);
+        }
+    }
+}
+
 static void end_body(struct h2_stream *s)
 {
     struct http_body *b = s->rx_body;
     s->held_end = false;
+    list_remove(&s->untold);
     s->rx_body = NULL;
     http_body_end(b, s->trailers);
     http_body_set_producer(b, NULL, NULL);
@@ -442,7 +473,7 @@ void h2_stream_data(struct h2_stream *s, struct chunk *chunk, uint32_t off, uint
         return;
     }
     b->wants_room = true; // hears of every take: that is when credit goes back
-    http_body_notify(b);
+    tell(s);
 }
 
 void h2_stream_end(struct h2_stream *s, struct fields *trailers)
