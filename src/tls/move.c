@@ -27,9 +27,7 @@ struct packed {
 
 static void keep_ciphertext(struct packed *p, const struct tls *s)
 {
-    if (p->ahead > 0) {
-        memcpy(p->bytes, s->ahead->data + s->ahead_off, p->ahead);
-    }
+    stream_ahead_copy(s, p->bytes);
     struct iovec iov[BUFQ_SPANS];
     int n = s->out != NULL ? bufq_iov(s->out, iov, BUFQ_SPANS) : 0;
     char *to = p->bytes + p->ahead;
@@ -45,9 +43,7 @@ static void leave_core(struct tls *s)
     struct tls_core *c = s->core;
     SSL_set_bio(s->ssl, NULL, NULL);
     c->current = NULL;
-    if (s->ahead != NULL) {
-        chunk_unref(s->ahead);
-    }
+    stream_drop_ahead(s);
     stream_drop_queue(s);
     if (s->name != NULL) {
         slab_give(&c->names, s->name);
@@ -65,7 +61,7 @@ int move_pack(struct transport *t, void **packed)
     }
     s->more = false;
     (void)stream_flush(s);
-    uint32_t ahead = s->ahead != NULL ? s->ahead->used - s->ahead_off : 0;
+    uint32_t ahead = (uint32_t)stream_ahead_bytes(s);
     uint32_t out = s->out != NULL ? (uint32_t)s->out->bytes : 0;
     struct packed *p = mem_alloc(sizeof(*p) + ahead + out);
     if (p == NULL) {
@@ -95,17 +91,9 @@ int move_pack(struct transport *t, void **packed)
 // What waited in chunks of the other core, in chunks of this one. False: out of memory.
 static bool take_ciphertext(struct tls *s, const struct packed *p)
 {
-    if (p->ahead > 0) {
-        s->ahead = chunk_new(&s->core->loop->chunks);
-        if (s->ahead == NULL) {
-            return false;
-        }
-        ensure(p->ahead <= chunk_room(s->ahead));
-        memcpy(s->ahead->data, p->bytes, p->ahead);
-        s->ahead->used = p->ahead;
-        s->ahead_off = 0;
-    }
-    return p->out == 0 || stream_queue(s, p->bytes + p->ahead, p->out);
+    s->ahead_off = 0;
+    return stream_ahead_restore(s, p->bytes, p->ahead) &&
+           (p->out == 0 || stream_queue(s, p->bytes + p->ahead, p->out));
 }
 
 // The places in the core's slabs, and what goes there. NULL: out of memory.
@@ -126,9 +114,7 @@ static struct tls *enter_core(struct tls_core *c, const struct packed *p)
     if (good && take_ciphertext(s, p)) {
         return s;
     }
-    if (s->ahead != NULL) {
-        chunk_unref(s->ahead);
-    }
+    stream_drop_ahead(s);
     stream_drop_queue(s);
     if (s->name != NULL) {
         slab_give(&c->names, s->name);

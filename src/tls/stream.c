@@ -4,8 +4,8 @@
 //
 // Reading. The library asks for as much as its buffer holds (read-ahead), so that one call of the
 // kernel brings all records there are; when that buffer was filled, more is on its way, and the next
-// call has a chunk behind it. A call that came back short has emptied the socket, so no further one is
-// made before the next edge. What may be read is thus in three places: the socket, the chunk, the
+// call has a chunk behind it, then two, then four. A call that came back short has emptied the socket, so
+// no further one is made before the next edge; what it brought is what that one will have room for. What may be read is thus in three places: the socket, the chunk, the
 // library; `readable` is true while one of them has something.
 //
 // Writing. Small pieces are put together to one record; large ones are encrypted from where they are.
@@ -39,40 +39,124 @@ static_assert(sizeof(struct lingerer) <= STREAM_LINGERER_BYTES, "as the slab has
 
 // ---- the library's socket --------------------------------------------------------------------------
 
-static int read_ahead_chunk(struct tls *s, char *buffer, size_t len, size_t *got)
+static void drop_first_ahead(struct tls *s)
+{
+    struct chunk *c = s->ahead;
+    s->ahead = c->next;
+    s->ahead_off = 0;
+    c->next = NULL;
+    chunk_unref(c);
+}
+
+void stream_drop_ahead(struct tls *s)
+{
+    while (s->ahead != NULL) {
+        drop_first_ahead(s);
+    }
+}
+
+size_t stream_ahead_bytes(const struct tls *s)
+{
+    size_t n = 0;
+    for (const struct chunk *c = s->ahead; c != NULL; c = c->next) {
+        n += c->used;
+    }
+    return n - s->ahead_off;
+}
+
+void stream_ahead_copy(const struct tls *s, char *to)
+{
+    uint32_t off = s->ahead_off;
+    for (const struct chunk *c = s->ahead; c != NULL; c = c->next) {
+        memcpy(to, c->data + off, c->used - off);
+        to += c->used - off;
+        off = 0;
+    }
+}
+
+bool stream_ahead_restore(struct tls *s, const char *bytes, size_t len)
+{
+    struct chunk **at = &s->ahead;
+    while (len > 0) {
+        struct chunk *c = chunk_new(&s->core->loop->chunks);
+        if (c == NULL) {
+            return false;
+        }
+        size_t part = num_min_size(len, chunk_room(c));
+        memcpy(c->data, bytes, part);
+        c->used = (uint32_t)part;
+        *at = c;
+        at = &c->next;
+        bytes += part;
+        len -= part;
+    }
+    return true;
+}
+
+static size_t read_ahead_chunk(struct tls *s, char *buffer, size_t len)
 {
     struct chunk *c = s->ahead;
     size_t n = num_min_size(len, c->used - s->ahead_off);
     memcpy(buffer, c->data + s->ahead_off, n);
     s->ahead_off += (uint32_t)n;
     if (s->ahead_off == c->used) {
-        chunk_unref(c);
-        s->ahead = NULL;
+        drop_first_ahead(s);
     }
-    *got = n;
-    return 1;
+    return n;
+}
+
+// Adds the chunks that are wished for to the library's buffer. How many places there are with them.
+static int add_ahead_room(const struct tls *s, struct iovec *iov, struct chunk **chunks, size_t *room)
+{
+    struct chunk_pool *pool = &s->core->loop->chunks;
+    bool scarce = pool->in_use > pool->in_use_max / 4 * 3;
+    unsigned wish = scarce && s->ahead_wish > 1 ? 1 : s->ahead_wish;
+    int n = 1;
+    for (unsigned i = 0; i < wish; i++) {
+        struct chunk *c = chunk_new(pool);
+        if (c == NULL) {
+            break;
+        }
+        chunks[i] = c;
+        iov[n++] = (struct iovec){c->data, chunk_room(c)};
+        *room += chunk_room(c);
+    }
+    return n;
+}
+
+// Keeps those of n chunks that hold some of `bytes`, and wishes for the next read.
+static void keep_ahead(struct tls *s, struct chunk **chunks, int n, size_t bytes, bool full)
+{
+    struct chunk **at = &s->ahead;
+    unsigned used = 0;
+    for (int i = 0; i < n; i++) {
+        struct chunk *c = chunks[i];
+        size_t part = num_min_size(bytes, chunk_room(c));
+        if (part == 0) {
+            chunk_unref(c);
+            continue;
+        }
+        c->used = (uint32_t)part;
+        *at = c;
+        at = &c->next;
+        bytes -= part;
+        used++;
+    }
+    s->ahead_off = 0;
+    unsigned wish = !full ? used : used == 0 ? 1 : 2 * used;
+    s->ahead_wish = (uint8_t)(wish < TLS_AHEAD_CHUNKS ? wish : TLS_AHEAD_CHUNKS);
 }
 
 static int read_socket(struct tls *s, char *buffer, size_t len, size_t *got)
 {
-    struct loop *l = s->core->loop;
-    struct chunk *extra = s->full_read ? chunk_new(&l->chunks) : NULL;
-    struct iovec iov[2] = {{buffer, len}};
+    struct chunk *chunks[TLS_AHEAD_CHUNKS];
+    struct iovec iov[TLS_AHEAD_CHUNKS + 1] = {{buffer, len}};
     size_t room = len;
-    if (extra != NULL) {
-        iov[1] = (struct iovec){extra->data, chunk_room(extra)};
-        room += chunk_room(extra);
-    }
-    struct io_result r = loop_read(l, &s->t->io, iov, extra != NULL ? 2 : 1);
-    if (r.status == IO_OK && r.n > len) {
-        extra->used = (uint32_t)(r.n - len);
-        s->ahead = extra;
-        s->ahead_off = 0;
-    } else if (extra != NULL) {
-        chunk_unref(extra);
-    }
+    int n = s->ahead_wish > 0 ? add_ahead_room(s, iov, chunks, &room) : 1;
+    struct io_result r = loop_read(s->core->loop, &s->t->io, iov, n);
+    size_t bytes = r.status == IO_OK ? r.n : 0;
+    keep_ahead(s, chunks, n - 1, bytes > len ? bytes - len : 0, bytes == room);
     if (r.status == IO_OK) {
-        s->full_read = r.n >= len;
         s->socket_readable = r.n == room || s->t->hung_up;
         *got = num_min_size(r.n, len);
         return 1;
@@ -96,7 +180,8 @@ static int bio_read(BIO *b, char *buffer, size_t len, size_t *got)
     BIO_clear_retry_flags(b);
     *got = 0;
     if (s->ahead != NULL) {
-        return read_ahead_chunk(s, buffer, len, got);
+        *got = read_ahead_chunk(s, buffer, len);
+        return 1;
     }
     if (s->demands > TLS_DEMANDS_MAX) {
         s->socket_error = E_PROTOCOL;

@@ -123,9 +123,7 @@ void tls_destroy(struct tls *s)
     tls_enter(s);
     SSL_free(s->ssl);
     c->current = NULL;
-    if (s->ahead != NULL) {
-        chunk_unref(s->ahead);
-    }
+    stream_drop_ahead(s);
     if (s->name != NULL) {
         slab_give(&c->names, s->name);
     }

@@ -20,6 +20,7 @@ enum {
     TLS_KEY_WORK_MAX = 8, // private-key operations of a turn, in units of an ECDSA signature
     TLS_KEY_WORK_RSA = 4,
     TLS_WRITE_BATCH = 65536, // plaintext that is encrypted before the socket is asked to take it
+    TLS_AHEAD_CHUNKS = 4,    // at most, behind the library's buffer, for one read of the socket
     TLS_RECORD_MAX = 16384,  // RFC 8446 5.1
     TLS_RECORD_SMALL = 1300, // one packet, with all heads, on any path
     TLS_SMALL_BYTES = 65536, // so many in small records after a pause
@@ -58,7 +59,7 @@ struct tls {
     bool server;
     bool socket_readable; // there may be ciphertext
     bool socket_ended;    // FIN
-    bool full_read;       // the last read filled its room: more than a buffer is coming
+    uint8_t ahead_wish;   // chunks behind the library's buffer that the next read is to have
     bool last_record;     // of this write: goes out with what is queued
     bool more;            // further bytes follow this write at once
     bool half_closed;     // close_notify was sent ...
@@ -79,7 +80,7 @@ struct tls {
     struct transport *t;
     struct tls_core *core;
     SSL *ssl;
-    struct chunk *ahead;
+    struct chunk *ahead; // the first of a chain
     struct bufq *out;
     struct list link; // waiting
     void (*done)(struct transport *t, const struct tls_done *d, void *arg);
@@ -122,6 +123,12 @@ BIO *stream_bio_new(struct tls_core *c) must_check;
 /** Ciphertext that is to go out later. False: out of memory. */
 bool stream_queue(struct tls *s, const char *bytes, size_t len) must_check;
 void stream_drop_queue(struct tls *s);
+/** Ciphertext that was read and is not the library's yet: how much, a copy of it, its memory. */
+size_t stream_ahead_bytes(const struct tls *s);
+void stream_ahead_copy(const struct tls *s, char *to);
+void stream_drop_ahead(struct tls *s);
+/** What was copied, on another core. False: out of memory. */
+bool stream_ahead_restore(struct tls *s, const char *bytes, size_t len) must_check;
 /** Writes what waits; true when nothing waits any more. */
 bool stream_flush(struct tls *s);
 /** What the library says of a call that failed: 0 for "not now". Leaves its queue of errors empty. */
