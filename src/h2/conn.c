@@ -420,6 +420,7 @@ struct h2_conn *h2_conn_new(struct h2_core *core, struct transport *t, const str
     c->rx_window = H2_WINDOW_FIRST;
     c->budget = settings->connection_bytes > 0 ? settings->connection_bytes : H2_CONN_BYTES_DEFAULT;
     c->peer_window = H2_WINDOW_FIRST;
+    c->peer_frame = H2_FRAME_MAX;
     c->peer_streams = UINT32_MAX;
     c->write_ms = settings->down.write_ms;
     c->glitch_ms = core->loop->now_ms;

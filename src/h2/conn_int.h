@@ -257,7 +257,7 @@ struct h2_conn {
     uint64_t budget;       // of rx_pending, beside window_extra
     uint64_t window_extra; // reserved by its streams
     uint32_t peer_window;  // SETTINGS_INITIAL_WINDOW_SIZE of the peer
-    uint32_t peer_frame;   // SETTINGS_MAX_FRAME_SIZE of the peer, cut to H2_FRAME_MAX
+    uint32_t peer_frame;   // SETTINGS_MAX_FRAME_SIZE of the peer, cut to what we take ourselves
     uint32_t peer_streams;
     uint64_t updates_allowed; // window updates that what we sent may bring
     // the path
@@ -329,6 +329,12 @@ void h2_conn_again(struct h2_conn *c);
 bool h2_glitch(struct h2_conn *c, enum h2_glitch what, unsigned n);
 /** A deadline has been set for then. */
 void h2_conn_deadline(struct h2_conn *c, uint64_t at_ms);
+/** How long frames may be: ours to the peer, and the other way round. A tunnel carries much between two
+ * ends of ours; others seldom send or take frames beyond the least maximum. */
+static inline uint32_t h2_frame_max(const struct h2_conn *c)
+{
+    return c->liveness ? H2_FRAME_MAX_TUNNEL : H2_FRAME_MAX;
+}
 static inline uint64_t h2_now_ms(const struct h2_conn *c)
 {
     return c->core->loop->now_ms;

@@ -400,11 +400,14 @@ static const struct down_session_ops session_ops = {
 static void send_settings(struct h2_conn *c)
 {
     const struct http_settings *settings = &c->core->down->settings;
-    char payload[6 * 5];
+    char payload[6 * 6];
     char *p = payload;
     p = h2_setting_write(p, H2_SET_MAX_CONCURRENT_STREAMS, streams_max(c));
     p = h2_setting_write(p, H2_SET_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW);
     p = h2_setting_write(p, H2_SET_MAX_HEADER_LIST_SIZE, settings->head_bytes);
+    if (h2_frame_max(c) > H2_FRAME_MAX) {
+        p = h2_setting_write(p, H2_SET_MAX_FRAME_SIZE, h2_frame_max(c));
+    }
     p = h2_setting_write(p, H2_SET_ENABLE_CONNECT_PROTOCOL, 1);
     p = h2_setting_write(p, H2_SET_NO_RFC7540_PRIORITIES, 1);
     h2_tx_frame(c, H2_SETTINGS, 0, 0, payload, (size_t)(p - payload));

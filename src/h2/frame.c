@@ -21,7 +21,7 @@ struct h2_frame h2_frame_parse(const char *p)
 
 char *h2_frame_write(char *p, struct h2_frame f)
 {
-    ensure(f.length <= H2_FRAME_MAX);
+    ensure(f.length < H2_FRAME_LIMIT);
     h2_put32(p, f.length << 8 | f.type);
     p[4] = (char)f.flags;
     h2_put32(p + 5, f.stream);
@@ -69,9 +69,9 @@ static enum h2_code check_padded(const struct h2_frame *f)
     return f->length < least ? H2_FRAME_SIZE_ERROR : H2_NO_ERROR;
 }
 
-enum h2_code h2_frame_check(const struct h2_frame *f)
+enum h2_code h2_frame_check(const struct h2_frame *f, uint32_t most)
 {
-    if (f->length > H2_FRAME_MAX) {
+    if (f->length > most) {
         return H2_FRAME_SIZE_ERROR;
     }
     switch (f->type) {

@@ -11,7 +11,9 @@
 
 enum {
     H2_FRAME_HEAD = 9,
-    H2_FRAME_MAX = 16384, // SETTINGS_MAX_FRAME_SIZE that we keep, and the least there can be
+    H2_FRAME_MAX = 16384,        // SETTINGS_MAX_FRAME_SIZE of nearly everybody, and the least there can be
+    H2_FRAME_MAX_TUNNEL = 65536, // what the ends of a tunnel take
+    H2_FRAME_LIMIT = 1 << 24,    // RFC 9113 4.2
     H2_PREFACE_BYTES = 24,
     H2_WINDOW_FIRST = 65535, // RFC 9113 6.9.2
     H2_WINDOW_MAX = INT32_MAX,
@@ -102,9 +104,9 @@ void h2_setting_parse(const char *p, uint16_t *id, uint32_t *value);
 char *h2_setting_write(char *p, enum h2_setting id, uint32_t value);
 
 /** What a frame of this type must be like, whatever the connection's state: 0, or the code of the
- * connection error (RFC 9113 6). A PRIORITY of a wrong length is an error of its stream only and let
+ * connection error (RFC 9113 6). `most` is the SETTINGS_MAX_FRAME_SIZE that we gave. A PRIORITY of a wrong length is an error of its stream only and let
  * pass here. */
-enum h2_code h2_frame_check(const struct h2_frame *f);
+enum h2_code h2_frame_check(const struct h2_frame *f, uint32_t most);
 
 /** The code that tells a peer of one of our errors (base/error.h), and the error of ours for the code
  * with which a peer reset a stream. */

@@ -150,7 +150,7 @@ static bool check_setting(struct h2_conn *c, uint16_t id, uint32_t value)
     case H2_SET_ENABLE_PUSH:
         return value <= (c->side == HTTP_UP ? 0u : 1u);
     case H2_SET_MAX_FRAME_SIZE:
-        return value >= H2_FRAME_MAX && value < 1u << 24;
+        return value >= H2_FRAME_MAX && value < H2_FRAME_LIMIT;
     case H2_SET_ENABLE_CONNECT_PROTOCOL:
         return value <= 1 && (value == 1 || !c->connect_allowed); // RFC 8441 3
     case H2_SET_NO_RFC7540_PRIORITIES:
@@ -184,8 +184,11 @@ void h2_settings_entry(struct h2_conn *c, const char *p)
     case H2_SET_ENABLE_CONNECT_PROTOCOL:
         c->connect_allowed = value == 1;
         break;
+    case H2_SET_MAX_FRAME_SIZE:
+        c->peer_frame = (uint32_t)num_min_u64(value, h2_frame_max(c));
+        break;
     default:
-        break; // frames of ours are never longer than the least maximum; lists are not limited by it
+        break; // lists are not limited by it
     }
 }
 
@@ -412,7 +415,7 @@ static void begin_block_frame(struct h2_conn *c)
 static void begin_frame(struct h2_conn *c)
 {
     const struct h2_frame *f = &c->frame;
-    enum h2_code code = h2_frame_check(f);
+    enum h2_code code = h2_frame_check(f, h2_frame_max(c));
     bool continues = f->type == H2_CONTINUATION;
     bool out_of_place = c->in_block != continues || (continues && f->stream != c->last_block_id);
     bool too_early =

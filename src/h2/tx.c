@@ -527,12 +527,31 @@ static int check_body(const struct h2_stream *s, size_t n)
     return done && s->tx_length && s->tx_left > 0 ? E_EARLY_CLOSE : 0;
 }
 
+/** How much of the body the next frame takes: when it cannot be all, whole spans, so that those behind
+ * it are not cut either, each time elsewhere: a span and a frame's head go into one record of TLS. */
+static size_t frame_of(const struct h2_conn *c, const struct bufq *q)
+{
+    size_t most = c->peer_frame;
+    if (q->bytes <= most) {
+        return q->bytes;
+    }
+    size_t n = 0;
+    for (unsigned i = 0; i < q->count; i++) {
+        size_t len = q->spans[(q->head + i) % BUFQ_SPANS].len;
+        if (n + len > most) {
+            break;
+        }
+        n += len;
+    }
+    return n >= most / 2 ? n : most;
+}
+
 /** Takes one frame from the stream. False: the connection is in trouble. */
 static bool stage(struct h2_stream *s)
 {
     struct h2_conn *c = s->conn;
     struct http_body *b = s->tx_body;
-    size_t n = num_min_size(b->q.bytes, H2_FRAME_MAX);
+    size_t n = frame_of(c, &b->q);
     int e = check_body(s, n);
     if (e < 0) {
         cut(s, e);

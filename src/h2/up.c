@@ -409,11 +409,14 @@ static const struct up_session_ops session_ops = {
 static bool send_preface(struct h2_conn *c)
 {
     const struct http_settings *settings = &c->core->down->settings;
-    char payload[6 * 3];
+    char payload[6 * 4];
     char *p = payload;
     p = h2_setting_write(p, H2_SET_ENABLE_PUSH, 0);
     p = h2_setting_write(p, H2_SET_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW);
     p = h2_setting_write(p, H2_SET_MAX_HEADER_LIST_SIZE, settings->head_bytes);
+    if (h2_frame_max(c) > H2_FRAME_MAX) {
+        p = h2_setting_write(p, H2_SET_MAX_FRAME_SIZE, h2_frame_max(c));
+    }
     if (!h2_tx_bytes(c, h2_preface, H2_PREFACE_BYTES)) {
         return false;
     }
@@ -448,14 +451,14 @@ struct up_session *h2_up_open(void *core, struct transport *t, const struct up_s
     c->idle_ms = terms->idle_ms;
     counter_add(h->counters, COUNTER_upstream_open, 1);
     counter_add(h->counters, COUNTER_h2_up_sessions_open, 1);
+    if (terms->liveness) {
+        h2_alive_begin(c);
+    }
     if (!send_preface(c)) {
         session->owner = NULL;
         h2_conn_close(c, false, E_NO_MEMORY);
         *error = E_NO_MEMORY;
         return NULL;
-    }
-    if (terms->liveness) {
-        h2_alive_begin(c);
     }
     set_idle(c);
     room_soon(c);

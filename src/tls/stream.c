@@ -419,6 +419,14 @@ static size_t here(const struct cursor *c)
     return c->iov->iov_len - c->off;
 }
 
+// May what is next go into a record that has so many bytes? A large piece that does not fit whole begins
+// one of its own, where it need not be copied.
+static bool may_join(const struct cursor *c, size_t filled, size_t record)
+{
+    return filled == 0 || here(c) < TLS_GATHER_BYTES || here(c) <= record - filled ||
+           record < TLS_GATHER_BYTES;
+}
+
 // The plaintext of the next record: where it is, or put together in the core's buffer.
 static struct slice next_piece(struct tls *s, struct cursor *c, size_t record)
 {
@@ -431,8 +439,7 @@ static struct slice next_piece(struct tls *s, struct cursor *c, size_t record)
         return slice_of(at, n);
     }
     size_t filled = 0;
-    while (c->left > 0 && filled < record &&
-           (filled == 0 || here(c) < TLS_GATHER_BYTES || record < TLS_GATHER_BYTES)) {
+    while (c->left > 0 && filled < record && may_join(c, filled, record)) {
         size_t n = num_min_size(here(c), record - filled);
         memcpy(s->core->gather + filled, (const char *)c->iov->iov_base + c->off, n);
         filled += n;
