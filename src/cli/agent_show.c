@@ -314,9 +314,7 @@ void agent_show_text(struct agent_show *s, const struct agent_event *e, struct t
         show_end(s, e, out);
         break;
     case AGENT_EVENT_REQUEST:
-        if (!s->quiet) {
-            show_request(s, e, out);
-        }
+        show_request(s, e, out);
         break;
     case AGENT_EVENT_LEAVING:
         if (!s->quiet) {
@@ -340,6 +338,9 @@ void agent_show_event(void *arg, const struct agent_event *e)
     static char buffer[SHOW_MAX];
     struct text t = text_on(buffer, sizeof buffer);
     bool ended = e->kind == AGENT_EVENT_ENDED;
+    if (s->quiet && !s->json && e->kind == AGENT_EVENT_REQUEST) {
+        return; // nothing will be said: no call of the kernel for it
+    }
     int fd = ended && !s->json ? STDERR_FILENO : STDOUT_FILENO;
     if (would_wait(fd)) {
         s->left_out++;

@@ -32,13 +32,14 @@ enum {
     // With so much waiting nothing is read: answers would pile up. Content alone never comes to that, for
     // who sends much must hear of the windows that the other side opens.
     H2_OUT_CHOKED = H2_OUT_BYTES_MAX + H2_FRAME_MAX + 64 * 1024,
-    H2_OUT_SPARE = 8,               // spans that content leaves to other frames
-    H2_COPY_MAX = 1024,             // DATA up to this is copied to its frame's head
-    H2_VIEW_MIN = 2048,             // received DATA from this on is handed on without a copy
-    H2_READ_ROOM_MIN = 4096,        // a chunk with less room is not read into
-    // Content that came is told of when all that there is has been read, or when so much of it waits.
-    H2_TELL_BYTES = 128 * 1024,
-    H2_TELL_SPANS = BUFQ_SPANS - 4,
+    H2_OUT_SPARE = 8,        // spans that content leaves to other frames
+    H2_COPY_MAX = 1024,      // DATA up to this is copied to its frame's head
+    H2_VIEW_MIN = 2048,      // received DATA from this on is handed on without a copy
+    H2_READ_ROOM_MIN = 4096, // a chunk with less room is not read into
+    // Content that came is told of when all that there is has been read, or when its pipe has no more
+    // room than this.
+    H2_TELL_ROOM = 2 * CHUNK_BYTES,
+    H2_TELL_ROOM_SPANS = 4,
     H2_TURN_BYTES_MAX = 256 * 1024, // received from one connection in one turn
     H2_SMALL_MAX = 64,              // of a payload that is gathered; longer ones are cut there
     H2_TX_SMALL_MAX = 8 + SESSION_TEXT_MAX, // of one that we write: a GOAWAY

@@ -11,8 +11,8 @@
 
 enum {
     H2_FRAME_HEAD = 9,
-    H2_FRAME_MAX = 16384,        // SETTINGS_MAX_FRAME_SIZE of nearly everybody, and the least there can be
-    H2_FRAME_MAX_TUNNEL = 65536, // what the ends of a tunnel take
+    H2_FRAME_MAX = 16384, // SETTINGS_MAX_FRAME_SIZE of nearly everybody, and the least there can be
+    H2_FRAME_MAX_TUNNEL = 32768, // what the ends of a tunnel take
     H2_FRAME_LIMIT = 1 << 24,    // RFC 9113 4.2
     H2_PREFACE_BYTES = 24,
     H2_WINDOW_FIRST = 65535, // RFC 9113 6.9.2

@@ -352,13 +352,16 @@ static int unhold(struct h2_stream *s)
     return 0;
 }
 
-/** Tells the pipe's consumer of what came. While more is being read that waits until all is there, or
- * much: who writes it on then does so in few large pieces, not in one for each record and frame. */
+/** Tells the pipe's consumer of what came. While more is being read that waits until all is there, or the
+ * pipe is nearly full: who writes it on then does so in few large pieces, not in one for each record and
+ * frame. */
 static void tell(struct h2_stream *s)
 {
     struct h2_conn *c = s->conn;
     struct http_body *b = s->rx_body;
-    if (c->busy && b->q.bytes < H2_TELL_BYTES && b->q.count < H2_TELL_SPANS) {
+    bool room =
+        b->q.bytes + H2_TELL_ROOM <= b->limit && b->q.count + H2_TELL_ROOM_SPANS <= BUFQ_SPANS;
+    if (c->busy && room) {
         if (list_empty(&s->untold)) {
             list_push_back(&c->untold, &s->untold);
         }

@@ -106,7 +106,8 @@ static size_t read_ahead_chunk(struct tls *s, char *buffer, size_t len)
 }
 
 // Adds the chunks that are wished for to the library's buffer. How many places there are with them.
-static int add_ahead_room(const struct tls *s, struct iovec *iov, struct chunk **chunks, size_t *room)
+static int add_ahead_room(const struct tls *s, struct iovec *iov, struct chunk **chunks,
+                          size_t *room)
 {
     struct chunk_pool *pool = &s->core->loop->chunks;
     bool scarce = pool->in_use > pool->in_use_max / 4 * 3;

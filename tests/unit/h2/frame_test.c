@@ -75,10 +75,14 @@ static void knows_lengths_and_streams(void)
         {{3, 7, 0xbe, 0xff}, H2_NO_ERROR},
     };
     for (size_t i = 0; i < array_len(rows); i++) {
-        if (!CHECK_EQ_INT(h2_frame_check(&rows[i].f), rows[i].want)) {
+        if (!CHECK_EQ_INT(h2_frame_check(&rows[i].f, H2_FRAME_MAX), rows[i].want)) {
             printf("# row %zu\n", i);
         }
     }
+    struct h2_frame f = {.length = H2_FRAME_MAX_TUNNEL, .stream = 1, .type = H2_DATA};
+    CHECK_EQ_INT(h2_frame_check(&f, H2_FRAME_MAX_TUNNEL), H2_NO_ERROR);
+    f.length++;
+    CHECK_EQ_INT(h2_frame_check(&f, H2_FRAME_MAX_TUNNEL), H2_FRAME_SIZE_ERROR);
 }
 
 static void maps_codes(void)
