@@ -124,6 +124,7 @@ struct agent_conn {
 enum agent_link_state {
     LINK_OFF,      // not wanted
     LINK_PAUSED,   // timer says when
+    LINK_WAITING,  // for the attempt of another link of the line
     LINK_LOOKING,  // the edge's addresses are looked up
     LINK_DIALLING, // reach
     LINK_ASKING,   // the handshake
@@ -162,6 +163,8 @@ int agent_sign(const struct agent_plan *plan, const struct agent_edge *edge,
 void agent_link_init(struct agent_link *k, struct agent_line *line, unsigned slot);
 /** An attempt after so long; one that is under way goes on. */
 void agent_link_start(struct agent_link *k, uint64_t in_ms);
+/** It need not wait for another link's attempt any more. */
+void agent_link_resume(struct agent_link *k);
 /** A new connection now, beside the one there is: an attempt under way is begun anew. */
 void agent_link_again(struct agent_link *k);
 /** Attempts end; the connection, if any, is left to itself (it ends by its own means). */
@@ -200,6 +203,11 @@ void agent_line_on_refusal(struct agent_link *k, const struct agent_answer *answ
 void agent_line_on_failure(struct agent_link *k, int error, struct slice why);
 void agent_line_on_loss(struct agent_link *k, uint64_t held_ms, struct slice why);
 void agent_line_on_farewell(struct agent_link *k, const struct agent_farewell *f);
+/** Whether a link may call: while none of its connections is there a line calls with one link after the
+ * other. What the first is given (a name, where the edge knows its ticket no more) the others say. */
+bool agent_line_may_call(const struct agent_link *k);
+/** An attempt of the line has ended: others may begin. */
+void agent_line_resume(struct agent_line *n);
 /** The edge asks for so many connections. */
 void agent_line_want(struct agent_line *n, unsigned connections);
 

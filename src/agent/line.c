@@ -35,6 +35,28 @@ static bool is_connected(const struct agent_line *n)
     return false;
 }
 
+static bool is_calling(const struct agent_link *k)
+{
+    return k->state == LINK_LOOKING || k->state == LINK_DIALLING || k->state == LINK_ASKING;
+}
+
+bool agent_line_may_call(const struct agent_link *k)
+{
+    const struct agent_line *n = k->line;
+    bool alone = true;
+    for (unsigned i = 0; i < AGENT_SLOTS_MAX; i++) {
+        alone = alone && (&n->links[i] == k || !is_calling(&n->links[i]));
+    }
+    return alone || is_connected(n);
+}
+
+void agent_line_resume(struct agent_line *n)
+{
+    for (unsigned i = 0; i < AGENT_SLOTS_MAX; i++) {
+        agent_link_resume(&n->links[i]);
+    }
+}
+
 void agent_line_open(struct agent_line *n, struct agent *a, uint32_t tunnel,
                      struct agent_place *place)
 {

@@ -103,6 +103,7 @@ static void end_attempt(struct agent_link *k)
     drop_chunk(&k->out);
     drop_chunk(&k->in);
     k->state = k->conn != NULL ? LINK_UP : LINK_OFF;
+    agent_line_resume(k->line);
 }
 
 static void fail(struct agent_link *k, int error, const char *what, struct slice reason)
@@ -451,7 +452,11 @@ static void on_timer(struct wheel_timer *t)
     ensure_magic(k, AGENT_LINK_MAGIC);
     switch ((enum agent_link_state)k->state) {
     case LINK_PAUSED:
-        attempt(k);
+        if (agent_line_may_call(k)) {
+            attempt(k);
+        } else {
+            k->state = LINK_WAITING;
+        }
         return;
     case LINK_LOOKING:
         not_found(k, E_NOT_RESOLVED);
@@ -463,6 +468,7 @@ static void on_timer(struct wheel_timer *t)
         fail(k, E_RESPONSE_TIMEOUT, "no answer to the handshake in time", SLICE(""));
         return;
     case LINK_OFF:
+    case LINK_WAITING:
     case LINK_UP:
         break;
     }
@@ -483,6 +489,14 @@ void agent_link_start(struct agent_link *k, uint64_t in_ms)
     if (k->state == LINK_OFF || k->state == LINK_UP) {
         k->state = LINK_PAUSED;
         loop_timer_set(loop_of(k), &k->timer, in_ms);
+    }
+}
+
+void agent_link_resume(struct agent_link *k)
+{
+    if (k->state == LINK_WAITING) {
+        k->state = LINK_PAUSED;
+        loop_timer_set(loop_of(k), &k->timer, 0);
     }
 }
 

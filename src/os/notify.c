@@ -58,8 +58,8 @@ uint64_t os_notify_patience_ms(void)
     if (patience == NULL || num_parse_u64(slice_str(patience), INT64_MAX, &us) != 0) {
         return 0;
     }
-    if (whom != NULL && (num_parse_u64(slice_str(whom), INT32_MAX, &pid) != 0 ||
-                         (pid_t)pid != getpid())) {
+    if (whom != NULL &&
+        (num_parse_u64(slice_str(whom), INT32_MAX, &pid) != 0 || (pid_t)pid != getpid())) {
         return 0;
     }
     return us / 1000;

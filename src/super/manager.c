@@ -12,7 +12,6 @@
 #include "base/text.h"
 #include "os/clock.h"
 #include "os/notify.h"
-
 #include "super/super_int.h"
 
 enum { SAY_MAX = 512, US_PER_MS = 1000, BEATS = 2 }; // within the patience of the manager

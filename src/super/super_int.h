@@ -136,7 +136,7 @@ struct super {
     struct manager manager;
     bool outlives_terminal; // HUP was ignored when we were started, as by nohup
     int terminal;           // where a shell of ours passes HUP on from; -1: none
-    bool loading; // the keeper reads a configuration
+    bool loading;           // the keeper reads a configuration
     bool applying;
     uint64_t apply_end_ms;
     bool served; // a worker has been ready once

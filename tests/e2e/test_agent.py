@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -106,6 +107,47 @@ def test_requests_to_the_agent_itself(call_from, way):
         assert one.request("/").body == b"hello"
     assert not it.app.requests[-1].get("adit-connections")
     assert [event["event"] for event in it.events].count("ready") == 1
+
+
+def test_of_lost_connections_one_calls_first(call_from, way):
+    """What it is given there, the others say: an edge that has forgotten its keys would give each of them
+    another name."""
+    it, call = call_from()
+    call.let_in()
+    ask = ("/connections", "POST", "agent.invalid", [("adit-connections", "4")])
+    assert call.request(*ask).status == 204
+    calls = [call, *(way.call().let_in() for _ in range(3))]
+    for one in calls:
+        assert one.request("/").body == b"hello"
+    for one in calls:
+        one.close()
+    first = way.call()
+    time.sleep(0.6)     # more than the longest pause after a loss
+    assert way.calls.empty()
+    first.let_in(instead=[(name, {"Adit-Name": "other", "Adit-Ticket": "b3RoZXI"}.get(name, value))
+                          for name, value in GRANT])
+    others = [way.call() for _ in range(3)]
+    assert {one.slot for one in (first, *others)} == {0, 1, 2, 3}
+    for one in others:
+        assert (one.get("Adit-Name"), one.get("Adit-Ticket")) == ("other", "b3RoZXI")
+        one.let_in()
+
+
+def test_when_one_that_calls_fails_another_does(call_from, way):
+    it, call = call_from()
+    call.let_in()
+    assert call.request("/connections", "POST", "agent.invalid", [("adit-connections", "2")]).status == 204
+    calls = [call, way.call().let_in()]
+    for one in calls:
+        assert one.request("/").body == b"hello"
+        one.close()
+    first = way.call()
+    first.close()
+    second = way.call()
+    second.let_in()
+    third = way.call()
+    third.let_in()
+    assert {second.slot, third.slot} == {0, 1}
 
 
 def test_over_tls(agent, origin, pki):

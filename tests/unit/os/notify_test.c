@@ -81,8 +81,8 @@ static void patience_is_for_one_process(void)
         const char *whom; // NULL: this process
         uint64_t ms;
     } cases[] = {
-        {"20000000", NULL, 20000}, {"20000000", "1", 0}, {"20000000", "x", 0},
-        {"", NULL, 0},             {"-1", NULL, 0},      {"1e6", NULL, 0},
+        {"20000000", NULL, 20000}, {"20000000", "1", 0}, {"20000000", "x", 0}, {"", NULL, 0},
+        {"-1", NULL, 0},           {"1e6", NULL, 0},
     };
     char own[16];
     (void)snprintf(own, sizeof(own), "%d", (int)getpid());
