@@ -18,10 +18,21 @@ static const char *number(const json_t *row, const char *key, char out[NUMBER_MA
     return out;
 }
 
+/** "18.3 ms"; empty: not known. */
+static const char *trip(const json_t *row, char out[NUMBER_MAX])
+{
+    int64_t us = control_number(row, "rtt_us");
+    out[0] = '\0';
+    if (us > 0) {
+        (void)snprintf(out, NUMBER_MAX, "%.1f ms", (double)us / 1000);
+    }
+    return out;
+}
+
 static void row_cells(const json_t *row, const char *cells[CLI_COLUMNS_MAX])
 {
     static char since[CLI_CELL_MAX];
-    static char numbers[3][NUMBER_MAX];
+    static char numbers[4][NUMBER_MAX];
     static char in[CLI_CELL_MAX];
     static char out[CLI_CELL_MAX];
     const char *owner = control_text(row, "owner");
@@ -33,19 +44,20 @@ static void row_cells(const json_t *row, const char *cells[CLI_COLUMNS_MAX])
     cells[2] = control_text(row, "state");
     cells[3] = number(row, "instances", numbers[0]);
     cells[4] = number(row, "connections", numbers[1]);
-    cells[5] = number(row, "requests", numbers[2]);
-    cells[6] = in;
-    cells[7] = out;
-    cells[8] = since;
-    cells[9] = control_text(row, "from");
+    cells[5] = trip(row, numbers[3]);
+    cells[6] = number(row, "requests", numbers[2]);
+    cells[7] = in;
+    cells[8] = out;
+    cells[9] = since;
+    cells[10] = control_text(row, "from");
 }
 
 static void tell_list(const json_t *answer)
 {
     static const struct cli_table table = {
-        .heads = {"URL", "OWNER", "STATE", "AGENTS", "CONNS", "REQUESTS", "IN", "OUT", "SINCE",
-                  "FROM"},
-        .columns = 10,
+        .heads = {"URL", "OWNER", "STATE", "AGENTS", "CONNS", "RTT", "REQUESTS", "IN", "OUT",
+                  "SINCE", "FROM"},
+        .columns = 11,
         .cells = row_cells,
         .none = "no tunnels",
     };
@@ -95,7 +107,8 @@ static const struct cli_option kick_options[] = {
 const struct cli_command cli_tunnels = {
     .name = "tunnels",
     .text = "lists the tunnels of the running edge",
-    .more = "`parked`: its agent was lost a moment ago, visitors wait for it to come back.\n",
+    .more = "`parked`: its agent was lost a moment ago, visitors wait for it to come back.\n"
+            "`RTT`: to the nearest of its agents and back, as PINGs measure it.\n",
     .options = list_options,
     .run = run_tunnels,
 };

@@ -45,6 +45,8 @@ static void list_row(void *arg, const struct tunnel_row *row)
         "connections", (json_int_t)row->counts.connections, "active",
         (json_int_t)row->counts.active, "requests", (json_int_t)row->counts.requests, "bytes_in",
         (json_int_t)row->counts.bytes_in, "bytes_out", (json_int_t)row->counts.bytes_out);
+    uint32_t rtt = row->counts.rtt_us;
+    (void)json_object_set_new(one, "rtt_us", rtt != 0 ? json_integer(rtt) : json_null());
     if (one != NULL) {
         (void)json_array_append_new(arg, one);
     }

@@ -70,6 +70,14 @@ static void on_greeted(struct called *called)
     atomic_store_explicit(&of_called(called)->greeted, true, memory_order_relaxed);
 }
 
+void connection_look(struct tunnel_connection *c)
+{
+    const struct up_session *s = c->called.session;
+    if (s != NULL) {
+        atomic_store_explicit(&c->rtt_us, s->rtt_us, memory_order_relaxed);
+    }
+}
+
 /** Many requests at once: another connection, on another core, would carry some of them. The agent is
  * asked once in a while. */
 static void on_busy(struct called *called)
@@ -263,6 +271,7 @@ struct tunnel_connection *connection_new(struct tunnel *t, struct tunnel_instanc
     c->magic = CONNECTION_MAGIC;
     atomic_init(&c->holders, 1);
     atomic_init(&c->greeted, false);
+    atomic_init(&c->rtt_us, 0);
     c->tunnel = t;
     tunnel_hold(t);
     c->instance = i;

@@ -26,15 +26,19 @@ static const struct zone_settings *settings_of(const struct tunnel *t)
 
 // ---- what is told of it -----------------------------------------------------------------------------
 
-static uint32_t open_connections(const struct tunnel *t)
+static void count_connections(const struct tunnel *t, struct tunnel_counts *counts)
 {
-    uint32_t n = 0;
     list_each(node, &t->connections)
     {
-        const struct tunnel_connection *c = list_entry(node, struct tunnel_connection, link);
-        n += c->is_open && c->instance != NULL;
+        struct tunnel_connection *c = list_entry(node, struct tunnel_connection, link);
+        if (!c->is_open || c->instance == NULL) {
+            continue;
+        }
+        uint32_t rtt = atomic_load_explicit(&c->rtt_us, memory_order_relaxed);
+        bool nearer = rtt != 0 && (counts->rtt_us == 0 || rtt < counts->rtt_us);
+        counts->rtt_us = nearer ? rtt : counts->rtt_us;
+        counts->connections++;
     }
-    return n;
 }
 
 static void put(char *field, size_t size, struct slice text)
@@ -45,7 +49,7 @@ static void put(char *field, size_t size, struct slice text)
 
 static void count(const struct tunnel *t, struct tunnel_counts *counts)
 {
-    counts->connections = open_connections(t);
+    count_connections(t, counts);
     counts->bytes_in = atomic_load_explicit(&t->bytes_in, memory_order_relaxed);
     counts->bytes_out = atomic_load_explicit(&t->bytes_out, memory_order_relaxed);
     counts->state = t->parked_wall_ms != 0 ? TUNNEL_ROW_PARKED : TUNNEL_ROW_LIVE;
@@ -662,6 +666,10 @@ static struct slice objection(const struct access *a, const struct tunnel *t, ui
 
 void tunnels_look(struct registry_core *rc)
 {
+    list_each(node, &rc->connections)
+    {
+        connection_look(list_entry(node, struct tunnel_connection, at_core));
+    }
     list_each_safe(node, next, &rc->tunnels)
     {
         struct tunnel *t = list_entry(node, struct tunnel, link);

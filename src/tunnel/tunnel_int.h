@@ -151,7 +151,8 @@ struct tunnel_connection {
     bool is_open;            // home core: it has arrived
     bool told_end;           // home core
     bool leaves;             // home core: the agent has said that it goes
-    atomic_bool greeted;     // its own core: the agent has read its 101
+    atomic_bool greeted;     // its own core says so: the agent has read its 101
+    atomic_uint rtt_us;      // the same of its path; 0: not known
     // Its own core.
     struct called called;
     struct list at_core;
@@ -204,6 +205,8 @@ void tunnels_look(struct registry_core *rc);
 void tunnel_free(struct tunnel *t);
 
 // connection.c
+/** Tells how long the path takes. Its own core. */
+void connection_look(struct tunnel_connection *c);
 /** Expected from now on; of the tunnel's list. NULL: out of memory. Home core. */
 struct tunnel_connection *connection_new(struct tunnel *t, struct tunnel_instance *i) must_check;
 /** Tells its core to end it. Home core. */

@@ -2,6 +2,7 @@
 """What tokens mean for live tunnels: how they end, and what the lists say of them meanwhile."""
 import json
 import os
+import re
 import signal
 import time
 
@@ -49,6 +50,10 @@ def test_a_list_of_what_there_is(way, app, agent):
     assert one["grant"] == token.split("_")[1]
     used = asked(way, "token", "list")["grants"][0]
     assert used["used_ms"] > 0 and used["used_ms"] >= used["created_ms"]
+    until(lambda: tunnels(way)["myapp"]["rtt_us"], "the time to the agent and back")
+    assert 0 < tunnels(way)["myapp"]["rtt_us"] < 1_000_000
+    table = way.command("tunnels").stdout
+    assert re.search(r"\bRTT\b", table) and re.search(r" \d+\.\d ms ", table), table
     it.stop()
     until(lambda: not tunnels(way), "an empty list")
 
