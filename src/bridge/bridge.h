@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "http/session.h"
+#include "obs/counters.h"
 
 struct bridges;
 struct bridge_core;
@@ -37,8 +38,8 @@ struct bridge_limits {
 int bridges_new(uint32_t cores, struct bridges **out) must_check;
 /** When every core was closed and no loop runs any more. */
 void bridges_free(struct bridges *b);
-/** Core number l->core. Before any loop runs. NULL: out of memory. */
-struct bridge_core *bridge_core_new(struct bridges *b, struct loop *l,
+/** Core number l->core. Before any loop runs. `counters` outlive it. NULL: out of memory. */
+struct bridge_core *bridge_core_new(struct bridges *b, struct loop *l, struct counters *counters,
                                     const struct bridge_limits *limits) must_check;
 /** On the core's thread, when it ends: its near sessions and ports are closed (their owners have let
  * them go, or hear of it), and turns of the loop are taken until no other core has anything of its

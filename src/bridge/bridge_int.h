@@ -249,6 +249,7 @@ struct bridge_core {
     bool closed;
     struct bridges *all;
     struct loop *loop;
+    struct counters *counters;
     struct bridge_limits limits;
     struct slab sessions;
     struct slab streams;

@@ -259,7 +259,7 @@ int bridges_new(uint32_t cores, struct bridges **out)
     return 0;
 }
 
-struct bridge_core *bridge_core_new(struct bridges *b, struct loop *l,
+struct bridge_core *bridge_core_new(struct bridges *b, struct loop *l, struct counters *counters,
                                     const struct bridge_limits *limits)
 {
     ensure_magic(b, BRIDGES_MAGIC);
@@ -273,6 +273,7 @@ struct bridge_core *bridge_core_new(struct bridges *b, struct loop *l,
     c->magic = BRIDGE_CORE_MAGIC;
     c->all = b;
     c->loop = l;
+    c->counters = counters;
     c->limits = *limits;
     slab_init(&c->sessions, "bridged sessions", sizeof(struct bridge_session),
               limits->sessions_max);

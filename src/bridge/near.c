@@ -123,6 +123,7 @@ static void finish(struct bridge_stream *s, int error, int reset_error)
     list_remove(&s->link);
     ensure(session->session.streams > 0);
     session->session.streams--;
+    counter_sub(session->core->counters, COUNTER_bridge_streams_open, 1);
     s->end.error = reset_error;
     s->end.reset = reset_error != 0;
     bridge_hush(&s->voice);
@@ -400,6 +401,7 @@ static void session_message(struct bridge_session *s, const struct bridge_messag
         list_remove(&s->all);
         bridge_port_unref(s->port);
         s->magic = 0;
+        counter_sub(s->core->counters, COUNTER_bridges_open, 1);
         slab_give(&s->core->sessions, s);
         return;
     case BRIDGE_STATE:
@@ -452,6 +454,8 @@ static struct http_stream *op_take(struct up_session *session)
     s->objects++;
     session->streams++;
     session->exchanges++;
+    counter_add(s->core->counters, COUNTER_bridge_streams, 1);
+    counter_add(s->core->counters, COUNTER_bridge_streams_open, 1);
     return &x->stream;
 }
 
@@ -518,6 +522,7 @@ static struct bridge_session *new_session(struct bridge_core *c, struct bridge_p
             },
         .peer = *terms->peer,
     };
+    counter_add(c->counters, COUNTER_bridges_open, 1);
     s->session.peer = &s->peer;
     // What these say is of the connection, on the other core.
     s->peer.security = NULL;

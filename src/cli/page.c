@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "conf/template.h"
+#include "obs/counters.h"
 
 #include "cli/cli.h"
 
@@ -412,6 +413,21 @@ static void write_variables(FILE *to)
     }
 }
 
+static void write_counters(FILE *to)
+{
+    (void)fputs(
+        "# Counters\n\n" GENERATED
+        "What `adit status` counts. They go on over reloads, upgrades and deaths of the worker; "
+        "those of what\nis there now tell just that.\n\n| counter | what it counts |\n"
+        "| --- | --- |\n",
+        to);
+    for (unsigned id = 0; id < COUNTER_COUNT; id++) {
+        (void)fprintf(to, "| `%s` | ", counter_name((enum counter)id));
+        put_prose(to, counter_text((enum counter)id));
+        (void)fputs(" |\n", to);
+    }
+}
+
 static void write_commands(FILE *to)
 {
     (void)fputs("# Commands\n\n" GENERATED
@@ -445,6 +461,7 @@ static void write_commands(FILE *to)
 
 const struct cli_reference cli_references[] = {
     {"directives.md", write_directives},
+    {"counters.md", write_counters},
     {"variables.md", write_variables},
     {"commands.md", write_commands},
     {NULL, NULL},

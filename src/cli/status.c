@@ -62,6 +62,18 @@ static void print_ports(const json_t *ports)
     }
 }
 
+static void print_tunnels(const json_t *counters)
+{
+    int64_t live = control_number(counters, "tunnels_live");
+    int64_t parked = control_number(counters, "tunnels_parked");
+    if (live + parked > 0) {
+        printf("tunnels      %" PRId64 " live on %" PRId64 " connections of agents, %" PRId64
+               " parked, %" PRId64 " visitors wait\n",
+               live, control_number(counters, "tunnel_agents"), parked,
+               control_number(counters, "tunnel_visitors_waiting"));
+    }
+}
+
 static void print_for_people(const json_t *answer)
 {
     const json_t *worker = json_object_get(answer, "worker");
@@ -88,6 +100,7 @@ static void print_for_people(const json_t *answer)
     {
         printf("%-12s %s\n", index == 0 ? "listening" : "", text_of(one, "address"));
     }
+    print_tunnels(json_object_get(answer, "counters"));
     print_ports(json_object_get(answer, "tunnel_ports"));
     print_servers(json_object_get(answer, "servers"));
     const char *name = NULL;

@@ -40,7 +40,10 @@ bool counter_is_gauge(enum counter id)
     return id == COUNTER_connections_open || id == COUNTER_requests_active ||
            id == COUNTER_upstream_open || id == COUNTER_h2_sessions_open ||
            id == COUNTER_h2_up_sessions_open || id == COUNTER_tcp_sessions_open ||
-           id == COUNTER_udp_sessions_open;
+           id == COUNTER_udp_sessions_open || id == COUNTER_tunnel_handshakes_pending ||
+           id == COUNTER_tunnel_agents || id == COUNTER_tunnels_live ||
+           id == COUNTER_tunnels_parked || id == COUNTER_tunnel_visitors_waiting ||
+           id == COUNTER_bridges_open || id == COUNTER_bridge_streams_open;
 }
 
 size_t counters_block_bytes(uint32_t cores)

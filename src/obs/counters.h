@@ -83,6 +83,28 @@
     X(udp_dropped, "datagrams dropped: no room, no server, or the kernel refused them")            \
     X(udp_evicted, "UDP sessions that made room for new ones")                                     \
     X(udp_unreachable, "UDP sessions whose server said that nobody listens")                       \
+    X(tunnel_handshakes, "handshakes that agents asked for")                                       \
+    X(tunnel_handshakes_granted, "of these, those that got a tunnel")                              \
+    X(tunnel_handshakes_pending, "handshakes that are being judged now")                           \
+    X(tunnel_refused_host, "handshakes refused: at another name than the edge's (421)")            \
+    X(tunnel_refused_malformed, "handshakes refused: malformed (400)")                             \
+    X(tunnel_refused_version, "handshakes refused: another version, or no TLS with it (426)")      \
+    X(tunnel_refused_no_token, "handshakes refused: no token, or a key that asks for its nonce")   \
+    X(tunnel_refused_token, "handshakes refused: the token, key or certificate is no good (401)")  \
+    X(tunnel_refused_scope, "handshakes refused: not allowed to this owner, or in clear (403)")    \
+    X(tunnel_refused_taken, "handshakes refused: somebody else has the name or port (409)")        \
+    X(tunnel_refused_rate, "handshakes refused: too many from this address (429)")                 \
+    X(tunnel_refused_limit, "handshakes refused: tunnels or connections beyond a limit (429)")     \
+    X(tunnel_refused_room, "handshakes refused: the edge is full or restarting (503)")             \
+    X(tunnel_handshakes_lost, "handshakes whose agent went away before its tunnel began")          \
+    X(tunnel_agents, "connections of agents open now")                                             \
+    X(tunnels_live, "tunnels that have an agent now")                                              \
+    X(tunnels_parked, "tunnels that wait for their agent now")                                     \
+    X(tunnel_visitors_waiting, "visitors that wait for an agent now")                              \
+    X(tunnel_unknown, "visitors of a name or port that no tunnel has (404)")                       \
+    X(bridges_open, "connections to servers that another core holds, open now")                    \
+    X(bridge_streams, "exchanges carried to another core's connection")                            \
+    X(bridge_streams_open, "of these, those alive now")                                            \
     X(timeouts, "deadlines that passed")                                                           \
     X(glitches, "odd but tolerated acts of peers")                                                 \
     X(h2_sessions_open, "client connections that speak HTTP/2 open now")                           \

@@ -642,7 +642,8 @@ static int open_sessions(struct traffic_core *tc)
         e = tls_core_new(tc->loop, tc->counters, connections, &tc->tls);
     }
     const struct bridge_limits bridged = {connections * BRIDGED_STREAMS, BRIDGED_SESSIONS_MAX};
-    tc->bridge = e == 0 ? bridge_core_new(tc->traffic->bridges, tc->loop, &bridged) : NULL;
+    tc->bridge =
+        e == 0 ? bridge_core_new(tc->traffic->bridges, tc->loop, tc->counters, &bridged) : NULL;
     if (e == 0 && tc->bridge == NULL) {
         e = E_NO_MEMORY;
     }
@@ -745,7 +746,7 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
     };
     upstream_registry_attach(&t->registry, l->core, &what);
     conn_door_init(&t->places[l->core].door, l, &tc->transports);
-    tunnel_registry_attach(t->tunnels, l, &t->places[l->core].door);
+    tunnel_registry_attach(t->tunnels, l, counters, &t->places[l->core].door);
     t->places[l->core].counters = counters;
     t->places[l->core].core = tc;
     *out = tc;

@@ -53,6 +53,9 @@ static void on_gone_mail(struct mail *m, struct loop *to)
 
 static void tell_gone(struct tunnel_connection *c)
 {
+    if (c->open) {
+        counter_sub(core_of(c)->counters, COUNTER_tunnel_agents, 1);
+    }
     c->open = false;
     loop_post(home_loop(c), &c->gone);
 }
@@ -191,6 +194,7 @@ static void open_here(struct tunnel_connection *c, struct transport *t,
     c->called.on_gone = on_gone;
     c->called.on_busy = on_busy;
     c->open = true;
+    counter_add(core_of(c)->counters, COUNTER_tunnel_agents, 1);
     list_push_back(&core_of(c)->connections, &c->at_core);
     loop_post(home_loop(c), &c->arrived);
     // Its end may come from inside: the memory is there until the home core has heard of it.

@@ -115,12 +115,42 @@ static int fill_refusal(struct exchange *x, const struct handshakes *h, const st
     return e;
 }
 
+static void count(const struct handshakes *h, enum counter what)
+{
+    counter_add(h->core->counters, what, 1);
+}
+
+static enum counter counter_of(const struct refusal *why)
+{
+    switch (why->status) {
+    case 400:
+        return COUNTER_tunnel_refused_malformed;
+    case 401:
+        return strcmp(why->reason, "no-token") == 0 ? COUNTER_tunnel_refused_no_token
+                                                    : COUNTER_tunnel_refused_token;
+    case 403:
+        return COUNTER_tunnel_refused_scope;
+    case 409:
+        return COUNTER_tunnel_refused_taken;
+    case 421:
+        return COUNTER_tunnel_refused_host;
+    case 426:
+        return COUNTER_tunnel_refused_version;
+    case 429:
+        return strcmp(why->reason, "handshakes") == 0 ? COUNTER_tunnel_refused_rate
+                                                      : COUNTER_tunnel_refused_limit;
+    default:
+        return COUNTER_tunnel_refused_room;
+    }
+}
+
 /** `text` and `suggestion` may be empty. */
 static void refuse_saying(struct exchange *x, const struct handshakes *h, const struct refusal *why,
                           struct slice text, struct slice suggestion)
 {
     char room[256];
     struct text line = text_on(room, sizeof(room));
+    count(h, counter_of(why));
     exchange_begin_answer(x, why->status);
     int e = fill_refusal(x, h, why);
     if (e == 0 && suggestion.len > 0) {
@@ -147,6 +177,7 @@ static enum stage_result refuse(struct exchange *x, const struct handshakes *h,
 static void forget(struct arrival *a)
 {
     struct handshakes *h = a->owner;
+    counter_sub(h->core->counters, COUNTER_tunnel_handshakes_pending, 1);
     list_remove(&a->link);
     a->magic = 0;
     slab_give(&h->slab, a);
@@ -174,6 +205,7 @@ static void on_taken(struct http_heir *heir, struct transport *t, const struct h
     if (t != NULL && a->websocket) {
         t = websocket_wrap(t, false, NULL, 0);
     }
+    count(a->owner, t != NULL ? COUNTER_tunnel_handshakes_granted : COUNTER_tunnel_handshakes_lost);
     if (t == NULL) {
         give_up(a);
         return;
@@ -519,6 +551,7 @@ static void on_judged(struct tunnel_claim *c)
     struct exchange *x = a->x;
     a->x = NULL;
     if (x->down == NULL) { // the agent has gone meanwhile
+        count(a->owner, COUNTER_tunnel_handshakes_lost);
         give_up(a);
     }
     exchange_resume(x);
@@ -580,6 +613,7 @@ static struct arrival *arrival_new(struct handshakes *h, const struct hello *hel
     }
     list_init(&a->link);
     list_push_back(&h->arrivals, &a->link);
+    count(h, COUNTER_tunnel_handshakes_pending);
     fill_claim(a->claim, hello, j);
     a->claim->address = *address;
     a->claim->callers = h->callers;
@@ -675,6 +709,7 @@ static enum stage_result on_answer(const struct reserved *r, struct exchange *x)
         .now_ms = x->loop->now_ms,
         .wall_ms = x->loop->wall_ms,
     };
+    count(h, COUNTER_tunnel_handshakes);
     find_zones(&s, x->request.host);
     if ((s.labels == NULL && s.domains == NULL) || !exchange_host_is_covered(x)) {
         return refuse(x, h, &refused_host);

@@ -132,15 +132,22 @@ void tunnel_registry_free(struct tunnel_registry *r)
     mem_free(r);
 }
 
-void tunnel_registry_attach(struct tunnel_registry *r, struct loop *l, struct conn_door *door)
+void tunnel_registry_attach(struct tunnel_registry *r, struct loop *l, struct counters *counters,
+                            struct conn_door *door)
 {
     ensure_magic(r, REGISTRY_MAGIC);
     ensure(l->core < r->core_count);
     r->cores[l->core].loop = l;
+    r->cores[l->core].counters = counters;
     r->cores[l->core].door = door;
     if (l->core == 0) { // peers choose the names
         r->key = (struct hash_key){{rng_u64(&l->rng), rng_u64(&l->rng)}};
     }
+}
+
+void tunnels_count(const struct tunnel_zone *z, uint32_t core, enum counter what)
+{
+    counter_add(z->registry->cores[core].counters, what, 1);
 }
 
 void tunnel_registry_close(struct tunnel_registry *r, uint32_t core)

@@ -57,7 +57,10 @@ void tunnel_registry_free(struct tunnel_registry *r);
 /** Who opens public ports; outlives the registry. Without it there are no tunnels of TCP and UDP. */
 void tunnels_set_ports(struct tunnel_registry *r, struct tunnel_ports *ports);
 /** What a core brings. Main thread, before its loop runs. */
-void tunnel_registry_attach(struct tunnel_registry *r, struct loop *l, struct conn_door *door);
+void tunnel_registry_attach(struct tunnel_registry *r, struct loop *l, struct counters *counters,
+                            struct conn_door *door);
+/** Something happened on that core, in its own words. */
+void tunnels_count(const struct tunnel_zone *z, uint32_t core, enum counter what);
 /** The core ends, its exchanges have ended. On the core. */
 void tunnel_registry_close(struct tunnel_registry *r, uint32_t core);
 

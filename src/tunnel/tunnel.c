@@ -77,10 +77,30 @@ static void fill_host(const struct tunnel *t, struct tunnel_row *row)
     }
 }
 
+/** Counts it as what it is. */
+static void recount(struct tunnel *t)
+{
+    struct counters *counters = home_of(t)->counters;
+    enum counter is = t->over                  ? COUNTER_COUNT
+                      : t->parked_wall_ms != 0 ? COUNTER_tunnels_parked
+                                               : COUNTER_tunnels_live;
+    if (is == t->counted) {
+        return;
+    }
+    if (t->counted != COUNTER_COUNT) {
+        counter_sub(counters, t->counted, 1);
+    }
+    if (is != COUNTER_COUNT) {
+        counter_add(counters, is, 1);
+    }
+    t->counted = is;
+}
+
 /** Writes the whole row. */
 static void tell(struct tunnel *t)
 {
     struct tunnel_registry *r = t->registry;
+    recount(t);
     if (r->rows == NULL) {
         return;
     }
@@ -144,6 +164,7 @@ static struct tunnel *make(struct tunnel_zone *z, uint32_t core, struct slice na
     t->group = g;
     t->home = core;
     t->row = TUNNEL_ROWS_NONE;
+    t->counted = COUNTER_COUNT;
     t->hash = tunnel_hash(r, z, name);
     t->freed.fn = on_freed;
     memcpy(t->name, name.ptr, name.len);
@@ -232,6 +253,7 @@ static void leave_table(struct tunnel *t)
     loop_timer_stop(home_of(t)->loop, &t->park);
     tunnel_unlist(t);
     t->over = true;
+    recount(t);
     owner_count_down(t->registry, t->owner);
     set_rate(t, RATES_NONE);
     if (t->row != TUNNEL_ROWS_NONE) {

@@ -43,6 +43,7 @@ struct owner_count {
 
 struct registry_core {
     struct loop *loop;
+    struct counters *counters;
     struct conn_door *door; // by which connections come
     struct tunnel_registry *registry;
     struct list tunnels;     // at home here
@@ -129,6 +130,7 @@ struct tunnel {
     struct list connections; // all that are not forgotten yet
     struct wheel_timer park;
     uint64_t parked_wall_ms; // since when; 0: it is live
+    enum counter counted; // among those that are live or parked; COUNTER_COUNT: not yet, or no more
     uint64_t since_wall_ms;
     uint32_t row;
     char name[]; // ended by 0

@@ -120,6 +120,7 @@ static struct upstream *choose(struct upstream *u, const struct upstream_request
     const struct zone *z = zone_of(u);
     struct tunnel *t = find(z, rq);
     if (t == NULL) {
+        tunnels_count(z->runtime, rq->loop->core, COUNTER_tunnel_unknown);
         return NULL;
     }
     struct use *use = arena_alloc(rq->subject->arena, sizeof(*use));

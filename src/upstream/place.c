@@ -376,12 +376,20 @@ static void note_first(struct group_core *gc)
     loop_timer_set(l, &gc->timer, waited_ms < most ? most - waited_ms : 0);
 }
 
-/** One fewer waits. */
-static void count_off(struct group *g)
+static struct counters *counters_of(const struct group_core *gc)
 {
+    return gc->group->registry->cores[index_of(gc)].counters;
+}
+
+/** One fewer waits. */
+static void count_off(struct group_core *gc)
+{
+    struct group *g = gc->group;
+    gc->waiting_count--;
     atomic_fetch_sub_explicit(&g->waiting, 1, memory_order_relaxed);
     if (g->crowd != NULL) {
         atomic_fetch_sub_explicit(&g->crowd->waiting, 1, memory_order_relaxed);
+        counter_sub(counters_of(gc), COUNTER_tunnel_visitors_waiting, 1);
     }
 }
 
@@ -389,8 +397,7 @@ static void stop_waiting(struct group_core *gc, struct upstream_request *rq)
 {
     list_remove(&rq->link);
     ensure(gc->waiting_count > 0);
-    gc->waiting_count--;
-    count_off(gc->group);
+    count_off(gc);
     rq->queued_ns += loop_of(gc)->now_ns - rq->waiting_since_ns;
 }
 
@@ -418,6 +425,9 @@ static bool wait(struct group_core *gc, struct upstream_request *rq, const struc
     if (!join_crowd(g->crowd)) {
         atomic_fetch_sub_explicit(&g->waiting, 1, memory_order_relaxed);
         return false;
+    }
+    if (g->crowd != NULL) {
+        counter_add(counters_of(gc), COUNTER_tunnel_visitors_waiting, 1);
     }
     rq->waiting_since_ns = loop_of(gc)->now_ns;
     gc->waiting_count++;
@@ -537,8 +547,7 @@ static uint32_t serve_queue(struct group_core *gc)
             node = rq->link.next == &gc->waiting ? NULL : rq->link.next;
             continue;
         }
-        gc->waiting_count--;
-        count_off(gc->group);
+        count_off(gc);
         rq->queued_ns += loop_of(gc)->now_ns - rq->waiting_since_ns;
         if (e < 0) {
             care_settle(gc->group, rq, &(struct upstream_outcome){.error = e});

@@ -17,6 +17,7 @@ struct side {
     uint32_t index;
     struct sys *sys;
     struct loop loop;
+    struct counters counters;
     struct bridge_core *core;
     struct origin origin;
     pthread_t thread;
@@ -165,7 +166,7 @@ static void begin_all(void)
         s->index = i;
         s->sys = os_linux_new();
         REQUIRE(s->sys != NULL && loop_init(&s->loop, s->sys, i, &limits) == 0);
-        s->core = bridge_core_new(bridges, &s->loop, &bounds);
+        s->core = bridge_core_new(bridges, &s->loop, &s->counters, &bounds);
         REQUIRE(s->core != NULL);
         task_init(&s->again, again);
         s->start.fn = on_start;

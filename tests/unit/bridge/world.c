@@ -565,7 +565,7 @@ void pair_begin(uint32_t streams_max)
     REQUIRE(bridges_new(2, &pair.bridges) == 0);
     for (uint32_t i = 0; i < 2; i++) {
         REQUIRE(loop_init(&pair.loop[i], sim_sys(pair.sim), i, &limits) == 0);
-        pair.core[i] = bridge_core_new(pair.bridges, &pair.loop[i], &bounds);
+        pair.core[i] = bridge_core_new(pair.bridges, &pair.loop[i], &pair.counters[i], &bounds);
         REQUIRE(pair.core[i] != NULL);
     }
     origin_init(&pair.origin, &pair.loop[1], pair.core[1], streams_max);

@@ -108,6 +108,7 @@ struct pair {
     struct sim *sim;
     struct loop loop[2];
     struct bridges *bridges;
+    struct counters counters[2];
     struct bridge_core *core[2];
     struct origin origin;
     struct up_session *near; // NULL: it is gone

@@ -125,7 +125,7 @@ static void open_core(unsigned i)
         .loop = &c->loop, .counters = &c->counters, .protocols = c->protocols};
     upstream_registry_attach(&w.upstreams, i, &what);
     conn_door_init(&c->door, &c->loop, &c->transports);
-    tunnel_registry_attach(w.tunnels, &c->loop, &c->door);
+    tunnel_registry_attach(w.tunnels, &c->loop, &c->counters, &c->door);
 }
 
 static void set_zone(void)
