@@ -143,7 +143,8 @@ static enum stage_result on_request(struct exchange *x, const void *conf)
     const struct networks *all = conf;
     for (uint32_t i = 0; i < all->count; i++) {
         const struct network_list *list = &all->lists[i];
-        if (list_has(list, &x->client) == list->deny) {
+        // Of a client that is not known no list says that it may come.
+        if (x->client.kind == OS_ADDR_NONE || list_has(list, &x->client) == list->deny) {
             exchange_fail(x, E_ADDRESS_REFUSED, HTTP_DOWN);
             return STAGE_ANSWER;
         }

@@ -195,6 +195,16 @@ static void client_from_x(struct exchange *x)
     }
 }
 
+/** At a tunnel's end. Not known is nobody's address, which no list of networks lets in. */
+static void client_of_tunnel(struct exchange *x)
+{
+    struct fields *f = &x->request.fields;
+    struct os_addr visitor;
+    bool known = forwarded_node_addr(fields_get(f, SLICE(FORWARDED_VISITOR)), &visitor) == 0;
+    x->client = known ? visitor : (struct os_addr){.kind = OS_ADDR_NONE};
+    (void)fields_remove(f, SLICE(FORWARDED_VISITOR));
+}
+
 // ---- dropping -------------------------------------------------------------------------------------
 
 static bool is_x_forwarded(struct slice name)
@@ -279,6 +289,9 @@ void forwarded_client(struct exchange *x)
         client_from_x(x);
     }
     drop_unwritten(f, s->forwarded);
+    if (peer->site.len > 0 && !(x->request.method == HTTP_METHOD_CONNECT && peer->stream != 0)) {
+        client_of_tunnel(x);
+    }
 }
 
 // ---- writing --------------------------------------------------------------------------------------
@@ -410,6 +423,21 @@ int forwarded_begin_at_client(struct exchange *x)
         rc = put_only(f, HTTP_X_FORWARDED_PROTO, scheme_text(x->client_secure));
     }
     return rc;
+}
+
+int forwarded_tell_visitor(struct exchange *x)
+{
+    struct fields *f = &x->request.fields;
+    const struct http_peer *peer = x->down->peer;
+    const struct os_addr here = os_peer_addr(&peer->addr);
+    char ip[OS_ADDR_TEXT_MAX];
+    struct text t = text_on(ip, sizeof(ip));
+    struct slice address = http_peer_ip(peer);
+    if (!os_addr_same_ip(&x->client, &here)) {
+        os_addr_ip_text(&x->client, &t);
+        address = text_slice(&t);
+    }
+    return fields_set(f, SLICE(FORWARDED_VISITOR), address.len > 0 ? address : SLICE("unknown"));
 }
 
 // How often the request came through an adit: "1.1 adit", with or without a comment.

@@ -22,6 +22,10 @@ enum {
     FORWARDED_LOOPS_MAX = 8, // times a request may have come through an adit
 };
 
+/** What an edge tells an agent of a request's client, and an agent believes: no other field, for the rest
+ * are the site's to forward, to change and to leave out. The agent does not pass it on. */
+#define FORWARDED_VISITOR "adit-visitor"
+
 /** Sets x->client and x->client_secure, from the peer and, when the peer is trusted, from its fields;
  * drops the fields that must not be believed or are not carried on. Call once the request head is
  * complete, before routing. */
@@ -36,6 +40,10 @@ int forwarded_request(struct exchange *x) must_check;
  * that takes the first address of a chain for the client's. Call after forwarded_client(), before
  * forwarded_request(). Errors of fields_add(). */
 int forwarded_begin_at_client(struct exchange *x) must_check;
+
+/** For an agent: who x->client is, in FORWARDED_VISITOR, whatever the client or the configuration has put
+ * there and whether anything is forwarded otherwise. After the stages. Errors of fields_set(). */
+int forwarded_tell_visitor(struct exchange *x) must_check;
 
 /** Adds Via to x->response. `protocol`: of the up stream ("1.1"). Errors of fields_add(). */
 int forwarded_response(struct exchange *x, const char *protocol) must_check;

@@ -95,12 +95,14 @@ static int compile(const struct module_compile *c, void **conf)
     return 0;
 }
 
-/** An agent believes whatever its edge says, and takes the first address of a chain: what a visitor wrote
- * in front of his own, and a proxy of the operator's passed on, must not come first. */
+/** An agent believes whatever its edge says of the visitor, and passes the chain on to who may take its
+ * first address: what a visitor wrote in front of his own, and a proxy of the operator's passed on, must
+ * not come first. */
 static enum stage_result on_request(struct exchange *x, const void *conf)
 {
     (void)conf;
     int e = forwarded_begin_at_client(x);
+    e = e < 0 ? e : forwarded_tell_visitor(x);
     if (e < 0) {
         exchange_fail(x, e, HTTP_DOWN);
         return STAGE_ANSWER;

@@ -5,6 +5,7 @@ import base64
 import pytest
 
 from harness import reply
+from harness.scripted_edge import ScriptedEdge
 from harness.tunnel import Road, zone
 
 pytestmark = pytest.mark.usefixtures("tunnels")
@@ -54,3 +55,41 @@ def test_what_a_visitor_writes_in_front_of_his_address(edge, agent, origin, forw
     for name, stranger, friend in rows:
         assert way.get("/", [(name, friend.format("203.0.113.1"))]).status == 200
         assert "203.0.113.1" not in str(app.last.fields)
+
+
+@pytest.mark.parametrize("forwarded", ["x-forwarded", "rfc7239", "both", "off"])
+def test_lists_hold_whatever_the_edge_forwards(edge, agent, origin, forwarded):
+    """Who visits is told to the agent alone: the service behind it gets what the site says, no more."""
+    app = origin(lambda request: reply(200, b"hello"))
+    here, there = "127.0.0.0/8", "192.0.2.0/24"
+    forged = [("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.1"), ("X-Real-IP", "192.0.2.1"),
+              ("Adit-Visitor", "192.0.2.1")]
+    config = zone(forwarded=forwarded)
+    config["sites"]["*.tunnel.localhost"]["headers"] = {"request": {"set": {
+        "x-forwarded-for": "192.0.2.1", "forwarded": "for=192.0.2.1", "adit-visitor": "192.0.2.1"}}}
+    for top in (zone(forwarded=forwarded), config):
+        way = edge(**top)
+        for words, status in ((("--allow", here), 200), (("--allow", there), 403), (("--deny", here), 403),
+                              (("--deny", there), 200)):
+            it = agent(way, app.port, *words)
+            road = Road(way, it.name)
+            for fields in ([], forged):
+                assert road.get("/", fields).status == status, (words, fields)
+            assert it.wait_event("request")["client"] == "127.0.0.1"
+    assert "adit-visitor" not in app.last.names()
+    if forwarded == "off":
+        way = edge(**zone(forwarded="off"))
+        Road(way, agent(way, app.port).name).get("/", forged)
+        assert not any("192.0.2.1" in str(value) for _, value in app.last.fields)
+
+
+def test_an_edge_that_does_not_say_who_visits(agent, origin):
+    """Nobody is let in by a list that knows nothing of him."""
+    app = origin(lambda request: reply(200, b"hello"))
+    for words, status in ((), 200), (("--allow", "0.0.0.0/0,::/0"), 403), (("--deny", "192.0.2.0/24"), 403):
+        for said in (None, "unknown", "_hidden", "192.0.2", "192.0.2.1, 203.0.113.9", "x" * 200):
+            with ScriptedEdge() as way:
+                agent(None, app.port, *words, server=way.url, trust=None, wait=False, expect_exit=None)
+                call = way.call()
+                call.let_in()
+                assert call.request("/", visitor=said).status == status, (words, said)

@@ -104,13 +104,16 @@ class Call:
 
     # -- HTTP/2 -----------------------------------------------------------------------------
 
-    def request(self, path="/", method="GET", authority="myapp.tunnel.localhost", fields=()):
+    def request(self, path="/", method="GET", authority="myapp.tunnel.localhost", fields=(),
+                visitor="203.0.113.9"):
         """A visitor's request to its end."""
+        told = [("adit-visitor", visitor)] if visitor is not None else []
         stream = self.conn.get_next_available_stream_id()
         self.conn.send_headers(stream, [(":method", method), (":scheme", "https"),
                                         (":authority", authority), (":path", path),
                                         ("x-forwarded-for", "203.0.113.9"),
-                                        ("x-forwarded-proto", "https"), *fields], end_stream=True)
+                                        ("x-forwarded-proto", "https"), *told, *fields],
+                               end_stream=True)
         self.flush()
         answer = Answer()
         while not answer.done:

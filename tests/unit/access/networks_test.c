@@ -47,6 +47,21 @@ static void judges_addresses(void)
     }
 }
 
+static void a_client_that_is_not_known_is_on_no_list(void)
+{
+    static const char *const lists[] = {"allow: ['0.0.0.0/0', '::/0', unix]", "allow: not 10.0.0.1",
+                                        "deny: 192.0.2.0/24", "deny: not 192.0.2.0/24"};
+    for (size_t i = 0; i < array_len(lists); i++) {
+        struct stage s;
+        char directives[256];
+        (void)snprintf(directives, sizeof(directives), "%s, respond: ok", lists[i]);
+        stage_begin(&s, &networks_module, directives);
+        s.f->x.client = (struct os_addr){.kind = OS_ADDR_NONE};
+        CHECK_EQ_INT(stage_request(&s), STAGE_ANSWER);
+        stage_end(&s);
+    }
+}
+
 static const struct {
     const char *top, *site, *route;
     int lists;
@@ -91,4 +106,5 @@ static void says_what_is_wrong(void)
     CHECK(stage_refuses("deny: example.com, respond: ok", "example.com"));
 }
 
-TAP_MAIN(judges_addresses, all_levels_hold_unless_off, says_what_is_wrong)
+TAP_MAIN(judges_addresses, a_client_that_is_not_known_is_on_no_list, all_levels_hold_unless_off,
+         says_what_is_wrong)

@@ -253,6 +253,77 @@ static void begins_at_the_client(void)
     }
 }
 
+// At the edge: whoever the client is, and nothing of what came or was set.
+static void tells_agents_who_visits(void)
+{
+    static const struct {
+        const char *peer;
+        const char *chain;
+        const char *told;
+    } rows[] = {
+        {"192.0.2.7:1", NULL, "192.0.2.7"},
+        {"192.0.2.7:1", "203.0.113.9", "192.0.2.7"}, // of a stranger
+        {"10.0.0.1:1", "1.1.1.1, 203.0.113.9", "203.0.113.9"},
+        {"10.0.0.1:1", "1.1.1.1, 2001:db8::7", "2001:db8::7"},
+        {"[2001:db8::7]:1", NULL, "2001:db8::7"},
+        {"unix:/run/x", NULL, "unknown"},
+    };
+    static const enum forwarded_mode modes[] = {FORWARDED_OFF, FORWARDED_X, FORWARDED_RFC7239};
+    for (size_t i = 0; i < array_len(rows) * array_len(modes); i++) {
+        struct fake *f = fake_new();
+        fake_peer(f, rows[i / 3].peer);
+        trust(f, "10.0.0.0/8", NULL);
+        f->snapshot.forwarded = modes[i % 3];
+        fake_field(f, "Adit-Visitor", "198.51.100.1");
+        fake_field(f, "adit-visitor", "198.51.100.2");
+        if (rows[i / 3].chain != NULL) {
+            fake_field(f, "X-Forwarded-For", rows[i / 3].chain);
+        }
+        forwarded_client(&f->x);
+        CHECK(forwarded_tell_visitor(&f->x) == 0);
+        CHECK_STR(value(&f->x, "Adit-Visitor"), rows[i / 3].told);
+        CHECK_EQ_INT(fields_remove(&f->x.request.fields, SLICE("adit-visitor")), 1);
+        fake_free(f);
+    }
+}
+
+// At the agent: that field alone, which goes no further.
+static void an_agent_believes_one_field(void)
+{
+    static const struct {
+        const char *told;
+        const char *client; // "-": not known
+    } rows[] = {
+        {"203.0.113.9", "203.0.113.9"},
+        {"2001:db8::7", "2001:db8::7"},
+        {"unknown", "-"},
+        {"203.0.113.9, 1.1.1.1", "-"},
+        {"", "-"},
+        {NULL, "-"},
+        {"unix:/run/x", "-"},
+    };
+    for (size_t i = 0; i < array_len(rows); i++) {
+        struct fake *f = fake_new();
+        fake_peer(f, "unix:/run/agent");
+        trust(f, "unix", "0.0.0.0/0");
+        f->peer.site = SLICE("t0.tunnel");
+        f->snapshot.forwarded = FORWARDED_OFF;
+        fake_field(f, "X-Forwarded-For", "192.0.2.1");
+        if (rows[i].told != NULL) {
+            fake_field(f, "Adit-Visitor", rows[i].told);
+        }
+        forwarded_client(&f->x);
+        char ip[OS_ADDR_TEXT_MAX];
+        struct text t = text_on(ip, sizeof(ip) - 1);
+        os_addr_ip_text(&f->x.client, &t);
+        ip[t.len] = '\0';
+        CHECK_STR(ip, rows[i].client);
+        CHECK(fields_find(&f->x.request.fields, SLICE("adit-visitor")) == NULL);
+        CHECK_STR(value(&f->x, "X-Forwarded-For"), "192.0.2.1");
+        fake_free(f);
+    }
+}
+
 struct rfc7239_row {
     const char *peer;
     const char *host;
@@ -323,5 +394,6 @@ static void adds_via_to_answers(void)
 
 TAP_MAIN(finds_the_client, believes_nobody_else, joins_fields_of_one_name, prefers_the_kind_in_use,
          ends_at_its_hops, replaces_what_strangers_sent, keeps_what_trusted_proxies_sent,
-         begins_at_the_client, leaves_what_stages_set, writes_rfc7239, writes_nothing_when_off,
-         breaks_loops, adds_via_to_answers)
+         begins_at_the_client, tells_agents_who_visits, an_agent_believes_one_field,
+         leaves_what_stages_set, writes_rfc7239, writes_nothing_when_off, breaks_loops,
+         adds_via_to_answers)
