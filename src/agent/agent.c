@@ -69,6 +69,29 @@ static void on_exchange(struct exchange_watcher *w, const struct exchange *x)
     agent_tell(a, &e);
 }
 
+/** A visitor of TCP or UDP whom `allow` and `deny` keep out. */
+static void on_not_taken(struct exchange_watcher *w, const struct exchange *x, int error)
+{
+    struct agent *a = container_of(w, struct agent, watcher);
+    ensure_magic(a, AGENT_MAGIC);
+    uint32_t tunnel = x->down->peer->listener;
+    if (tunnel >= a->plan->tunnel_count || error != E_ADDRESS_REFUSED) {
+        return;
+    }
+    char client[OS_ADDR_TEXT_MAX];
+    struct text address = text_on(client, sizeof(client));
+    os_addr_ip_text(&x->client, &address);
+    const struct agent_request r = {
+        .method = a->plan->tunnels[tunnel].kind == AGENT_UDP ? SLICE("UDP") : SLICE("TCP"),
+        .target = SLICE(""),
+        .client = text_slice(&address),
+        .status = (unsigned)error_status(error),
+        .error = slice_str(error_name(error)),
+    };
+    const struct agent_event e = {.kind = AGENT_EVENT_REQUEST, .tunnel = tunnel, .request = &r};
+    agent_tell(a, &e);
+}
+
 // ---- leaving -----------------------------------------------------------------------------------------
 
 static void on_leave_timer(struct wheel_timer *t)
@@ -240,6 +263,7 @@ static int open_core(struct agent *a, struct sys *sys)
     }
     if (e == 0) {
         a->watcher.on_done = on_exchange;
+        a->watcher.on_not_taken = on_not_taken;
         traffic_core_exchanges(a->core)->watcher = &a->watcher;
         agent_own_open(a);
     }

@@ -208,11 +208,13 @@ static void put_stream(struct text *t, uint32_t i, const struct agent_tunnel *n)
     text_str(t, "\"proxy\": {");
     put_servers(t, n);
     text_str(t, ", \"eject\": \"off\"");
-    if (n->proxy_protocol.len > 0 && !datagram) {
+    if (n->proxy_protocol.len > 0) {
         text_str(t, ", \"proxy_protocol\": ");
         quoted(t, n->proxy_protocol);
     }
-    text_str(t, "}}");
+    text_char(t, '}');
+    put_access(t, n);
+    text_char(t, '}');
 }
 
 static void put_streams(struct text *t, const struct agent_plan *plan)

@@ -119,7 +119,7 @@ const struct cli_command cli_http = {
             "NAME asks for a name at the edge; without it any free one is given.\n"
             "The edge is --server, $ADIT_SERVER or that of `adit login`; the token --token,\n"
             "$ADIT_TOKEN or that of `adit login`. SIGHUP calls the edge anew.\n",
-    .options = agent_options,
+    .options = agent_http_options,
     .min = 1,
     .max = 3,
     .run = run_http,
@@ -130,7 +130,8 @@ const struct cli_command cli_tcp = {
     .arguments = "TARGET [as PORT]",
     .text = "a public TCP port for a local one: adit tcp 22",
     .more = "TARGET is PORT (on this machine) or HOST:PORT; PORT the public one wanted.\n",
-    .options = agent_options,
+    .options = agent_tcp_options,
+    .kin = &cli_http,
     .min = 1,
     .max = 3,
     .run = run_tcp,
@@ -141,7 +142,8 @@ const struct cli_command cli_udp = {
     .arguments = "TARGET [as PORT]",
     .text = "a public UDP port for a local one: adit udp 53",
     .more = "TARGET is PORT (on this machine) or HOST:PORT; PORT the public one wanted.\n",
-    .options = agent_options,
+    .options = agent_udp_options,
+    .kin = &cli_http,
     .min = 1,
     .max = 3,
     .run = run_udp,
@@ -160,7 +162,7 @@ const struct cli_command cli_start = {
         "In place of the token there may be a key, or a cert with its key: files.\n"
         "A tunnel has http, tcp or udp, and may have name, port, join, wildcard, host, insecure,\n"
         "proxy_protocol, basic_auth (user: password), allow and deny.\n",
-    .options = agent_common_options,
+    .options = agent_start_options,
     .max = 0,
     .run = run_start,
 };

@@ -21,7 +21,7 @@
 
 enum { WORDS_BYTES_MAX = 8 << 20, CA_BYTES_MAX = 1 << 20, TOKEN_MAX = 320 };
 
-#define COMMON_OPTIONS                                                                             \
+#define EDGE_OPTIONS                                                                               \
     {.name = "server",                                                                             \
      .letter = 's',                                                                                \
      .value = "EDGE",                                                                              \
@@ -37,39 +37,76 @@ enum { WORDS_BYTES_MAX = 8 << 20, CA_BYTES_MAX = 1 << 20, TOKEN_MAX = 320 };
          .value = "FILE",                                                                          \
          .text = "trust these authorities (PEM) for the edge, no others"},                         \
         {.name = "insecure-clear", .text = "call an edge on another machine without TLS"},         \
-        {.name = "json", .text = "events for programs, one JSON object per line"},                 \
-        {.name = "quiet", .letter = 'q', .text = "only the URLs and what goes wrong"},             \
+    {                                                                                              \
+        .name = "json", .text = "events for programs, one JSON object per line"                    \
+    }
+
+#define QUIET_OPTION                                                                               \
+    {                                                                                              \
+        .name = "quiet", .letter = 'q', .text = "only the URLs and what goes wrong"                \
+    }
+
+#define QR_OPTION                                                                                  \
     {                                                                                              \
         .name = "no-qr", .text = "no QR code"                                                      \
     }
 
+#define VISITOR_OPTIONS                                                                            \
+    {.name = "allow",                                                                              \
+     .value = "NETS",                                                                              \
+     .text = "only visitors from these networks: 203.0.113.0/24,2001:db8::/32"},                   \
+    {                                                                                              \
+        .name = "deny", .value = "NETS", .text = "no visitors from these networks"                 \
+    }
+
 const struct cli_option agent_diagnose_options[] = {
-    COMMON_OPTIONS,
+    EDGE_OPTIONS,
     {.name = NULL},
 };
 
-const struct cli_option agent_common_options[] = {
-    COMMON_OPTIONS,
-    {.name = "config", .letter = 'c', .value = "FILE", .text = "the file"},
+const struct cli_option agent_start_options[] = {
+    EDGE_OPTIONS,   QUIET_OPTION,
+    QR_OPTION,      {.name = "config", .letter = 'c', .value = "FILE", .text = "the file"},
     {.name = NULL},
 };
 
-const struct cli_option agent_options[] = {
-    COMMON_OPTIONS,
+const struct cli_option agent_http_options[] = {
+    EDGE_OPTIONS,
+    QUIET_OPTION,
+    QR_OPTION,
     {.name = "join", .text = "share the name with other agents of the same owner"},
     {.name = "wildcard", .text = "take all names below the name as well"},
     {.name = "host-header",
      .value = "HOST",
      .text = "the Host that the target sees: pass, server, or a name"},
     {.name = "basic-auth", .value = "USER:PASS", .text = "ask visitors for a name and a password"},
-    {.name = "allow",
-     .value = "NETS",
-     .text = "only visitors from these networks: 203.0.113.0/24,2001:db8::/32"},
-    {.name = "deny", .value = "NETS", .text = "no visitors from these networks"},
+    VISITOR_OPTIONS,
     {.name = "insecure", .text = "do not verify the certificate of an https target"},
     {.name = "proxy-protocol",
      .value = "V",
      .text = "tell the target who the visitor is: v1 or v2"},
+    {.name = NULL},
+};
+
+const struct cli_option agent_tcp_options[] = {
+    EDGE_OPTIONS,
+    QUIET_OPTION,
+    {.name = "join", .text = "share the port with other agents of the same owner"},
+    VISITOR_OPTIONS,
+    {.name = "proxy-protocol",
+     .value = "V",
+     .text = "tell the target who the visitor is: v1 or v2"},
+    {.name = NULL},
+};
+
+const struct cli_option agent_udp_options[] = {
+    EDGE_OPTIONS,
+    QUIET_OPTION,
+    {.name = "join", .text = "share the port with other agents of the same owner"},
+    VISITOR_OPTIONS,
+    {.name = "proxy-protocol",
+     .value = "v2",
+     .text = "tell the target who the visitor is, in front of each datagram"},
     {.name = NULL},
 };
 
@@ -250,8 +287,8 @@ int agent_words_common(struct agent_words *w, const struct cli_parsed *p)
 {
     w->insecure_clear = cli_given(p, "insecure-clear");
     w->json = cli_given(p, "json");
-    w->quiet = cli_given(p, "quiet") || is_set("ADIT_QUIET");
-    w->qr = !cli_given(p, "no-qr");
+    w->quiet = cli_value_if_any(p, "quiet") != NULL || is_set("ADIT_QUIET");
+    w->qr = cli_value_if_any(p, "no-qr") == NULL;
     const char *server = cli_value(p, "server");
     const char *token = cli_value(p, "token");
     if (server == NULL && is_set("ADIT_SERVER")) {
@@ -301,7 +338,7 @@ static int add_list(struct agent_words *w, const struct cli_parsed *p, const cha
 
 static int take_host(const struct cli_parsed *p, struct agent_tunnel *t)
 {
-    const char *host = cli_value(p, "host-header");
+    const char *host = cli_value_if_any(p, "host-header");
     if (host == NULL) {
         return CLI_OK;
     }
@@ -315,8 +352,8 @@ static int take_host(const struct cli_parsed *p, struct agent_tunnel *t)
 static int take_options(struct agent_words *w, const struct cli_parsed *p, struct agent_tunnel *t)
 {
     t->join = cli_given(p, "join");
-    t->wildcard = cli_given(p, "wildcard");
-    t->insecure = cli_given(p, "insecure");
+    t->wildcard = cli_value_if_any(p, "wildcard") != NULL;
+    t->insecure = cli_value_if_any(p, "insecure") != NULL;
     const char *header = cli_value(p, "proxy-protocol");
     if (header != NULL && strcmp(header, "v1") != 0 && strcmp(header, "v2") != 0) {
         return cli_usage_error(p->command, "--proxy-protocol is v1 or v2, not `%s`", header);
@@ -325,7 +362,7 @@ static int take_options(struct agent_words *w, const struct cli_parsed *p, struc
     int rc = add_list(w, p, "allow", &t->allow, agent_word_network);
     rc = rc == CLI_OK ? add_list(w, p, "deny", &t->deny, agent_word_network) : rc;
     rc = rc == CLI_OK ? take_host(p, t) : rc;
-    const char *user = cli_value(p, "basic-auth");
+    const char *user = cli_value_if_any(p, "basic-auth");
     struct conf_problem problem = {"", ""};
     if (rc == CLI_OK && user != NULL &&
         agent_words_add(w, &t->users, slice_str(user), agent_word_user, &problem) != 0) {

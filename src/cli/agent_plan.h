@@ -39,7 +39,9 @@ int agent_words_add(struct agent_words *w, struct agent_list *to, struct slice w
 /** Adds an edge. */
 int agent_words_edge(struct agent_words *w, struct slice word, struct conf_problem *problem);
 
-/** Of `start`, and of the commands of one tunnel. */
-extern const struct cli_option agent_common_options[];
-extern const struct cli_option agent_options[];
+/** What each command takes, and its help lists. */
+extern const struct cli_option agent_http_options[];
+extern const struct cli_option agent_tcp_options[];
+extern const struct cli_option agent_udp_options[];
+extern const struct cli_option agent_start_options[];
 extern const struct cli_option agent_diagnose_options[];

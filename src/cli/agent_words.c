@@ -112,10 +112,15 @@ bool agent_words_fit(const struct agent_tunnel *t, struct conf_problem *problem)
     if (t->kind == AGENT_HTTP) {
         return true;
     }
-    if (t->allow.count > 0 || t->deny.count > 0 || t->users.count > 0) {
+    if (t->users.count > 0) {
         *problem = (struct conf_problem){
-            "who may visit is asked of HTTP only, not of TCP and UDP",
-            "leave it out, or let the target judge: it is told of the visitor with proxy protocol"};
+            "a name and a password are asked for by HTTP only, not by TCP and UDP",
+            "leave it out; allow and deny say who may visit by address"};
+        return false;
+    }
+    if (t->kind == AGENT_UDP && slice_eq(t->proxy_protocol, SLICE("v1"))) {
+        *problem = (struct conf_problem){"a PROXY header of version 1 knows no datagrams",
+                                         "write v2: it then stands in front of each"};
         return false;
     }
     if (t->wildcard || t->insecure || t->host.len > 0) {

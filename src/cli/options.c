@@ -52,15 +52,28 @@ static int option_count(const struct cli_command *command)
     return n;
 }
 
-const char *cli_value(const struct cli_parsed *p, const char *name)
+static int find_option(const struct cli_command *command, struct slice name)
 {
-    int count = option_count(p->command);
+    int count = option_count(command);
     for (int i = 0; i < count; i++) {
-        if (strcmp(p->command->options[i].name, name) == 0) {
-            return p->values[i];
+        if (slice_eq(slice_str(command->options[i].name), name)) {
+            return i;
         }
     }
-    unreachable();
+    return -1;
+}
+
+const char *cli_value(const struct cli_parsed *p, const char *name)
+{
+    int i = find_option(p->command, slice_str(name));
+    ensure(i >= 0);
+    return p->values[i];
+}
+
+const char *cli_value_if_any(const struct cli_parsed *p, const char *name)
+{
+    int i = find_option(p->command, slice_str(name));
+    return i >= 0 ? p->values[i] : NULL;
 }
 
 static void print_option(const struct cli_option *o)
@@ -95,6 +108,10 @@ static int print_help(const struct cli_command *command)
 static int unknown_option(const struct cli_command *command, struct slice name)
 {
     struct conf_nearest nearest = conf_nearest_to(name);
+    if (command->kin != NULL && find_option(command->kin, name) >= 0) {
+        return cli_usage_error(command, "--%.*s is of `adit %s` alone", SLICE_ARG(name),
+                               command->kin->name);
+    }
     int count = option_count(command);
     for (int i = 0; i < count; i++) {
         conf_nearest_offer(&nearest, slice_str(command->options[i].name));
@@ -139,17 +156,13 @@ static int take_long(struct parse *p, const char *text)
     const char *equals = strchr(text, '=');
     size_t len = equals != NULL ? (size_t)(equals - text) : strlen(text);
     struct slice name = slice_of(text, len);
-    int count = option_count(p->out.command);
     if (slice_eq(name, SLICE("help"))) {
         p->help = true;
         return 0;
     }
-    for (int i = 0; i < count; i++) {
-        if (slice_eq(name, slice_str(p->out.command->options[i].name))) {
-            return take_value(p, i, equals != NULL ? equals + 1 : NULL);
-        }
-    }
-    return unknown_option(p->out.command, name);
+    int i = find_option(p->out.command, name);
+    return i >= 0 ? take_value(p, i, equals != NULL ? equals + 1 : NULL)
+                  : unknown_option(p->out.command, name);
 }
 
 static int take_letters(struct parse *p, const char *text)

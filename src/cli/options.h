@@ -38,6 +38,7 @@ struct cli_command {
     const char *text;                 // one line
     const char *more;                 // further lines for --help, or NULL
     const struct cli_option *options; // ended by one without name; NULL: none but --help
+    const struct cli_command *kin;    // whose other options are told of; NULL: nobody's
     int min;                          // arguments
     int max;
     /** Returns the exit code. */
@@ -48,6 +49,8 @@ struct cli_command {
 int cli_run(const struct cli_command *command, int argc, char **argv);
 /** The value of an option, "" for a switch that was given, NULL when it was not. */
 const char *cli_value(const struct cli_parsed *p, const char *name);
+/** The same of an option that not all commands of its kin have: then NULL. */
+const char *cli_value_if_any(const struct cli_parsed *p, const char *name);
 static inline bool cli_given(const struct cli_parsed *p, const char *name)
 {
     return cli_value(p, name) != (const char *)0;

@@ -251,6 +251,8 @@ static struct stream_transport *of_stream(struct http_stream *s)
 static int error_of(unsigned status)
 {
     switch (status) {
+    case 403:
+        return E_ADDRESS_REFUSED;
     case 405:
     case 501:
         return E_WRONG_PROTOCOL;

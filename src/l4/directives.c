@@ -7,6 +7,7 @@
 #include "conf/address.h"
 #include "conf/diag.h"
 #include "net/listen_rows.h"
+#include "net/networks.h"
 #include "tls/plan.h"
 
 #include "l4/plan.h"
@@ -191,6 +192,17 @@ static const struct conf_directive stream_rows[] = {
      .rows = route_rows,
      .text = "In place of `proxy`: by what a TLS client asks for. The first that matches is taken; "
              "where none does the connection is closed."},
+    {.name = "allow",
+     .contexts = CONF_IN_OBJECT,
+     NETWORK_LIST,
+     .aka = "allow_ips whitelist allowlist",
+     .text = "Only these clients are let in: networks, `unix`, and exceptions with `not` in front. "
+             "Connections of others are closed at once, their datagrams dropped."},
+    {.name = "deny",
+     .contexts = CONF_IN_OBJECT,
+     NETWORK_LIST,
+     .aka = "deny_ips blacklist blocklist block",
+     .text = "These clients are not let in, also when `allow` names them."},
     {.name = "timeouts",
      .contexts = CONF_IN_OBJECT,
      .type = CONF_TYPE_OBJECT,
@@ -235,15 +247,16 @@ const struct conf_directive l4_directives[] = {
      .aka = "stream tcp udp l4 layer4",
      .text = "TCP and UDP that is passed on as it is, with the balancing and the health of "
              "`upstreams`.",
-     .example = "streams:\n"
-                "  - {listen: \":5432\", proxy: [10.0.0.5:5432, 10.0.0.6:5432]}\n"
-                "  - {listen: \"udp://:53\", proxy: 10.0.0.2:53, responses: 1}\n"
-                "  - listen: \":8443\"\n"
-                "    timeouts: {connect: 5s, idle: 10m, total: off}\n"
-                "    routes:\n"
-                "      - {sni: db.example.com, proxy: 10.0.0.7:443}\n"
-                "      - {sni: \"*.example.com\", alpn: h2, proxy: 10.0.0.8:443}\n"
-                "      - {proxy: 10.0.0.9:443}\n"},
+     .example =
+         "streams:\n"
+         "  - {listen: \":5432\", proxy: [10.0.0.5:5432, 10.0.0.6:5432], allow: 10.0.0.0/8}\n"
+         "  - {listen: \"udp://:53\", proxy: 10.0.0.2:53, responses: 1}\n"
+         "  - listen: \":8443\"\n"
+         "    timeouts: {connect: 5s, idle: 10m, total: off}\n"
+         "    routes:\n"
+         "      - {sni: db.example.com, proxy: 10.0.0.7:443}\n"
+         "      - {sni: \"*.example.com\", alpn: h2, proxy: 10.0.0.8:443}\n"
+         "      - {proxy: 10.0.0.9:443}\n"},
     CONF_END,
 };
 
@@ -310,9 +323,11 @@ static void check_datagrams_to(struct conf_diags *d, struct conf_node root, stru
         return;
     }
     struct conf_node header = conf_get(upstream, "proxy_protocol");
-    if (conf_exists(header) && !conf_is_off(header)) {
-        conf_error(d, proxy, "datagrams have no PROXY header, and this upstream wants one");
-        conf_hint(d, "an upstream of its own for UDP, without `proxy_protocol`");
+    if (slice_eq(conf_string(header, ""), SLICE("v1"))) {
+        conf_error(d, proxy,
+                   "a PROXY header of version 1 knows no datagrams, and this upstream "
+                   "wants one");
+        conf_hint(d, "an upstream of its own for UDP, without `proxy_protocol` or with v2");
     }
     if (conf_exists(conf_get(upstream, "from"))) {
         conf_error(d, proxy, "datagrams are not sent `from` addresses that an upstream names");

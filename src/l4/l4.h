@@ -69,6 +69,9 @@ int l4_open(struct l4_core *c, struct transport *t, const struct http_peer *peer
     must_check;
 /** Whether the stream with that key is one of datagrams; false as well when there is none. */
 bool l4_is_datagram(const struct l4_core *c, uint64_t key);
+/** Whether a client of that address may come to the stream with that key. l4_open() sees to it by itself;
+ * l4_open_datagrams() leaves it to its caller, who can still say why. */
+bool l4_admits(const struct l4_core *c, uint64_t key, const struct os_addr *client);
 /** A flow of datagrams that came as a stream of another session (RFC 9298), of the stream with that key.
  * It is closed on an error. */
 int l4_open_datagrams(struct l4_core *c, struct transport *t, const struct http_peer *peer,

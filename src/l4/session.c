@@ -73,6 +73,8 @@ static void count_end(struct l4_session *s, int error)
         counter_add(c, COUNTER_tcp_resets, 1);
     } else if (error == E_NO_ROUTE) {
         counter_add(c, COUNTER_tcp_refused_route, 1);
+    } else if (error == E_ADDRESS_REFUSED) {
+        counter_add(c, COUNTER_tcp_refused_address, 1);
     } else if (error == E_TLS_HANDSHAKE || error == E_TOO_LARGE) {
         counter_add(c, COUNTER_tcp_refused_hello, 1);
     } else if (error == E_NO_MEMORY) {
@@ -256,7 +258,7 @@ static bool may_repeat(struct l4_session *s, int error)
 {
     struct upstream *u = s->rq.upstream;
     if (s->attempts == 0 || error == E_NO_MEMORY || error == E_UPSTREAM_FULL ||
-        error == E_QUEUE_TIMEOUT) {
+        error == E_QUEUE_TIMEOUT || error == E_ADDRESS_REFUSED) {
         return false;
     }
     s->attempts--;
@@ -478,6 +480,25 @@ static int refuse(struct l4_core *c, struct transport *t, int error)
     return error;
 }
 
+/** A client that its stream does not admit. It gets a line as a session would have. */
+static int turn_away(struct l4_core *c, const struct l4_stream *stream, struct transport *t,
+                     const struct http_peer *peer)
+{
+    const struct l4_line line = {
+        .stream = stream,
+        .format = c->snapshot->access_format,
+        .protocol = "tcp",
+        .id = peer->connection_id,
+        .client = os_peer_addr(&peer->addr),
+        .error = E_ADDRESS_REFUSED,
+        .side = "client",
+    };
+    counter_add(c->with.counters, COUNTER_tcp_refused_address, 1);
+    l4_log(c, &line);
+    transport_close(t, true);
+    return E_ADDRESS_REFUSED;
+}
+
 static struct l4_session *new_session(struct l4_core *c, struct transport *t,
                                       const struct http_peer *peer)
 {
@@ -511,6 +532,10 @@ int l4_open(struct l4_core *c, struct transport *t, const struct http_peer *peer
     if (stream == NULL) { // accepted while its stream was being taken away
         return refuse(c, t, E_NO_ROUTE);
     }
+    const struct os_addr client = os_peer_addr(&peer->addr);
+    if (!l4_stream_admits(stream, &client)) {
+        return turn_away(c, stream, t, peer);
+    }
     struct l4_session *s = new_session(c, t, peer);
     if (s == NULL) {
         return refuse(c, t, E_NO_MEMORY);
@@ -536,6 +561,12 @@ bool l4_is_datagram(const struct l4_core *c, uint64_t key)
 {
     const struct l4_stream *s = l4_streams_find(c->snapshot, key);
     return s != NULL && s->datagram;
+}
+
+bool l4_admits(const struct l4_core *c, uint64_t key, const struct os_addr *client)
+{
+    const struct l4_stream *s = l4_streams_find(c->snapshot, key);
+    return s == NULL || l4_stream_admits(s, client);
 }
 
 int l4_open_datagrams(struct l4_core *c, struct transport *t, const struct http_peer *peer,

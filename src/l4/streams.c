@@ -124,6 +124,15 @@ static int compile_routes(struct compile *c, struct l4_stream *stream, struct co
     return 0;
 }
 
+static int compile_networks(struct compile *c, struct conf_node list, struct network_list **out)
+{
+    if (!conf_exists(list) || conf_is_off(list)) {
+        return 0;
+    }
+    *out = arena_zalloc(&c->s->arena, sizeof(**out));
+    return *out == NULL ? E_NO_MEMORY : network_list_compile(*out, list, &c->s->arena, c->diags);
+}
+
 static uint32_t milliseconds(struct conf_node n, uint64_t fallback)
 {
     return (uint32_t)num_min_u64(conf_duration_ms(n, fallback), UINT32_MAX);
@@ -147,7 +156,9 @@ static int compile_stream(struct compile *c, struct l4_stream *s, const struct l
         .responses = counts ? (uint32_t)conf_int(responses, 0) : 0,
         .sessions_max = (uint32_t)conf_int(conf_get(l->stream, "sessions"), SESSIONS_MAX),
     };
-    return compile_routes(c, s, l->stream);
+    int e = compile_networks(c, conf_get(l->stream, "allow"), &s->allow);
+    e = e < 0 ? e : compile_networks(c, conf_get(l->stream, "deny"), &s->deny);
+    return e < 0 ? e : compile_routes(c, s, l->stream);
 }
 
 int l4_streams_compile(struct snapshot *s, const struct conf_doc *doc, struct upstream_factory *f,
@@ -201,6 +212,16 @@ struct slice l4_asked_at(const struct l4_stream *s, uint16_t port, struct arena 
     text_char(&t, ':');
     text_u64(&t, port);
     return text_slice(&t);
+}
+
+bool l4_stream_admits(const struct l4_stream *s, const struct os_addr *client)
+{
+    if (s->allow == NULL && s->deny == NULL) {
+        return true;
+    }
+    return client->kind != OS_ADDR_NONE &&
+           (s->allow == NULL || network_list_has(s->allow, client)) &&
+           (s->deny == NULL || !network_list_has(s->deny, client));
 }
 
 // ---- routing --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "net/networks.h"
 #include "proxy/snapshot.h"
 
 #include "l4/client_hello.h"
@@ -31,6 +32,8 @@ struct l4_stream {
     bool datagram;
     bool peeks; // some route looks at the client's first message
     bool access_log;
+    struct network_list *allow; // NULL: everybody
+    struct network_list *deny;  // NULL: nobody
     uint32_t route_count;
     struct l4_route *routes;
     uint32_t connect_ms;
@@ -55,5 +58,7 @@ int l4_streams_compile(struct snapshot *s, const struct conf_doc *doc, struct up
 const struct l4_stream *l4_streams_find(const struct snapshot *s, uint64_t key);
 /** "HOST:PORT", on the arena, of a connection to a stream whose ports are tunnels'; else empty. */
 struct slice l4_asked_at(const struct l4_stream *s, uint16_t port, struct arena *arena);
+/** Whether a client of that address may come; one that is not known may not where there is any list. */
+bool l4_stream_admits(const struct l4_stream *s, const struct os_addr *client);
 /** The first route that takes a client with this first message; NULL: it is not TLS. NULL: none. */
 const struct l4_route *l4_stream_route(const struct l4_stream *s, const struct client_hello *hello);

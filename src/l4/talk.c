@@ -52,7 +52,7 @@ void l4_talks_fini(struct l4_talks *all)
 int l4_talks_make_room(struct l4_talks *all)
 {
     if (all->bytes == NULL) {
-        all->bytes = mem_alloc((size_t)TALK_BATCH * DATAGRAM_BYTES);
+        all->bytes = mem_alloc((size_t)(TALK_BATCH + 1) * DATAGRAM_BYTES);
     }
     return all->bytes != NULL ? 0 : E_NO_MEMORY;
 }
@@ -137,8 +137,18 @@ int l4_talk_connect(struct l4_talk *k, void (*on_up)(struct io *io, unsigned eve
 int l4_talk_send(struct l4_talk *k, const void *bytes, size_t len)
 {
     struct sys *sys = k->all->loop->sys;
-    struct sys_datagram d = {.len = len};
+    struct slice header = k->rq.prologue;
+    struct sys_datagram d = {.len = header.len + len};
     memcpy(&d.bytes, &bytes, sizeof(bytes)); // it is only read
+    if (header.len > 0) {
+        if (d.len > DATAGRAM_BYTES) {
+            return E_TOO_LARGE;
+        }
+        char *room = k->all->bytes + (size_t)TALK_BATCH * DATAGRAM_BYTES;
+        memcpy(room, header.ptr, header.len);
+        memcpy(room + header.len, bytes, len);
+        d.bytes = room;
+    }
     int n = sys->ops->send(sys, k->up.fd, &d, 1);
     return n < 0 ? n : 0;
 }

@@ -23,7 +23,7 @@ struct l4_talks {
     struct slab slab; // of what begins with a struct l4_talk
     struct list dead;
     struct task reap;
-    char *bytes; // of a batch; NULL: no talk was begun yet
+    char *bytes; // of a batch, and of one with its header; NULL: no talk was begun yet
 };
 
 /** The first member of its owner. */

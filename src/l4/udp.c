@@ -46,7 +46,8 @@ struct udp_listener {
 
 struct udp_session {
     struct l4_talk talk;
-    bool ready; // the socket is connected, or there is the stream
+    bool ready;   // the socket is connected, or there is the stream
+    bool refused; // by the agent, for its address: what it sends is dropped until its time is over
     struct udp_listener *listener;
     struct list bucket; // of the table
     struct list idle;   // of the listener
@@ -90,15 +91,21 @@ static void close_listener(struct udp_listener *l)
     list_push_back(&l->udp->spare, &l->link);
 }
 
-static void finish(struct udp_session *s, int error, const char *side)
+static void drop_held(struct udp_session *s)
 {
-    struct udp_listener *l = s->listener;
-    struct l4_udp *u = l->udp;
-    l4_talk_end(&s->talk, error, side);
     if (s->held != NULL) {
         chunk_unref(s->held);
         s->held = NULL;
     }
+}
+
+static void finish(struct udp_session *s, int error, const char *side)
+{
+    struct udp_listener *l = s->listener;
+    struct l4_udp *u = l->udp;
+    bool told = error == 0 && s->refused;
+    l4_talk_end(&s->talk, told ? E_ADDRESS_REFUSED : error, told ? "origin" : side);
+    drop_held(s);
     if (s->tunnel != NULL) {
         capsule_pipe_fini(&s->pipe);
         transport_close(s->tunnel, error != 0);
@@ -366,6 +373,12 @@ static void on_failed(struct upstream_request *rq, int error)
     struct udp_session *s = container_of(rq, struct udp_session, talk.rq);
     ensure_magic(&s->talk, SESSION_MAGIC);
     s->talk.waiting = false;
+    if (error == E_ADDRESS_REFUSED) { // which nobody is asked about for each datagram
+        s->refused = true;
+        count(s->listener->udp, COUNTER_udp_refused_address);
+        drop_held(s);
+        return;
+    }
     count(s->listener->udp, COUNTER_udp_dropped);
     finish(s, error, "origin");
 }
@@ -437,7 +450,14 @@ static struct udp_session *begin(struct udp_listener *l, const struct sys_way *w
     struct l4_udp *u = l->udp;
     const struct l4_stream *stream = l4_streams_find(u->core->snapshot, l->key);
     const struct l4_route *route = stream == NULL ? NULL : l4_stream_route(stream, NULL);
+    struct os_addr client;
+    os_way_peer(way, &client);
     if (route == NULL || route->upstream == NULL) {
+        count(u, COUNTER_udp_dropped);
+        return NULL;
+    }
+    if (!l4_stream_admits(stream, &client)) {
+        count(u, COUNTER_udp_refused_address);
         return NULL;
     }
     if (l->count >= stream->sessions_max) {
@@ -449,7 +469,11 @@ static struct udp_session *begin(struct udp_listener *l, const struct sys_way *w
         k->subject.asked_at = l4_asked_at(stream, l->port, &k->arena);
         l4_talk_ask(k, route->upstream, on_transport, on_failed); // the session may end meanwhile
     }
-    return s == NULL || s->talk.dead ? NULL : s;
+    bool there = s != NULL && !s->talk.dead;
+    if (!there) {
+        count(u, COUNTER_udp_dropped);
+    }
+    return there ? s : NULL;
 }
 
 static void take(struct udp_listener *l, const struct sys_datagram *d)
@@ -461,11 +485,18 @@ static void take(struct udp_listener *l, const struct sys_datagram *d)
         finish(s, E_TOTAL_TIMEOUT, "edge");
         s = NULL;
     }
-    if (s == NULL && d->way.peer_len > 0) {
-        s = begin(l, &d->way, hash);
-    } else if (s != NULL) {
+    if (s != NULL && s->refused) {
+        count(u, COUNTER_udp_refused_address);
+        return;
+    }
+    if (s != NULL) {
         touch(s);
         s->way = d->way; // it may ask another of our addresses now
+    } else if (d->way.peer_len > 0) {
+        s = begin(l, &d->way, hash);
+        if (s == NULL || s->refused) {
+            return; // which was counted
+        }
     }
     if (s == NULL || d->cut) {
         count(u, COUNTER_udp_dropped);

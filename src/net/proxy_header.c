@@ -502,7 +502,7 @@ static void write_block(const struct proxy_header *h, const struct os_addr *from
                                                  : FAMILY_UNIX;
     text_put(out, slice_of(signature, SIGNATURE));
     text_char(out, (char)(2 << 4 | COMMAND_PROXY));
-    text_char(out, (char)(family << 4 | KIND_STREAM));
+    text_char(out, (char)(family << 4 | (h->datagram ? KIND_DATAGRAM : KIND_STREAM)));
     size_t at = out->len;
     put_u16(out, 0);
     size_t start = out->len;
@@ -521,7 +521,7 @@ static void write_block(const struct proxy_header *h, const struct os_addr *from
 
 int proxy_header_write(const struct proxy_header *h, struct text *out)
 {
-    ensure(h->version == 1 || h->version == 2);
+    ensure(h->version == 2 || (h->version == 1 && !h->datagram));
     struct os_addr from = h->from;
     struct os_addr to = h->to;
     bool both_ip = is_ip(&from) && is_ip(&to);

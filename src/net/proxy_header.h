@@ -32,6 +32,7 @@ struct proxy_header {
     /** The connection is the sender's own (a health check), or of a kind that has no addresses: the
      * real ones stand, and nothing else is set. */
     bool local;
+    bool datagram;       // to write: of version 2, and in front of a datagram
     struct os_addr from; // the client; of a Unix socket only the kind
     struct os_addr to;   // where it connected to
     struct slice alpn;   // empty: not said, as for all that follow

@@ -69,6 +69,7 @@
     X(tcp_bytes_in, "bytes that TCP sessions carried from clients")                                \
     X(tcp_bytes_out, "bytes that TCP sessions carried to clients")                                 \
     X(tcp_refused_route, "TCP sessions closed: no route takes what the client asked for")          \
+    X(tcp_refused_address, "TCP sessions closed: the client's address is not let in")              \
     X(tcp_refused_hello, "TCP sessions closed: a malformed or too long TLS ClientHello")           \
     X(tcp_refused_silent, "TCP sessions closed: the first message did not come in time")           \
     X(tcp_refused_server, "TCP sessions closed: no server could be reached")                       \
@@ -81,6 +82,7 @@
     X(udp_datagrams_in, "datagrams of clients passed on")                                          \
     X(udp_datagrams_out, "datagrams of servers passed on")                                         \
     X(udp_dropped, "datagrams dropped: no room, no server, or the kernel refused them")            \
+    X(udp_refused_address, "datagrams dropped: the client's address is not let in")                \
     X(udp_evicted, "UDP sessions that made room for new ones")                                     \
     X(udp_unreachable, "UDP sessions whose server said that nobody listens")                       \
     X(tunnel_handshakes, "handshakes that agents asked for")                                       \

@@ -28,6 +28,8 @@ struct core_switches {
 /** Who sees every exchange at its end, beside the log: an agent, that shows them. */
 struct exchange_watcher {
     void (*on_done)(struct exchange_watcher *w, const struct exchange *x);
+    /** A stream that is not taken (core_switches) is no exchange of a site's; `x` goes on to say so. */
+    void (*on_not_taken)(struct exchange_watcher *w, const struct exchange *x, int error);
 };
 
 struct core {

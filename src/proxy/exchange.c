@@ -202,6 +202,10 @@ static void give_stream_away(struct exchange *x)
     const struct os_addr client = x->client;
     int e = w->take(w, x->down, &x->request, &client);
     if (e < 0) {
+        struct exchange_watcher *watcher = x->core->watcher;
+        if (watcher != NULL && watcher->on_not_taken != NULL) {
+            watcher->on_not_taken(watcher, x, e);
+        }
         exchange_fail(x, e, HTTP_DOWN);
         return;
     }

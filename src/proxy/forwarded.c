@@ -195,12 +195,16 @@ static void client_from_x(struct exchange *x)
     }
 }
 
-/** At a tunnel's end. Not known is nobody's address, which no list of networks lets in. */
+/** At a tunnel's end. Not known is nobody's address, which no list of networks lets in. Of a CONNECT, which
+ * no visitor's request has become, the edge says it in Forwarded, with the port. */
 static void client_of_tunnel(struct exchange *x)
 {
     struct fields *f = &x->request.fields;
-    struct os_addr visitor;
-    bool known = forwarded_node_addr(fields_get(f, SLICE(FORWARDED_VISITOR)), &visitor) == 0;
+    struct os_addr visitor = x->client;
+    bool known = visitor.kind != OS_ADDR_UNIX;
+    if (x->request.method != HTTP_METHOD_CONNECT || x->down->peer->stream == 0) {
+        known = forwarded_node_addr(fields_get(f, SLICE(FORWARDED_VISITOR)), &visitor) == 0;
+    }
     x->client = known ? visitor : (struct os_addr){.kind = OS_ADDR_NONE};
     (void)fields_remove(f, SLICE(FORWARDED_VISITOR));
 }
@@ -289,7 +293,7 @@ void forwarded_client(struct exchange *x)
         client_from_x(x);
     }
     drop_unwritten(f, s->forwarded);
-    if (peer->site.len > 0 && !(x->request.method == HTTP_METHOD_CONNECT && peer->stream != 0)) {
+    if (peer->site.len > 0) {
         client_of_tunnel(x);
     }
 }

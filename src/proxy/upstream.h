@@ -118,6 +118,7 @@ struct upstream_request {
         datagram; // with `raw`: not even that, but the server's address; on_transport gets NULL, or
                   // a transport of capsules (RFC 9297) where there is no address to send to
     const struct os_addr *server_addr; // out, with `datagram`: lives as long as the place is held
+    struct slice prologue;    // out, with `datagram`: what stands in front of each; on the arena
     bool reused;              // out: the stream is on a connection that carried exchanges before
     struct slice server_text; // out: the server's address, for logs; on the arena
     struct slice server_host; // out: the same as it was written, for the Host field; on the arena

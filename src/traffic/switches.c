@@ -22,6 +22,9 @@ static int take(struct core_switches *taker, struct http_stream *s, const struct
     if (datagrams != l4_is_datagram(w->l4, key)) {
         return E_METHOD_REFUSED;
     }
+    if (!l4_admits(w->l4, key, visitor)) {
+        return E_ADDRESS_REFUSED;
+    }
     struct http_peer peer = {.listener = s->peer->listener};
     http_peer_set(&peer, visitor);
     peer.connection_id = http_connection_id(w->down->loop, &w->down->next_id);

@@ -443,7 +443,8 @@ const struct conf_directive upstream_directives[] = {
      .aka = "send_proxy send-proxy send-proxy-v2",
      .text = "Begin each connection with a PROXY header, version 1 or 2, that tells the server the "
              "client's address. A connection then belongs to one client's connection and is never "
-             "used for another's, so more of them are opened than otherwise.",
+             "used for another's, so more of them are opened than otherwise. Of UDP each datagram "
+             "begins with one, of version 2.",
      .example = "upstreams:\n"
                 "  mail: {servers: '10.0.0.1:8025', proxy_protocol: v2}\n"
                 "sites:\n"

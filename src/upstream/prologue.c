@@ -87,3 +87,15 @@ int prologue_write_for(unsigned version, const struct http_peer *peer, struct sl
     }
     return proxy_header_write(&h, out);
 }
+
+int prologue_write_datagram(const struct http_peer *peer, struct text *out)
+{
+    struct proxy_header h = {.version = 2, .datagram = true, .local = true};
+    if (peer->addr.kind != OS_ADDR_NONE) {
+        h.local = false;
+        h.from = os_peer_addr(&peer->addr);
+        h.to = destination(peer, &h.from);
+        h.to.port = h.to.port == 0 ? peer->port : h.to.port;
+    }
+    return proxy_header_write(&h, out);
+}

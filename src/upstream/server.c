@@ -785,11 +785,29 @@ static struct up_session *find_session(struct lane *lane, const struct upstream_
     return NULL;
 }
 
+/** What is to stand in front of each datagram. */
+static int write_header(struct upstream_request *rq)
+{
+    char *room = arena_bytes(rq->subject->arena, DATAGRAM_PROLOGUE_MAX);
+    if (room == NULL) {
+        return E_NO_MEMORY;
+    }
+    struct text header = text_on(room, DATAGRAM_PROLOGUE_MAX);
+    int e = prologue_write_datagram(rq->subject->peer, &header);
+    rq->prologue = text_slice(&header);
+    return e;
+}
+
 /** Datagrams need no connection of ours: whoever asked has a socket of its own. It counts as one. */
 static int give_address(struct server_core *sc, struct upstream_request *rq)
 {
     if (sc->server->kind.tls_hash != 0) {
         return E_WRONG_PROTOCOL; // never in clear what was to be secret: a file or a command named it
+    }
+    rq->prologue = SLICE("");
+    int e = sc->server->kind.proxy_header != 0 ? write_header(rq) : 0;
+    if (e < 0) {
+        return e;
     }
     if (!server_reserve(sc)) {
         return E_UPSTREAM_FULL;

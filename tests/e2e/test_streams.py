@@ -57,6 +57,39 @@ def test_a_message_passes_and_is_logged(way, server):
     assert counters["tcp_sessions"] == 1 and counters["tcp_sessions_open"] == 0
 
 
+def test_who_may_come_by_address(way, server):
+    """TCP is closed at once with a line of its own, a datagram dropped."""
+    app, udp = server(), UdpServer()
+    lists = {"allow": ["127.0.0.0/24", "not 127.0.0.3"], "deny": ["127.0.0.2"]}
+    up = way(stream(app, **lists), {**stream(udp, **lists), "listen": "udp://127.0.0.1:0"})
+    tcp_at, udp_at = up.addresses
+    for source, comes in (("127.0.0.1", True), ("127.0.0.2", False), ("127.0.0.3", False), ("127.0.1.1", False)):
+        try:
+            with socket.create_connection(tcp_at, WAIT, source_address=(source, 0)) as sock:
+                sock.settimeout(WAIT)
+                sock.sendall(b"hello")
+                got = sock.recv(100)
+        except ConnectionError:
+            got = b""
+        assert got == (b"hello" if comes else b""), source
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((source, 0))
+            sock.connect(udp_at)
+            sock.settimeout(WAIT if comes else 0.1)
+            sock.send(b"hello")
+            try:
+                got = sock.recv(100)
+            except (TimeoutError, ConnectionRefusedError):
+                got = b""
+            assert got == (b"hello" if comes else b""), source
+    assert len(app.socks) == 1 and len(udp.peers) == 1
+    udp.stop()
+    lines = [line for line in up.access() if line.get("error") == "address-refused"]
+    assert sorted(line["client"] for line in lines) == ["127.0.0.2", "127.0.0.3", "127.0.1.1"]
+    counters = up.status()["counters"]
+    assert counters["tcp_refused_address"] == 3 and counters["udp_refused_address"] == 3
+
+
 def test_half_close_passes_both_ways(way, server):
     """A server that answers only at the end of what it was sent, and a client that goes on
     sending after the server has ended."""

@@ -225,6 +225,41 @@ def test_the_service_is_told_who_the_visitor_is(opened, version):
         assert struct.unpack(">H", got[0][24:26])[0] == port
 
 
+def from_there(at, source="127.0.0.2"):
+    sock = socket.create_connection(at, WAIT, source_address=(source, 0))
+    sock.settimeout(WAIT)
+    return sock
+
+
+def is_turned_away(at, source):
+    try:
+        with from_there(at, source) as sock:
+            return sock.recv(1) == b""
+    except (ConnectionResetError, ConnectionRefusedError):
+        return True
+
+
+def test_who_may_come_by_address(opened):
+    """Judged by the agent, by what the edge says; whoever is kept out takes nothing from the others."""
+    for words, stranger, friend in ((("--deny", "127.0.0.2"), "127.0.0.2", "127.0.0.1"),
+                                    (("--allow", "127.0.0.0/28", "--deny", "127.0.0.5"), "127.0.0.5", "127.0.0.9"),
+                                    (("--allow", "127.0.0.9,2001:db8::/32"), "127.0.0.1", "127.0.0.9")):
+        way = opened(echo, *words)
+        for _ in range(20):
+            assert is_turned_away(way.at, stranger)
+        for _ in range(5):
+            with from_there(way.at, friend) as sock:
+                sock.sendall(b"hello")
+                assert sock.recv(100) == b"hello"
+        assert len(way.local.socks) == 5
+        until(lambda: sum(event["event"] == "request" for event in way.agent.events) == 20, "a line for each")
+        line = way.agent.wait_event("request")
+        assert (line["method"], line["client"], line["status"]) == ("TCP", stranger, 403), line
+        assert line["error"] == "address-refused"
+        assert way.way.status()["counters"]["tcp_refused_address"] == 20
+        way.agent.stop()
+
+
 def test_a_service_that_is_down(opened):
     """The visitor is turned away at once, the tunnel stays."""
     way = opened()
@@ -380,9 +415,9 @@ def test_an_upgrade_keeps_port_and_sessions(opened):
 def datagrams(public, agent):
     running = []
 
-    def start(*args):
+    def start(*args, words=()):
         running.append(UdpServer(*args))
-        public.agent = agent(public.way, f"udp {running[-1].port}", token=public.token)
+        public.agent = agent(public.way, f"udp {running[-1].port}", *words, token=public.token)
         assert public.agent.url.startswith("udp://") and public.agent.public_at[1] == public.port
         public.app = running[-1]
         return public
@@ -391,9 +426,10 @@ def datagrams(public, agent):
         one.stop()
 
 
-def udp_client(at):
+def udp_client(at, source="127.0.0.1"):
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.settimeout(WAIT)
+    sock.bind((source, 0))
     sock.connect(at)
     return sock
 
@@ -415,6 +451,47 @@ def test_datagrams_of_every_size(datagrams):
             data = os.urandom(size)
             sock.send(data)
             assert sock.recv(65536) == data
+
+
+def test_datagrams_of_who_may_not_come_are_dropped(datagrams):
+    way = datagrams(words=["--deny", "127.0.0.2"])
+    with udp_client(way.at, "127.0.0.2") as stranger, udp_client(way.at) as friend:
+        for i in range(20):
+            stranger.send(b"no %d" % i)
+            friend.send(b"yes %d" % i)
+            assert friend.recv(100) == b"yes %d" % i
+        stranger.settimeout(0.1)
+        with pytest.raises((TimeoutError, ConnectionRefusedError)):
+            stranger.recv(1)
+        port = friend.getsockname()[1]
+    assert len(way.app.peers) == 20 and port
+    line = way.agent.wait_event("request")
+    assert (line["method"], line["client"], line["status"]) == ("UDP", "127.0.0.2", 403), line
+    # The agent is asked once, not for every datagram.
+    assert sum(event["event"] == "request" for event in way.agent.events) == 1
+    assert way.way.status()["counters"]["udp_refused_address"] == 20
+
+
+def test_each_datagram_says_who_the_visitor_is(datagrams):
+    got = []
+
+    def answers(data):
+        got.append(data)
+        return [data[28:]]
+    way = datagrams(answers, words=["--proxy-protocol", "v2"])
+    with udp_client(way.at, "127.0.0.3") as sock:
+        for size in (0, 1, 1200, 9000, 65507 - 28):
+            data = os.urandom(size)
+            sock.send(data)
+            assert sock.recv(65536) == data
+        sock.send(bytes(65507))     # there is no room for the header: it is lost, and the flow lives on
+        sock.send(b"after")
+        assert sock.recv(100) == b"after"
+        port = sock.getsockname()[1]
+    for data in got:
+        assert data[:16] == b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c"    # version 2, IPv4, datagrams
+        assert socket.inet_ntoa(data[16:20]) == "127.0.0.3"
+        assert struct.unpack(">H", data[24:26])[0] == port
 
 
 def test_dig(datagrams):

@@ -78,6 +78,32 @@ static void takes_all_options(void)
     conf_doc_free(doc);
 }
 
+static void streams_have_lists_and_headers(void)
+{
+    struct agent_plan plan = {.tunnel_count = 2};
+    plan.tunnels[0] = (struct agent_tunnel){.kind = AGENT_TCP,
+                                            .target = SLICE("127.0.0.1:22"),
+                                            .shown = SLICE("localhost:22"),
+                                            .allow = {{SLICE("203.0.113.0/24"), SLICE("::1")}, 2}};
+    plan.tunnels[1] = (struct agent_tunnel){.kind = AGENT_UDP,
+                                            .target = SLICE("127.0.0.1:53"),
+                                            .shown = SLICE("localhost:53"),
+                                            .proxy_protocol = SLICE("v2"),
+                                            .deny = {{SLICE("203.0.113.9")}, 1}};
+    struct conf_doc *doc = load(&plan);
+    if (doc == NULL) {
+        return;
+    }
+    struct conf_node tcp = conf_first(conf_get(conf_root(doc), "streams"));
+    struct conf_node udp = conf_next(tcp);
+    CHECK_EQ_INT(conf_count(conf_get(tcp, "allow")), 2);
+    CHECK(!conf_exists(conf_get(tcp, "deny")));
+    CHECK_EQ_INT(conf_count(conf_get(udp, "deny")), 1);
+    struct slice header = conf_string(conf_get(conf_get(udp, "proxy"), "proxy_protocol"), "");
+    CHECK_TEXT(header.ptr, header.len, "v2");
+    conf_doc_free(doc);
+}
+
 static void sites_have_names(void)
 {
     char buffer[32];
@@ -91,4 +117,5 @@ static void sites_have_names(void)
     CHECK(!agent_site_tunnel(SLICE("default"), &i));
 }
 
-TAP_MAIN(a_port_is_tried_on_both_loopbacks, takes_all_options, sites_have_names)
+TAP_MAIN(a_port_is_tried_on_both_loopbacks, takes_all_options, streams_have_lists_and_headers,
+         sites_have_names)

@@ -17,6 +17,11 @@ static void streams_have_short_forms(void)
     CHECK_STR(canonical(STREAM("listen: 'udp://10.0.0.1:53', proxy: 53, responses: 1")),
               "{streams: [{listen: {at: udp://10.0.0.1:53}, proxy: {servers: [{at: "
               "127.0.0.1:53}]}, responses: 1}]}");
+    CHECK_STR(canonical("upstreams: {a: {servers: 1, proxy_protocol: v2}}\n" STREAM(
+                  "listen: 'udp://:1', proxy: a, allow: [10.0.0.0/8, not 10.9.0.0/16], deny: off")),
+              "{upstreams: {a: {servers: [{at: 127.0.0.1:1}], proxy_protocol: v2}}, streams: "
+              "[{listen: {at: udp://[::]:1}, proxy: a, allow: [10.0.0.0/8, not 10.9.0.0/16], "
+              "deny: off}]}");
     CHECK_STR(canonical(STREAM("listen: 1, routes: [{sni: A.test, proxy: 2}, {sites: on}]")),
               "{streams: [{listen: {at: [::]:1}, routes: [{sni: [a.test], proxy: {servers: [{at: "
               "127.0.0.1:2}]}}, {sites: on}]}]}");
@@ -46,9 +51,9 @@ static void mistakes_are_told(void)
         {STREAM("listen: 'udp://:1', proxy: 'tls://10.0.0.1:1'"), "cannot be sent to `tls://10"},
         {STREAM("listen: 'udp://:1', proxy: ['10.0.0.1:1', 'unix:/x']"), "cannot be sent to `unix"},
         {STREAM("listen: 'udp://:1', routes: [{proxy: 'https://10.0.0.1:1'}]"), "cannot be sent"},
-        {"upstreams: {a: {servers: 1, proxy_protocol: v2}}\n" STREAM(
+        {"upstreams: {a: {servers: 1, proxy_protocol: v1}}\n" STREAM(
              "listen: 'udp://:1', proxy: a"),
-         "datagrams have no PROXY header"},
+         "version 1 knows no datagrams"},
         {STREAM("listen: 'udp://:1', proxy: {servers: 1, from: 127.0.0.1}"), "not sent `from`"},
         {"listen: 81\n" STREAM("listen: 81, proxy: 2"), "`listen` has this address already"},
         {STREAM("listen: 81, proxy: 2}, {listen: ':81', proxy: 3"),

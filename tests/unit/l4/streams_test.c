@@ -94,4 +94,32 @@ static void limits_and_their_defaults(void)
     fake_conf_free(&conf);
 }
 
-TAP_MAIN(the_first_route_that_matches, limits_and_their_defaults)
+static bool admits(const struct l4_stream *s, const char *client)
+{
+    struct os_addr a = {.kind = OS_ADDR_NONE};
+    REQUIRE(client == NULL || os_addr_parse(slice_str(client), &a) == 0);
+    return l4_stream_admits(s, &a);
+}
+
+static void who_may_come(void)
+{
+    const struct l4_streams *all =
+        compile("streams:\n"
+                "  - {listen: 1, proxy: 2}\n"
+                "  - {listen: 3, proxy: 2, allow: [10.0.0.0/8, not 10.9.0.0/16], deny: 10.0.0.7}\n"
+                "  - {listen: 'udp://:4', proxy: 2, deny: '2001:db8::/32', allow: off}\n");
+    const struct l4_stream *s = all->list;
+    CHECK(admits(&s[0], "192.0.2.1:1") && admits(&s[0], "unix:/x") && admits(&s[0], NULL));
+    CHECK(admits(&s[1], "10.0.0.1:1"));
+    CHECK(!admits(&s[1], "10.0.0.7:1"));
+    CHECK(!admits(&s[1], "10.9.0.1:1"));
+    CHECK(!admits(&s[1], "11.0.0.1:1"));
+    CHECK(!admits(&s[1], "unix:/x"));
+    CHECK(admits(&s[2], "11.0.0.1:1") && admits(&s[2], "unix:/x"));
+    CHECK(!admits(&s[2], "[2001:db8::1]:1"));
+    CHECK(!admits(&s[1], NULL));
+    CHECK(!admits(&s[2], NULL)); // of who is not known nobody can tell
+    fake_conf_free(&conf);
+}
+
+TAP_MAIN(who_may_come, the_first_route_that_matches, limits_and_their_defaults)

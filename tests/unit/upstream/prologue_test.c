@@ -160,6 +160,31 @@ static void a_unix_client_is_one(void)
     CHECK_TEXT(line.ptr, line.len, "PROXY UNKNOWN\r\n");
 }
 
-TAP_MAIN(our_own_connections_say_so, a_destination_that_is_not_known_is_zero,
-         the_kernel_knows_where_a_client_connected_to, what_a_header_said_goes_on,
-         our_own_tls_is_described, a_name_that_was_asked_for_unopened_is_said, a_unix_client_is_one)
+static void a_datagram_has_addresses_alone(void)
+{
+    static const char v4[] = "\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c\x0a\1\2\3\0\0\0\0\x04\xd2\0\x35";
+    char bytes[DATAGRAM_PROLOGUE_MAX];
+    struct http_peer peer = {.port = 53};
+    struct os_addr from = addr("10.1.2.3:1234");
+    http_peer_set(&peer, &from);
+    struct text t = text_on(bytes, sizeof(bytes));
+    CHECK_EQ_INT(prologue_write_datagram(&peer, &t), 0);
+    CHECK_EQ_INT(t.len, sizeof(v4) - 1);
+    CHECK(memcmp(t.ptr, v4, sizeof(v4) - 1) == 0);
+    from = addr("[2001:db8::1]:1234");
+    http_peer_set(&peer, &from);
+    t = text_on(bytes, sizeof(bytes));
+    CHECK_EQ_INT(prologue_write_datagram(&peer, &t), 0);
+    CHECK_EQ_INT(t.len, 16 + 36);
+    CHECK_EQ_INT(t.ptr[13], 0x22);
+    peer.addr.kind = OS_ADDR_NONE;
+    t = text_on(bytes, sizeof(bytes));
+    CHECK_EQ_INT(prologue_write_datagram(&peer, &t), 0);
+    CHECK_EQ_INT(t.len, 16);
+    CHECK_EQ_INT(t.ptr[12], 0x20); // LOCAL
+}
+
+TAP_MAIN(a_datagram_has_addresses_alone, our_own_connections_say_so,
+         a_destination_that_is_not_known_is_zero, the_kernel_knows_where_a_client_connected_to,
+         what_a_header_said_goes_on, our_own_tls_is_described,
+         a_name_that_was_asked_for_unopened_is_said, a_unix_client_is_one)
