@@ -231,7 +231,8 @@ static struct bridge_port *least_loaded(struct server *s, uint32_t core)
             continue;
         }
         const struct bridge_port_state state = bridge_port_look(c->port);
-        if (state.open && state.streams < least) {
+        bool takes = state.open && state.streams_max > 0;
+        if (takes && state.streams < least) {
             least = state.streams;
             best = c->port;
         }

@@ -835,6 +835,9 @@ static int reach(struct lane *lane, struct upstream_request *rq)
     }
     s->owner_flags = 0;
     lane_place(lane, s);
+    if (!lane_has_room(sc, s)) { // since it was looked at
+        return E_UPSTREAM_FULL;
+    }
     give(lane, s, rq);
     return 0;
 }
