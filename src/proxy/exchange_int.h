@@ -13,6 +13,8 @@ enum { EXCHANGE_MAGIC = 0x65786368 };
 void stages_request(struct exchange *x);
 /** The response head is there: runs its stages backwards, then sends it. */
 void stages_response(struct exchange *x);
+/** A head of the origin that is not the final one, or a 101. */
+void stages_interim(struct exchange *x, struct http_head *head);
 
 /** Sends the request to the route's upstream. */
 void forward_request(struct exchange *x);

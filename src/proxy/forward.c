@@ -281,6 +281,7 @@ static void become_pipe(struct exchange *x, struct attempt *a)
         exchange_fail(x, E_HEAD_TOO_LARGE, HTTP_UP);
         return;
     }
+    stages_interim(x, &x->response);
     x->upgraded = true;
     x->answered = true;
     trace(TRACE_upgrade, (uintptr_t)x, a->up->peer->connection_id);
@@ -304,6 +305,7 @@ static void pass_interim(struct exchange *x, struct attempt *a)
 {
     if (a == &x->first) { // of two attempts one tells them
         counter_add(x->core->counters, COUNTER_responses_1xx, 1);
+        stages_interim(x, a->head);
         x->down->ops->send_head(x->down, a->head, NULL);
     }
     init_response(x, a->head);

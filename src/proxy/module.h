@@ -17,6 +17,7 @@
 #include "conf/schema.h"
 
 struct exchange;
+struct http_head;
 struct arena;
 struct snapshot;
 
@@ -48,6 +49,9 @@ struct module {
     /** A final response head is about to be sent (an answer of ours as well). x->response may be
      * changed, and a body filter be put in with exchange_filter_response(). */
     enum stage_result (*on_response)(struct exchange *x, const void *conf);
+    /** Another head of the origin is about to be sent: an interim one, or the 101 of a switch. Fields may
+     * be removed. NULL: they pass as they are. */
+    void (*on_interim)(struct exchange *x, struct http_head *head, const void *conf);
     /** The exchange is over: logs, counters. Must not fail. */
     void (*on_done)(struct exchange *x, const void *conf);
 };

@@ -80,6 +80,15 @@ void stages_response(struct exchange *x)
     send_response(x);
 }
 
+void stages_interim(struct exchange *x, struct http_head *head)
+{
+    for (unsigned i = MODULES_MAX; i > 0; i--) {
+        if ((x->route->stages >> (i - 1) & 1) != 0 && modules[i - 1]->on_interim != NULL) {
+            modules[i - 1]->on_interim(x, head, x->route->conf[i - 1]);
+        }
+    }
+}
+
 void exchange_resume(struct exchange *x)
 {
     ensure_magic(x, EXCHANGE_MAGIC);

@@ -110,12 +110,13 @@ static enum stage_result on_request(struct exchange *x, const void *conf)
     return STAGE_CONTINUE;
 }
 
-static enum stage_result on_response(struct exchange *x, const void *conf)
+/** Browsers take cookies from a 101, and some clients from any interim response as well. */
+static void drop_wide_cookies(struct exchange *x, struct http_head *head, const void *conf)
 {
     const struct conf *own = conf;
-    struct fields *f = &x->response.fields;
+    struct fields *f = &head->fields;
     if (!fields_has(f, HTTP_SET_COOKIE)) {
-        return STAGE_CONTINUE;
+        return;
     }
     struct slice name = own_name(x->request.host, own->suffix);
     for (uint16_t i = f->count; i > 0; i--) {
@@ -124,6 +125,11 @@ static enum stage_result on_response(struct exchange *x, const void *conf)
             fields_remove_at(f, (uint16_t)(i - 1));
         }
     }
+}
+
+static enum stage_result on_response(struct exchange *x, const void *conf)
+{
+    drop_wide_cookies(x, &x->response, conf);
     return STAGE_CONTINUE;
 }
 
@@ -141,5 +147,6 @@ const struct module tunnel_module = {
     .compile = compile,
     .on_request = on_request,
     .on_response = on_response,
+    .on_interim = drop_wide_cookies,
     .on_done = on_done,
 };
