@@ -42,6 +42,19 @@ void h2_block_open(struct h2_conn *c, uint32_t id, bool end_stream)
     }
 }
 
+void h2_block_orphan(struct h2_conn *c)
+{
+    if (c->side != HTTP_UP || c->dead || c->rx == H2_RX_LINGER) {
+        return;
+    }
+    if (!c->liveness) {
+        c->role->on_closing(c);
+    } else if (c->block_deadline_ms == 0) {
+        c->block_deadline_ms = h2_now_ms(c) + H2_BLOCK_REST_MS;
+        h2_conn_deadline(c, c->block_deadline_ms);
+    }
+}
+
 static void close_block(struct h2_conn *c)
 {
     struct h2_stream *s = c->block_stream;

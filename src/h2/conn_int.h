@@ -65,6 +65,7 @@ enum {
     H2_WRITE_BYTES_MAX = 512 * 1024, // of a block that we write
     H2_INTERIM_MAX = 16,
     H2_RATE_GRACE_MS = 10000,
+    H2_BLOCK_REST_MS = 10000, // a block of a stream that is over ends within this time
     H2_GLITCHES_MAX = 400,    // budget of one connection
     H2_GLITCH_REFILL_MS = 50, // one comes back in this time, and one with every good exchange
 };
@@ -348,6 +349,10 @@ void h2_rx_pump(struct h2_conn *c);
 void h2_rx_bytes(struct h2_conn *c, struct chunk *chunk, uint32_t pos);
 /** HEADERS or CONTINUATION were seen: `left` bytes of them follow. */
 void h2_block_open(struct h2_conn *c, uint32_t id, bool end_stream);
+/** The stream of the block that is being read is over. Until the block ends, which it may never do,
+ * nothing else can come: an origin's connection is given up, a tunnel's gets a moment, for nobody is in its
+ * place. */
+void h2_block_orphan(struct h2_conn *c);
 /** A CONTINUATION begins; false: one of no use too many, the connection failed. */
 bool h2_block_continue(struct h2_conn *c);
 /** A piece; false: the connection failed. */

@@ -170,10 +170,7 @@ void h2_stream_finish(struct h2_stream *s, int error)
     if (c->block_stream == s) {
         c->block_stream = NULL;
         c->in.section = H2_SECTION_IGNORED;
-        if (c->side == HTTP_UP) {
-            c->role->on_closing(
-                c); // until its block ends, which it may never do, nothing else can come
-        }
+        h2_block_orphan(c);
     }
     ensure(c->rx_pending >= s->rx_noted);
     c->rx_pending -= s->rx_noted;

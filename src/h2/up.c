@@ -95,6 +95,7 @@ void h2_up_goaway(struct h2_conn *c, uint32_t last_id, uint32_t code, struct sli
 {
     struct up_session *session = &c->u.up.session;
     counter_add(c->core->counters, COUNTER_h2_goaways, 1);
+    session->left = true;
     session->goaway_code = code;
     session->goaway_text = text;
     tell_closing(c);

@@ -156,6 +156,7 @@ struct up_session {
     uint32_t streams;         // exchanges that it carries; in on_gone: that it carried at its end
     uint32_t streams_max;     // as the peer allows now
     bool closing;             // no further ones
+    bool left;                // the peer said goodbye
     bool can_upgrade;         // it can carry a switch of protocols (head.upgrade)
     bool greeted;             // the peer has sent its SETTINGS (HTTP/2); on_room comes after
     uint8_t owner_flags;      // the owner's

@@ -60,11 +60,22 @@ static void tell_gone(struct tunnel_connection *c)
     loop_post(home_loop(c), &c->gone);
 }
 
+static void leave(struct tunnel_connection *c, struct slice why)
+{
+    c->left_by_us = true;
+    called_leave(&c->called, why);
+}
+
 static void on_closing(struct called *called)
 {
     struct tunnel_connection *c = of_called(called);
-    if (!c->left_by_us) {
+    if (c->left_by_us) {
+        return;
+    }
+    if (called->session->left) {
         loop_post(home_loop(c), &c->leaving);
+    } else { // it can carry nothing more: the agent is to come with another one
+        leave(c, SLICE("this connection can carry nothing more"));
     }
 }
 
@@ -104,12 +115,6 @@ static void on_gone(struct called *called, int error)
 }
 
 // ---- from the home core -----------------------------------------------------------------------------
-
-static void leave(struct tunnel_connection *c, struct slice why)
-{
-    c->left_by_us = true;
-    called_leave(&c->called, why);
-}
 
 static void on_end_mail(struct mail *m, struct loop *to)
 {

@@ -100,6 +100,7 @@ static void greet(struct fake_session *f)
 static void leave(struct fake_session *f)
 {
     f->session.closing = true;
+    f->session.left = true;
     f->session.owner->on_closing(&f->session, f->session.owner_arg);
     cut(f);
 }
@@ -410,10 +411,26 @@ static void what_a_leaving_agent_carries_ends_by_itself(void)
     struct fake_session *mine = come("myapp", "alice", 1);
     CHECK(served_by(visit("myapp"), mine));
     mine->session.closing = true; // GOAWAY, with a download under way
+    mine->session.left = true;
     mine->session.owner->on_closing(&mine->session, mine->session.owner_arg);
     turn();
     CHECK(visit("myapp") == NULL); // told at once, not after the queue's time
     CHECK(!mine->closed);
+    end();
+}
+
+static void what_the_edge_gives_up_is_waited_for(void)
+{
+    begin();
+    struct fake_session *mine = come("myapp", "alice", 1);
+    mine->session.closing = true; // it has had all the streams that a connection can have
+    mine->session.owner->on_closing(&mine->session, mine->session.owner_arg);
+    turn();
+    CHECK(mine->said[0] != '\0' && !slice_starts(slice_str(mine->said), SLICE("end")));
+    cut(mine);
+    struct visitor *v = visit("myapp");
+    struct fake_session *again = come_back("myapp", "alice", 1, 2);
+    CHECK(served_by(v, again));
     end();
 }
 
@@ -779,7 +796,7 @@ static void the_next_worker_keeps_the_names(void)
 TAP_MAIN(visitors_meet_the_agent_of_the_name, names_below_a_wildcard_come_to_it,
          a_name_is_one_owners, visitors_wait_for_an_agent_that_was_lost,
          the_owner_may_come_as_another_instance, nobody_waits_for_one_that_said_goodbye,
-         what_a_leaving_agent_carries_ends_by_itself,
+         what_a_leaving_agent_carries_ends_by_itself, what_the_edge_gives_up_is_waited_for,
          a_new_connection_takes_the_place_of_the_old_one, several_agents_share_a_name,
          an_owner_has_so_many, what_never_came_leaves_nothing,
          a_late_arrival_does_not_end_a_newer_connection,
