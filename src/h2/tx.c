@@ -139,6 +139,20 @@ static void drop(struct h2_conn *c, size_t n)
     }
 }
 
+/** Room for the last word: the newest frames go when the queue is full, for nobody will read them. */
+static void drop_newest(struct h2_conn *c)
+{
+    struct h2_out *o = c->out;
+    bool begins = o == NULL || o->count < H2_OUT_SPANS;
+    while (!begins && o->count > 1) { // the first one may be half out
+        uint32_t at = (o->head + --o->count) % H2_OUT_SPANS;
+        begins = o->begins[at];
+        o->bytes -= o->spans[at].len;
+        c->out_queued -= o->spans[at].len;
+        chunk_unref(o->spans[at].chunk);
+    }
+}
+
 /** The first place, as an index and in bytes, where a frame may stand before all that waits. False:
  * there is none but the end. */
 static bool first_place(const struct h2_conn *c, uint32_t *place, uint64_t *ahead)
@@ -275,6 +289,9 @@ void h2_tx_goaway_text(struct h2_conn *c, uint32_t last_id, enum h2_code code, s
     size_t n = num_min_size(text.len, SESSION_TEXT_MAX);
     h2_put32(payload, last_id);
     h2_put32(payload + 4, code);
+    if (code != H2_NO_ERROR) {
+        drop_newest(c);
+    }
     if (n > 0) {
         memcpy(payload + 8, text.ptr, n);
     }
