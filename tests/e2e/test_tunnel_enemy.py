@@ -3,6 +3,7 @@
 connection where it cannot go on, and the tunnel next door notices nothing."""
 import socket
 import struct
+from contextlib import ExitStack
 
 import pytest
 
@@ -18,7 +19,7 @@ END_STREAM, END_HEADERS = 1, 4
 class RawAgent(OtherAgent):
     """Lets the test write its frames itself."""
 
-    def come(self, settings=()):
+    def come(self, settings=(), acks=False):
         self.sock = self.open()
         self.sock.settimeout(WAIT)
         self.sock.sendall(("GET /.well-known/adit/tunnel HTTP/1.1\r\n"
@@ -30,6 +31,9 @@ class RawAgent(OtherAgent):
         self.frame(SETTINGS, 0, 0, b"".join(struct.pack(">HI", *one) for one in ((8, 1), *settings)))
         self.need(24)
         self.input = self.input[24:]
+        if acks:
+            self.await_frame(SETTINGS, 0)
+            self.frame(SETTINGS, 1, 0)
         return self
 
     def need(self, count):
@@ -42,16 +46,30 @@ class RawAgent(OtherAgent):
         self.sock.sendall(struct.pack(">I", len(payload))[1:] + bytes([kind, flags])
                           + struct.pack(">I", stream) + payload)
 
+    def next_frame(self):
+        """Its kind and stream."""
+        self.need(9)
+        size, kind = int.from_bytes(self.input[:3], "big"), self.input[3]
+        stream = int.from_bytes(self.input[5:9], "big")
+        self.need(9 + size)
+        self.input = self.input[9 + size:]
+        return kind, stream
+
+    def await_frame(self, kind, stream):
+        while self.next_frame() != (kind, stream):
+            pass
+
+    def begin_head(self, stream):
+        """The first bytes of an answer's head; OK[2:] follows."""
+        self.sock.sendall(struct.pack(">I", len(OK))[1:] + bytes([HEADERS, END_HEADERS])
+                          + struct.pack(">I", stream) + OK[:2])
+
     def request(self):
         """The stream of the next request."""
-        while True:
-            self.need(9)
-            size, kind = int.from_bytes(self.input[:3], "big"), self.input[3]
-            stream = int.from_bytes(self.input[5:9], "big")
-            self.need(9 + size)
-            self.input = self.input[9 + size:]
-            if kind == HEADERS:
-                return stream
+        kind = stream = None
+        while kind != HEADERS:
+            kind, stream = self.next_frame()
+        return stream
 
     def closed(self):
         """Reads until the edge has closed."""
@@ -250,8 +268,73 @@ def test_an_agent_that_misbehaves(way, raw, misdeed, ends):
 
 def test_an_agent_that_takes_no_streams(way, raw):
     """It is there and never has room: visitors wait as long as the queue lets them."""
-    it = raw(settings=[(3, 0)])
-    it.need(9)
-    answer = Road(way, f"{it.given}.{ZONE}").get()
-    assert answer.status in (502, 503), answer
+    it = raw(settings=[(3, 0)], acks=True)
+    pid = way.worker_pid
+    road = Road(way, f"{it.given}.{ZONE}")
+    with ExitStack() as stack:  # on either core
+        visitors = [stack.enter_context(road.client()) for _ in range(12)]
+        for visitor in visitors:
+            visitor.ask("GET", "/")
+        assert {visitor.answer().status for visitor in visitors} <= {502, 503}
     neighbour_serves(way)
+    assert way.worker_pid == pid
+
+
+WIDE = ("t=1; Domain=" + ZONE, "t=1; path=/; dOMAIN = ." + ZONE.upper(), f"t=1; Domain={ZONE}.",
+        "t=1; Domain=localhost")
+UPGRADE = (("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
+           ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="))
+
+
+@pytest.mark.parametrize("where", ["answer", "interim", "switch", "trailer"])
+def test_no_head_carries_a_cookie_for_the_neighbours(raw, way, where):
+    """Browsers take cookies from the 101 of a WebSocket as well, curl from any 1xx."""
+    it = raw()
+    own = f"own=1; Domain={it.given}.{ZONE}"
+    cookies = b"".join(literal("set-cookie", value) for value in (*WIDE, own))
+    with Road(way, f"{it.given}.{ZONE}").client() as visitor:
+        visitor.ask("GET", "/", UPGRADE if where == "switch" else ())
+        stream = it.request()
+        if where == "interim":
+            it.frame(HEADERS, END_HEADERS, stream, head(_status="103") + cookies)
+        it.frame(HEADERS, END_HEADERS, stream, OK + (cookies if where in ("answer", "switch") else b""))
+        if where == "switch":
+            got = visitor.answer_head()
+            assert got.status == 101
+        else:
+            it.frame(DATA, 0, stream, b"x")
+            it.frame(HEADERS, END_HEADERS | END_STREAM, stream, cookies if where == "trailer" else head(x="y"))
+            got = visitor.answer()
+            assert got.status == 200
+    heads = [*got.interim, got]
+    assert [value for each in heads for value in each.all("set-cookie")] == ([] if where == "trailer" else [own])
+    assert where != "trailer" or not [n for n, _ in got.trailers if n.lower() == "set-cookie"]
+
+
+def test_a_visitor_who_leaves_in_the_middle_of_a_head(raw, way):
+    """He ends his own exchange. The tunnel, its connection and the other visitors live on."""
+    it = raw(acks=True)
+    road = Road(way, f"{it.given}.{ZONE}")
+    with road.client() as visitor:
+        visitor.ask("GET", "/")
+        stream = it.request()
+        it.begin_head(stream)
+        visitor.reset()
+    it.await_frame(RST, stream)
+    with road.client() as other:
+        other.ask("GET", "/")
+        stream = it.request()   # on the same connection
+        it.sock.sendall(OK[2:])
+        it.frame(HEADERS, END_HEADERS | END_STREAM, stream, OK)
+        assert other.answer().status == 200
+
+
+def test_a_head_that_never_ends(raw, way):
+    it = raw(acks=True)
+    with Road(way, f"{it.given}.{ZONE}").client() as visitor:
+        visitor.ask("GET", "/")
+        stream = it.request()
+        it.begin_head(stream)
+        visitor.reset()
+    it.await_frame(GOAWAY, 0)
+    assert it.closed()

@@ -30,6 +30,7 @@ struct edge {
     struct document documents[EDGE_DOCUMENTS_MAX];
     uint32_t document_count;
     int listener; // -1: closed
+    int stream;   // the same, of a stream; -1: none
     struct loop loop[EDGE_CORES_MAX];
     struct loop *loops[EDGE_CORES_MAX];
     struct traffic_core *core[EDGE_CORES_MAX];
@@ -107,6 +108,7 @@ struct edge *edge_open(struct sim_case *c, struct sim *s, const struct os_addr *
     bridged_open(e->core, e->cores);
     struct snapshot *snapshot = compile(e, config);
     e->listener = sim_listen_fd(s, at);
+    e->stream = -1;
     struct l4_plan_listener streams[L4_PLAN_LISTENERS_MAX]; // the first one, if any, listens there
     uint32_t count = l4_plan_listeners(conf_root(e->documents[0].doc), streams);
     const struct traffic_listener what = {.addr = *at, .stream = count > 0 ? streams[0].key : 0};
@@ -133,6 +135,31 @@ void edge_reserve(struct edge *e, const struct reserved *r)
     for (uint32_t i = 0; i < e->cores; i++) {
         traffic_core_reserve(e->core[i], r);
     }
+}
+
+struct tunnel_ports *edge_ports(struct edge *e)
+{
+    return traffic_ports(e->traffic);
+}
+
+void edge_listen_stream(struct edge *e, const struct os_addr *at, uint64_t key, uint32_t index)
+{
+    ensure(e->stream < 0);
+    e->stream = sim_listen_fd(e->sim, at);
+    const struct traffic_listener what = {.index = index, .addr = *at, .stream = key};
+    for (uint32_t i = 0; i < e->cores; i++) {
+        int rc = traffic_core_listen(e->core[i], e->stream, &what);
+        ensure(rc == 0);
+    }
+}
+
+uint32_t edge_chunks(const struct edge *e)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < e->cores; i++) {
+        n += e->loop[i].chunks.in_use;
+    }
+    return n;
 }
 
 void edge_set_access(struct edge *e, struct access *a)
@@ -183,13 +210,25 @@ void edge_reload(struct edge *e, const char *config)
     }
 }
 
+static void close_listeners(struct edge *e)
+{
+    struct sys *sys = e->loop[0].sys;
+    if (e->listener >= 0) {
+        sys->ops->close(sys, e->listener, false);
+    }
+    if (e->stream >= 0) {
+        sys->ops->close(sys, e->stream, false);
+    }
+    e->listener = -1;
+    e->stream = -1;
+}
+
 void edge_drain(struct edge *e)
 {
     for (uint32_t i = 0; i < e->cores; i++) {
         traffic_core_drain(e->core[i], false);
     }
-    e->loop[0].sys->ops->close(e->loop[0].sys, e->listener, false);
-    e->listener = -1;
+    close_listeners(e);
 }
 
 bool edge_is_idle(const struct edge *e)
@@ -228,9 +267,7 @@ void edge_end(struct sim_case *c, struct edge *e)
             sim_fail(c, "core %u: %u timers are left", i, e->loop[i].wheel.count);
         }
     }
-    if (e->listener >= 0) {
-        e->loop[0].sys->ops->close(e->loop[0].sys, e->listener, false);
-    }
+    close_listeners(e);
     traffic_free(e->traffic);
     for (uint32_t i = 0; i < e->cores; i++) {
         loop_fini(&e->loop[i]);

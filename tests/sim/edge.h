@@ -13,6 +13,7 @@ enum { EDGE_CORES_MAX = 4, EDGE_DOCUMENTS_MAX = 8 };
 struct access;
 struct edge;
 struct reserved;
+struct tunnel_ports;
 
 /** `chunks_max`: budget of each core's chunk pool; `connections_max`: of the process. */
 struct edge_limits {
@@ -30,6 +31,12 @@ uint32_t edge_core_count(const struct edge *e);
 void edge_reserve(struct edge *e, const struct reserved *r);
 /** Who may have tunnels, on all cores; each takes its own reference. */
 void edge_set_access(struct edge *e, struct access *a);
+/** The public ports of its tunnels, for who plays the steward (tunnel/ports.h). */
+struct tunnel_ports *edge_ports(struct edge *e);
+/** Listens for a stream (l4/plan.h) as well, under that index, which is not 0. Once. */
+void edge_listen_stream(struct edge *e, const struct os_addr *at, uint64_t key, uint32_t index);
+/** Chunks that its cores hold now. */
+uint32_t edge_chunks(const struct edge *e);
 /** Exchanges and client connections alive on all cores. */
 uint32_t edge_exchanges(const struct edge *e);
 /** Client connections open now, as counted. */

@@ -21,7 +21,7 @@ static void put_grant(struct text *t, const char *token, const char *rest)
     text_printf(t, "\", %s}", rest);
 }
 
-static struct access *make(bool with_bob)
+static struct access *make(bool with_alice, bool with_bob)
 {
     char room[4096];
     struct text t = text_on(room, sizeof(room) - 1);
@@ -30,9 +30,11 @@ static struct access *make(bool with_bob)
     struct conf_diags *d = conf_diags_new();
     ensure(d != NULL);
     text_str(&t, "{\"grants\": [");
-    put_grant(&t, GRANTS_ALICE,
-              "\"id\": \"aaaaaaaa\", \"owner\": \"alice\", \"ports\": [\"20000-20009\"]");
-    text_char(&t, ',');
+    if (with_alice) {
+        put_grant(&t, GRANTS_ALICE,
+                  "\"id\": \"aaaaaaaa\", \"owner\": \"alice\", \"ports\": [\"20000-20009\"]");
+        text_char(&t, ',');
+    }
     if (with_bob) {
         put_grant(&t, GRANTS_BOB,
                   "\"id\": \"bbbbbbbb\", \"owner\": \"bob\", \"names\": [\"bob-*\", \"shared\"], "
@@ -60,10 +62,15 @@ static struct access *make(bool with_bob)
 
 struct access *grants_new(void)
 {
-    return make(true);
+    return make(true, true);
 }
 
 struct access *grants_new_without_bob(void)
 {
-    return make(false);
+    return make(true, false);
+}
+
+struct access *grants_new_without_alice(void)
+{
+    return make(false, true);
 }

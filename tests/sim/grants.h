@@ -12,5 +12,6 @@
 
 /** The caller's reference. `shop` is reserved for bob. */
 struct access *grants_new(void);
-/** The same after bob's token was revoked. */
+/** The same after a token was revoked. */
 struct access *grants_new_without_bob(void);
+struct access *grants_new_without_alice(void);
