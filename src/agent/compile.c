@@ -171,7 +171,9 @@ static void put_error(struct text *t, const char *status, const char *what,
     text_json(t, slice_str(what));
     text_json(t, SLICE("</h1><p>The tunnel is up, but on the machine at its end <code>"));
     put_plain(t, n->shown);
-    text_json(t, SLICE("</code> did not answer.<p><small>$status, $id</small>\n"));
+    text_json(t,
+              SLICE("</code> did not answer. If it is yours, start what listens there; the tunnel "
+                    "stays.<p><small>$status, $id</small>\n"));
     text_str(t, "\"}");
 }
 

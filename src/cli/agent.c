@@ -56,9 +56,9 @@ static int run_kind(const struct cli_parsed *p, enum agent_kind kind)
 {
     static struct agent_words w; // its plan is larger than a stack should hold
     agent_words_init(&w);
-    int rc = agent_words_common(&w, p);
+    int rc = agent_words_tunnel(&w, p, kind);
     if (rc == CLI_OK) {
-        rc = agent_words_tunnel(&w, p, kind);
+        rc = agent_words_common(&w, p);
     }
     rc = rc == CLI_OK ? run_plan(&w) : rc;
     agent_words_fini(&w);
@@ -94,7 +94,9 @@ static const char *default_file(void)
 static int run_start(const struct cli_parsed *p)
 {
     static struct agent_words w;
-    const char *path = cli_given(p, "config") ? cli_value(p, "config") : default_file();
+    const char *path = cli_given(p, "config") ? cli_value(p, "config")
+                       : p->count > 0         ? p->arguments[0]
+                                              : default_file();
     if (path == NULL) {
         return cli_usage_error(p->command, "which file? There is no ./adit-agent.yaml and no "
                                            "/etc/adit/agent.yaml");
@@ -151,9 +153,10 @@ const struct cli_command cli_udp = {
 
 const struct cli_command cli_start = {
     .name = "start",
-    .text = "the tunnels of a file: adit start -c adit-agent.yaml",
+    .arguments = "[FILE]",
+    .text = "the tunnels of a file: adit start adit-agent.yaml",
     .more =
-        "Without --config it is ./adit-agent.yaml, else /etc/adit/agent.yaml:\n\n"
+        "Without FILE it is ./adit-agent.yaml, else /etc/adit/agent.yaml:\n\n"
         "  server: tunnel.example.com\n"
         "  token: $env(ADIT_TOKEN)\n"
         "  tunnels:\n"
@@ -163,6 +166,6 @@ const struct cli_command cli_start = {
         "A tunnel has http, tcp or udp, and may have name, port, join, wildcard, host, insecure,\n"
         "proxy_protocol, basic_auth (user: password), allow and deny.\n",
     .options = agent_start_options,
-    .max = 0,
+    .max = 1,
     .run = run_start,
 };

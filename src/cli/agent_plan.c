@@ -66,7 +66,7 @@ const struct cli_option agent_diagnose_options[] = {
 
 const struct cli_option agent_start_options[] = {
     EDGE_OPTIONS,   QUIET_OPTION,
-    QR_OPTION,      {.name = "config", .letter = 'c', .value = "FILE", .text = "the file"},
+    QR_OPTION,      {.name = "config", .letter = 'c', .value = "FILE", .text = "the same as FILE"},
     {.name = NULL},
 };
 
@@ -309,8 +309,11 @@ int agent_words_common(struct agent_words *w, const struct cli_parsed *p)
         rc = use_login(w, p);
     }
     if (rc == CLI_OK && w->plan.edge_count == 0) {
-        rc = cli_usage_error(p->command, "which edge? --server tunnel.example.com, ADIT_SERVER, or "
-                                         "once: adit login tunnel.example.com");
+        rc = cli_usage_error(p->command,
+                             "which edge? --server tunnel.example.com, ADIT_SERVER, or once: adit "
+                             "login tunnel.example.com\n"
+                             "  to try it on this machine: `adit serve` in another terminal, and "
+                             "--server http://localhost:8080");
     }
     if (rc == CLI_OK) {
         rc = agent_proof_read(w, p);

@@ -13,11 +13,14 @@
 #include <unistd.h>
 
 #include "agent/answer.h"
+#include "base/error.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "os/clock.h"
 
+#include "cli/agent_local.h"
 #include "cli/agent_qr.h"
+#include "cli/agent_words.h"
 #include "cli/options.h"
 
 enum {
@@ -63,6 +66,9 @@ void agent_show_init(struct agent_show *s, const struct agent_plan *plan, bool j
     s->utf8 = has_utf8();
     s->columns = columns_of(STDOUT_FILENO);
     s->qr = qr && !json && !quiet && s->utf8 && isatty(STDOUT_FILENO) == 1;
+    for (uint32_t i = 0; i < plan->tunnel_count; i++) {
+        s->said_down[i] = !agent_local_listens(&plan->tunnels[i]);
+    }
 }
 
 // ---- pieces --------------------------------------------------------------------------------------------
@@ -129,6 +135,22 @@ static void put_pause(struct text *out, uint64_t ms)
     }
 }
 
+/** A line about the one before. */
+static void put_hint(const struct agent_show *s, struct text *out, const char *what,
+                     struct slice more)
+{
+    colour(s, out, DIM);
+    text_printf(out, "  %s", what);
+    put_safe(out, more, SHOWN_CUT);
+    colour(s, out, PLAIN);
+    text_char(out, '\n');
+}
+
+static void put_down(const struct agent_show *s, uint32_t tunnel, struct text *out)
+{
+    put_hint(s, out, "nothing listens yet at ", s->plan->tunnels[tunnel].shown);
+}
+
 static void put_clock(const struct agent_show *s, struct text *out)
 {
     time_t now = time(NULL);
@@ -170,7 +192,7 @@ static void put_figures(const struct agent_show *s, const struct agent_event *e,
     }
 }
 
-static void show_request(const struct agent_show *s, const struct agent_event *e, struct text *out)
+static void show_request(struct agent_show *s, const struct agent_event *e, struct text *out)
 {
     const struct agent_request *r = e->request;
     put_clock(s, out);
@@ -197,27 +219,47 @@ static void show_request(const struct agent_show *s, const struct agent_event *e
     text_put(out, text_slice(&figures));
     colour(s, out, PLAIN);
     text_char(out, '\n');
+    bool down = slice_eq(r->error, slice_str(error_name(E_REFUSED)));
+    if (down && !s->said_down[e->tunnel]) {
+        put_down(s, e->tunnel, out);
+    }
+    s->said_down[e->tunnel] = down;
 }
 
-static void show_urls(const struct agent_show *s, const struct agent_event *e, struct text *out)
+static void put_arrow(const struct agent_show *s, struct slice shown, struct text *out)
 {
+    text_str(out, s->utf8 ? " → " : " -> ");
+    put_safe(out, shown, SHOWN_CUT);
+    text_char(out, '\n');
+}
+
+static void show_urls(struct agent_show *s, const struct agent_event *e, struct text *out)
+{
+    struct slice shown = s->plan->tunnels[e->tunnel].shown;
     size_t longest = 0;
     for (uint32_t i = 0; i < e->answer->url_count; i++) {
         size_t n = strlen(e->answer->urls[i]);
         longest = n > longest ? n : longest;
     }
+    bool beside = s->columns == 0 || longest + shown.len + 6 <= s->columns;
     for (uint32_t i = 0; i < e->answer->url_count; i++) {
         const char *url = e->answer->urls[i];
         text_str(out, "  ");
         colour(s, out, BOLD);
         text_str(out, url);
         colour(s, out, PLAIN);
-        for (size_t n = strlen(url); n < longest; n++) {
+        for (size_t n = strlen(url); beside && n < longest; n++) {
             text_char(out, ' ');
         }
-        text_str(out, s->utf8 ? " → " : " -> ");
-        put_safe(out, s->plan->tunnels[e->tunnel].shown, SHOWN_CUT);
-        text_char(out, '\n');
+        if (beside) {
+            put_arrow(s, shown, out);
+        } else {
+            text_char(out, '\n');
+        }
+    }
+    if (!beside) {
+        text_str(out, "   ");
+        put_arrow(s, shown, out);
     }
     bool https = e->answer->url_count > 0 && strncmp(e->answer->urls[0], "https://", 8) == 0;
     if (s->qr && https && s->plan->tunnel_count == 1) {
@@ -228,7 +270,14 @@ static void show_urls(const struct agent_show *s, const struct agent_event *e, s
         text_printf(out, "  the token is good for another %llu min\n",
                     (unsigned long long)(e->answer->expires_s / 60));
     }
-    text_str(out, s->quiet ? "" : "\n");
+    if (s->said_down[e->tunnel]) {
+        put_down(s, e->tunnel, out);
+    }
+    if (s->columns > 0 && !s->quiet && !s->told_ready) {
+        put_hint(s, out, "Ctrl-C ends it", SLICE(""));
+    }
+    s->told_ready = true;
+    text_str(out, s->quiet || s->plan->tunnel_count > 1 ? "" : "\n");
 }
 
 /** Which tunnel a notice is about, where there are several. */
@@ -237,6 +286,41 @@ static void put_subject(const struct agent_show *s, const struct agent_event *e,
     if (s->plan->tunnel_count > 1) {
         put_safe(out, s->plan->tunnels[e->tunnel].shown, SHOWN_CUT);
         text_str(out, ": ");
+    }
+}
+
+/** How an edge is named to --server. */
+static void put_edge(const struct agent_edge *edge, struct text *out)
+{
+    bool v6 = slice_find_char(edge->host, ':') >= 0;
+    text_str(out, edge->secure ? "" : "http://");
+    text_str(out, v6 ? "[" : "");
+    put_safe(out, edge->host, TARGET_CUT);
+    text_str(out, v6 ? "]" : "");
+    if (edge->port != (edge->secure ? 443 : 80)) {
+        text_printf(out, ":%u", edge->port);
+    }
+}
+
+/** For who has never been let in: the mistake may be theirs. */
+static void put_first_help(const struct agent_show *s, const struct agent_event *e,
+                           struct text *out)
+{
+    const struct agent_edge *edge = &s->plan->edges[e->edge];
+    bool local = agent_edge_is_local(edge);
+    bool refused = slice_find(e->text, slice_str(error_text(E_REFUSED))) >= 0;
+    bool handshake = edge->secure && slice_find(e->text, SLICE("TLS")) >= 0;
+    if (local && refused) {
+        put_hint(s, out, "no edge is there: `adit serve` starts one", SLICE(""));
+    } else if (handshake && (local || edge->port != 443)) {
+        char buffer[TARGET_CUT];
+        struct text t = text_on(buffer, sizeof buffer);
+        struct agent_edge clear = *edge;
+        clear.secure = false;
+        put_edge(&clear, &t);
+        put_hint(s, out, "if it speaks no TLS there: --server ", text_slice(&t));
+    } else {
+        put_hint(s, out, "`adit diagnose` says which step on the way fails", SLICE(""));
     }
 }
 
@@ -256,9 +340,16 @@ static void show_trouble(struct agent_show *s, const struct agent_event *e, cons
     text_str(out, what);
     put_safe(out, e->text, ANSWER_BODY_MAX);
     text_str(out, "; ");
-    put_pause(out, e->in_ms);
+    if (e->kind == AGENT_EVENT_FAILED) {
+        text_str(out, "trying again");
+    } else {
+        put_pause(out, e->in_ms);
+    }
     colour(s, out, PLAIN);
     text_char(out, '\n');
+    if (!s->told_ready && !s->quiet) {
+        put_first_help(s, e, out);
+    }
 }
 
 static void show_end(const struct agent_show *s, const struct agent_event *e, struct text *out)
@@ -268,19 +359,19 @@ static void show_end(const struct agent_show *s, const struct agent_event *e, st
     put_subject(s, e, out);
     put_safe(out, e->text, ANSWER_BODY_MAX);
     const struct agent_answer *a = e->answer;
-    if (a != NULL && a->reason[0] != '\0') {
-        text_printf(out, " (%s)", a->reason);
-    }
     colour(s, out, PLAIN);
     text_char(out, '\n');
     if (a == NULL) {
         return;
     }
     if (a->suggestion[0] != '\0') {
-        text_printf(out, "  free is, for example: ... as %s\n", a->suggestion);
+        text_printf(out, "  free is, for example: as %s\n", a->suggestion);
     }
-    if (a->status == 401) {
-        text_str(out, "  `adit login SERVER` keeps a token, --token gives one\n");
+    bool nobody = s->plan->token.len == 0 && !s->plan->has_key;
+    if (a->status == 401 || (a->status == 403 && nobody)) {
+        text_str(out, "  `adit login ");
+        put_edge(&s->plan->edges[e->edge], out);
+        text_str(out, "` keeps a token, --token gives one\n");
     } else if (a->status == 404 || a->status == 421) {
         text_str(out, "  is --server the edge's own name? `adit diagnose` looks closer\n");
     } else if (a->status == 426) {
@@ -318,7 +409,7 @@ void agent_show_text(struct agent_show *s, const struct agent_event *e, struct t
         break;
     case AGENT_EVENT_LEAVING:
         if (!s->quiet) {
-            text_str(out, "\nending; what is under way may finish, Ctrl-C again ends at once\n");
+            text_str(out, "\nending when requests are through; Ctrl-C again: at once\n");
         }
         break;
     }

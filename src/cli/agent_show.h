@@ -20,10 +20,12 @@ struct agent_show {
     unsigned columns; // of the terminal; 0: it is none
     bool utf8;        // arrows and blocks may be drawn
     uint64_t left_out;
+    bool told_ready;                   // a URL was shown
+    bool said_down[AGENT_TUNNELS_MAX]; // that nothing listens where it leads
     uint64_t said_failed[AGENT_TUNNELS_MAX * AGENT_EDGES_MAX]; // hash of the last reason told
 };
 
-/** Looks at the terminal and the environment. */
+/** Looks at the terminal, the environment, and whether anything listens where the tunnels lead. */
 void agent_show_init(struct agent_show *s, const struct agent_plan *plan, bool json, bool quiet,
                      bool qr);
 /** An agent_event_fn; `arg` is the show. */

@@ -6,11 +6,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/nearest.h"
 
 #include "cli/agent_words.h"
+#include "cli/foreign.h"
 
 const struct cli_command *const cli_commands[] = {
     &cli_http,     &cli_tcp,    &cli_udp,     &cli_start,      &cli_diagnose,
@@ -41,11 +43,25 @@ const char *cli_default_config(void)
     return NULL;
 }
 
+/** What the commands from here on are about, or NULL. */
+static const char *heading_at(const struct cli_command *command)
+{
+    return command == &cli_http       ? "tunnels from this machine"
+           : command == &cli_serve    ? "an edge, or a reverse proxy"
+           : command == &cli_token    ? "tunnels at a running edge"
+           : command == &cli_password ? "more"
+                                      : NULL;
+}
+
 void cli_overview(void)
 {
     puts("adit " ADIT_VERSION ": the way in to what you run\n\nusage: adit COMMAND [ARGUMENTS]\n"
-         "       adit PORT    (adit 3000: a public URL for what listens on port 3000 here)\n");
+         "       adit PORT    (adit 3000: a public URL for what listens on port 3000 here)");
     for (size_t i = 0; cli_commands[i] != NULL; i++) {
+        const char *heading = heading_at(cli_commands[i]);
+        if (heading != NULL) {
+            printf("\n%s\n", heading);
+        }
         printf("  %-12s  %s\n", cli_commands[i]->name, cli_commands[i]->text);
     }
     puts(
@@ -53,8 +69,35 @@ void cli_overview(void)
         "the configuration, `adit help directives` lists them.");
 }
 
+/** What somebody meant who wrote a target or a word of another program, or NULL. */
+static const char *meant(const char *name, char *room, size_t size)
+{
+    struct stat st;
+    bool there = stat(name, &st) == 0;
+    bool folder = there && S_ISDIR(st.st_mode);
+    if (there && S_ISREG(st.st_mode) && strchr(name, '.') != NULL) {
+        (void)snprintf(room, size, "`adit serve %s` for an edge, `adit start %s` for an agent",
+                       name, name);
+        return room;
+    }
+    if (folder || strcmp(name, "localhost") == 0 || strchr(name, '.') != NULL) {
+        (void)snprintf(room, size,
+                       folder ? "for what is in the folder: adit ./%s"
+                              : "a target needs its port: adit %s:3000",
+                       name);
+        return room;
+    }
+    return cli_foreign_command(name);
+}
+
 static int unknown_command(const char *name)
 {
+    char room[512];
+    const char *ours = meant(name, room, sizeof room);
+    if (ours != NULL) {
+        (void)fprintf(stderr, "adit: there is no command `%s`\n  here it is: %s\n", name, ours);
+        return CLI_USAGE;
+    }
     struct conf_nearest nearest = conf_nearest_to(slice_str(name));
     for (size_t i = 0; cli_commands[i] != NULL; i++) {
         conf_nearest_offer(&nearest, slice_str(cli_commands[i]->name));
@@ -74,7 +117,8 @@ int cli_main(int argc, char **argv)
         cli_overview();
         return argc > 1 ? CLI_OK : CLI_USAGE;
     }
-    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0 || strcmp(name, "-v") == 0 ||
+        strcmp(name, "version") == 0) {
         puts("adit " ADIT_VERSION);
         return CLI_OK;
     }

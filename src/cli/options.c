@@ -13,6 +13,8 @@
 #include "base/ensure.h"
 #include "conf/nearest.h"
 
+#include "cli/foreign.h"
+
 int cli_usage_error(const struct cli_command *command, const char *format, ...)
 {
     va_list args;
@@ -105,8 +107,26 @@ static int print_help(const struct cli_command *command)
     return CLI_OK;
 }
 
+/** What to write instead of an option of another tunnel's program, or NULL. */
+static const char *foreign_option(const struct cli_command *command, struct slice name)
+{
+    char text[32];
+    for (const struct cli_option *o = command->options; o != NULL && o->name != NULL; o++) {
+        if (strcmp(o->name, "join") == 0 && name.len < sizeof text) {
+            (void)snprintf(text, sizeof text, "%.*s", SLICE_ARG(name));
+            return cli_foreign_option(text);
+        }
+    }
+    return NULL;
+}
+
 static int unknown_option(const struct cli_command *command, struct slice name)
 {
+    const char *ours = foreign_option(command, name);
+    if (ours != NULL) {
+        return cli_usage_error(command, "there is no option --%.*s here; %s", SLICE_ARG(name),
+                               ours);
+    }
     struct conf_nearest nearest = conf_nearest_to(name);
     if (command->kin != NULL && find_option(command->kin, name) >= 0) {
         return cli_usage_error(command, "--%.*s is of `adit %s` alone", SLICE_ARG(name),

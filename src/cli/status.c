@@ -105,10 +105,17 @@ static void print_for_people(const json_t *answer)
     print_servers(json_object_get(answer, "servers"));
     const char *name = NULL;
     json_t *value = NULL;
+    unsigned zeros = 0;
     printf("counters\n");
     json_object_foreach(json_object_get(answer, "counters"), name, value)
     {
-        printf("  %-24s %" PRId64 "\n", name, (int64_t)json_integer_value(value));
+        zeros += json_integer_value(value) == 0;
+        if (json_integer_value(value) != 0) {
+            printf("  %-24s %" PRId64 "\n", name, (int64_t)json_integer_value(value));
+        }
+    }
+    if (zeros > 0) {
+        printf("  and %u that are 0; --json has them all\n", zeros);
     }
 }
 

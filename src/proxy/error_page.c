@@ -171,8 +171,31 @@ static const struct words words[] = {
     {508, "The request goes round in circles between servers."},
 };
 
-static struct slice words_of(unsigned status)
+/** Where names are given to agents a visitor can be told more: it is a machine that is missing. */
+static const char *tunnel_words(const struct exchange *x)
 {
+    const struct upstream *u = x->route != NULL ? x->route->upstream : NULL;
+    if (u == NULL || u->ops->choose == NULL) {
+        return NULL;
+    }
+    switch (x->error) {
+    case E_NO_TUNNEL:
+        return "No tunnel is open at this address. It may have ended, or the address has a "
+               "mistake.";
+    case E_NO_SERVER:
+    case E_QUEUE_TIMEOUT:
+        return "The machine behind this address is away or busy. Please try again in a moment.";
+    default:
+        return NULL;
+    }
+}
+
+static struct slice words_of(const struct exchange *x, unsigned status)
+{
+    const char *more = tunnel_words(x);
+    if (more != NULL) {
+        return slice_str(more);
+    }
     for (size_t i = 0; i < array_len(words); i++) {
         if (words[i].status == status) {
             return slice_str(words[i].text);
@@ -225,7 +248,7 @@ static void put_html(struct text *t, const struct exchange *x, unsigned status)
     text_put(t, SLICE("</b> "));
     text_put(t, reason);
     text_put(t, SLICE("</h1>\n<p>"));
-    text_html(t, words_of(status));
+    text_html(t, words_of(x, status));
     if (rule.len > 0) {
         text_put(t, SLICE("</p>\n<p>"));
         text_html(t, rule);
@@ -243,7 +266,7 @@ static void put_json(struct text *t, const struct exchange *x, unsigned status)
     text_put(t, SLICE("\",\"status\":"));
     text_u64(t, status);
     text_put(t, SLICE(",\"detail\":\""));
-    text_json(t, words_of(status));
+    text_json(t, words_of(x, status));
     if (rule.len > 0) {
         text_put(t, SLICE("\",\"rule\":\""));
         text_json(t, rule);
@@ -262,7 +285,7 @@ static void put_plain(struct text *t, const struct exchange *x, unsigned status)
     text_char(t, ' ');
     text_put(t, http_status_reason(status));
     text_put(t, SLICE("\n\n"));
-    text_put(t, words_of(status));
+    text_put(t, words_of(x, status));
     text_char(t, '\n');
     if (rule.len > 0) {
         text_put(t, rule);
@@ -345,7 +368,7 @@ void error_page_answer(struct exchange *x, unsigned status)
     struct slice body = slice_of("", 0);
     if (grpc_is_request(x)) { // its clients read no pages
         struct slice rule = rule_of(x, status);
-        grpc_answer(x, status, rule.len > 0 ? rule : words_of(status));
+        grpc_answer(x, status, rule.len > 0 ? rule : words_of(x, status));
         return;
     }
     exchange_begin_answer(x, status);

@@ -147,6 +147,40 @@ static void grpc_gets_no_page(void)
     fake_free(f);
 }
 
-TAP_MAIN(grpc_gets_no_page, has_a_page_for_every_status, speaks_the_clients_language,
-         names_the_broken_rule_of_the_client_only, has_the_fields_a_status_demands,
-         maps_errors_to_statuses, does_without_a_body)
+static struct upstream *choose_nothing(struct upstream *u, const struct upstream_request *rq)
+{
+    (void)u;
+    (void)rq;
+    return NULL;
+}
+
+static void names_the_machine_that_a_tunnel_lacks(void)
+{
+    static const struct upstream_ops ops = {.choose = choose_nothing};
+    static const struct upstream_ops plain = {0};
+    static struct upstream zone;
+    static const struct route route = {.upstream = &zone};
+    static const struct {
+        int error;
+        unsigned status;
+        const char *words;
+    } rows[] = {{E_NO_TUNNEL, 404, "No tunnel is open at this address."},
+                {E_QUEUE_TIMEOUT, 503, "The machine behind this address is away or busy."},
+                {E_NO_SERVER, 503, "The machine behind this address is away or busy."}};
+    for (size_t i = 0; i < array_len(rows); i++) {
+        struct fake *f = fake_new();
+        f->x.route = &route;
+        f->x.error = rows[i].error;
+        zone.ops = &ops;
+        error_page_answer(&f->x, rows[i].status);
+        CHECK(page_has(rows[i].words));
+        zone.ops = &plain;
+        error_page_answer(&f->x, rows[i].status);
+        CHECK(!page_has(rows[i].words));
+        fake_free(f);
+    }
+}
+
+TAP_MAIN(names_the_machine_that_a_tunnel_lacks, grpc_gets_no_page, has_a_page_for_every_status,
+         speaks_the_clients_language, names_the_broken_rule_of_the_client_only,
+         has_the_fields_a_status_demands, maps_errors_to_statuses, does_without_a_body)
