@@ -145,8 +145,9 @@ def test_an_agent_is_ready_when_its_tunnel_is_up(edge, agent, origin, manager):
 
 @pytest.fixture
 def serve(tmp_path):
-    """serve(*words) is `WORDS adit serve` at a terminal."""
+    """serve(*words) is `WORDS adit serve` at a terminal, whatever nohup the tests are run with."""
     running = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     def start(*words):
         config = tmp_path / "adit.yaml"
@@ -157,6 +158,7 @@ def serve(tmp_path):
         running[-1].wait_for("serving")
         return running[-1]
     yield start
+    signal.signal(signal.SIGHUP, before)
     for one in running:
         one.__exit__()
 
