@@ -347,8 +347,9 @@ static void show_trouble(struct agent_show *s, const struct agent_event *e, cons
     }
     colour(s, out, PLAIN);
     text_char(out, '\n');
-    if (!s->told_ready && !s->quiet) {
+    if (!s->told_ready && !s->told_help && !s->quiet) {
         put_first_help(s, e, out);
+        s->told_help = true;
     }
 }
 

@@ -20,6 +20,7 @@ struct agent_show {
     unsigned columns; // of the terminal; 0: it is none
     bool utf8;        // arrows and blocks may be drawn
     uint64_t left_out;
+    bool told_help;                    // what to look at when no edge lets us in
     bool told_ready;                   // a URL was shown
     bool said_down[AGENT_TUNNELS_MAX]; // that nothing listens where it leads
     uint64_t said_failed[AGENT_TUNNELS_MAX * AGENT_EDGES_MAX]; // hash of the last reason told

@@ -85,6 +85,7 @@ static void begin_drain(struct super *s)
     uint64_t limit = s->now.plan.drain_ms;
     s->drain_end_ms = os_clock_ms() + limit + DRAIN_GRACE_MS;
     log_limit(limit);
+    (void)manager_tell(s, os_clock_ms()); // an idle worker may have ended before the next turn
     struct ipc_message m;
     ipc_init(&m, IPC_drain);
     m.u.drain.limit_ms = limit;
