@@ -138,6 +138,20 @@ static void check_secrecy(struct conf_diags *d, struct conf_node site, struct co
     }
 }
 
+// What is asked of an agent's service goes through its tunnel.
+static void check_health(struct conf_diags *d, struct conf_node health)
+{
+    struct slice type = conf_string(conf_get(health, "type"), "http");
+    struct conf_node port = conf_get(health, "port");
+    if (slice_eq(type, SLICE("tcp")) || slice_eq(type, SLICE("tls"))) {
+        conf_error(d, conf_get(health, "type"),
+                   "agents are asked through their tunnels: `http` or `grpc`");
+    }
+    if (conf_exists(port)) {
+        conf_error(d, port, "an agent has the one service that it was told; no port is asked for");
+    }
+}
+
 static void check_site(struct conf_diags *d, struct conf_node site)
 {
     struct slice name = conf_key(site);
@@ -164,6 +178,9 @@ static void check_site(struct conf_diags *d, struct conf_node site)
         conf_error(d, own, "the site's name is too long");
     } else if (wildcard) {
         check_secrecy(d, site, own);
+    }
+    if (conf_kind_of(own) == CONF_MAP) {
+        check_health(d, conf_get(own, "health"));
     }
 }
 

@@ -313,7 +313,7 @@ bool tunnel_may_answer(const struct tunnel *t, uint32_t core, struct slice host)
 
 struct slice tunnel_name(const struct tunnel *t)
 {
-    return slice_of(t->name, t->name_len);
+    return slice_of(t->host, t->name_len);
 }
 
 // ---- owners -----------------------------------------------------------------------------------------

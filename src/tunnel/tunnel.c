@@ -147,10 +147,12 @@ static void tell_counts(const struct tunnel *t)
 static void on_park_over(struct wheel_timer *timer);
 static void on_freed(struct mail *m, struct loop *to);
 
-static struct tunnel *make(struct tunnel_zone *z, uint32_t core, struct slice name)
+static struct tunnel *make(struct tunnel_zone *z, uint32_t core, enum tunnel_kind kind,
+                           struct slice name)
 {
     struct tunnel_registry *r = z->registry;
-    struct tunnel *t = mem_zalloc(sizeof(*t) + name.len + 1);
+    struct slice suffix = z->at[core]->settings.suffix;
+    struct tunnel *t = mem_zalloc(sizeof(*t) + name.len + suffix.len + 1);
     struct group *g = t == NULL ? NULL : tunnel_group_new(z, name);
     if (g == NULL) {
         mem_free(t);
@@ -167,8 +169,13 @@ static struct tunnel *make(struct tunnel_zone *z, uint32_t core, struct slice na
     t->counted = COUNTER_COUNT;
     t->hash = tunnel_hash(r, z, name);
     t->freed.fn = on_freed;
-    memcpy(t->name, name.ptr, name.len);
+    memcpy(t->host, name.ptr, name.len);
+    memcpy(t->host + name.len, suffix.ptr, suffix.len);
     t->name_len = (uint32_t)name.len;
+    t->kind = kind;
+    if (kind == TUNNEL_HTTP) {
+        group_check_as(g, slice_of(t->host, name.len + suffix.len));
+    }
     t->since_wall_ms = r->cores[core].loop->wall_ms;
     list_init(&t->bucket);
     list_init(&t->link);
@@ -586,13 +593,12 @@ static int add_tunnel(const struct tunnel_claim *c, uint32_t core, struct tunnel
     if (!owner_count_up(z->registry, c->owner, most)) {
         return E_TUNNEL_LIMIT;
     }
-    struct tunnel *t = make(z, core, slice_of(c->name, c->name_len));
+    struct tunnel *t = make(z, core, c->kind, slice_of(c->name, c->name_len));
     if (t == NULL) {
         owner_count_down(z->registry, c->owner);
         return E_NO_MEMORY;
     }
     memcpy(t->owner, c->owner, sizeof(t->owner));
-    t->kind = c->kind;
     t->port = c->port;
     t->web_port = c->web_port;
     t->wildcard = c->wildcard;

@@ -133,7 +133,7 @@ struct tunnel {
     enum counter counted; // among those that are live or parked; COUNTER_COUNT: not yet, or no more
     uint64_t since_wall_ms;
     uint32_t row;
-    char name[]; // ended by 0
+    char host[]; // the name, and what the zone has behind it; ended by 0
 };
 
 /** An agent's connection. Made and forgotten on the tunnel's home core; in between its session is on

@@ -159,6 +159,19 @@ static struct http_stream *give(void *arg, int *error)
     return stream;
 }
 
+struct http_stream *called_take(struct server *s, uint32_t core, int *error)
+{
+    *error = E_AGAIN;
+    list_each(node, &s->cores[core].called)
+    {
+        struct called *c = list_entry(node, struct called, link);
+        if (lane_has_room(c->lane->core, c->session)) {
+            return give(c, error);
+        }
+    }
+    return NULL;
+}
+
 static void open_port(struct called *c)
 {
     struct bridge_core *bridges = server_core_what(c->lane->core)->bridge;

@@ -45,6 +45,9 @@ int called_open(struct called *c, struct server *s, uint32_t core, struct transp
  * is told `text` by the GOAWAY that is the first thing it hears. */
 int called_refuse(struct called *c, struct server *s, uint32_t core, struct transport *t,
                   const struct http_peer *peer, struct slice text) must_check;
+/** A stream over one of the connections that a server has to this core. NULL with E_AGAIN: there is none
+ * that has room; or E_NO_MEMORY. On the core. */
+struct http_stream *called_take(struct server *s, uint32_t core, int *error) must_check;
 /** How many connections its server has. Any core. */
 unsigned called_count(struct called *c);
 /** The agent is told this text by a GOAWAY that ends nothing: it gets streams as before. On its core. */

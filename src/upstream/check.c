@@ -281,6 +281,11 @@ struct check *check_begin(const struct check_order *order,
     http_body_init(&c->request_body, HTTP_BODY_LIMIT);
     http_body_init(&c->response_body, HTTP_BODY_LIMIT);
     order->core->checks++;
-    dial_it(c);
+    if (order->called != NULL) {
+        loop_timer_set(c->loop, &c->deadline, order->settings->timeout_ms);
+        check_http_ask(c);
+    } else {
+        dial_it(c);
+    }
     return c;
 }

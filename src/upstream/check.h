@@ -8,6 +8,9 @@
 //     tls   the handshake succeeds, by the upstream's TLS settings
 //     grpc  grpc.health.v1.Health/Check over HTTP/2 answers SERVING
 //
+// A server that calls in is asked over a connection that it has to this core; when there is none just now,
+// or it is lost, that says nothing of the server, which is away by then.
+//
 // What is our own trouble (out of ports, descriptors, memory) gives no verdict.
 
 #pragma once
@@ -49,6 +52,7 @@ struct check_order {
     struct os_addr addr;
     struct slice host;              // "name:80", for the Host field; lives until the check is over
     const struct server_kind *kind; // its protocol, TLS, PROXY header, addresses to connect from
+    struct server *called;          // one that calls in; lives as long as the check. NULL: dial
 };
 
 struct check_result {

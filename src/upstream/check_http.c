@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "http/session.h"
+#include "upstream/called.h"
 #include "upstream/check_int.h"
 
 enum {
@@ -212,7 +213,8 @@ static void on_bad_message(struct http_stream *s, int error)
 
 static void on_error(struct http_stream *s, int error)
 {
-    bool ours = error_class_of(error) == ERROR_CLASS_LOCAL || error == E_NO_MEMORY;
+    bool ours = error_class_of(error) == ERROR_CLASS_LOCAL || error == E_NO_MEMORY ||
+                check_of(s)->order.called != NULL;
     check_judge(check_of(s), ours ? VERDICT_NONE : VERDICT_BAD, "%s", error_text(error));
 }
 
@@ -225,7 +227,8 @@ static void on_closed(struct http_stream *s)
 {
     struct check *c = check_of(s);
     c->stream = NULL;
-    check_judge(c, VERDICT_BAD, "the connection ended before the answer did");
+    check_judge(c, c->order.called != NULL ? VERDICT_NONE : VERDICT_BAD,
+                "the connection ended before the answer did");
     check_over(c);
 }
 
@@ -277,13 +280,21 @@ static int make_request(struct check *c)
     return e;
 }
 
+static struct http_stream *take(const struct check *c, int *error)
+{
+    *error = E_NO_MEMORY;
+    return c->order.called != NULL ? called_take(c->order.called, c->loop->core, error)
+                                   : c->session->ops->take(c->session);
+}
+
 void check_http_ask(struct check *c)
 {
     static const struct http_timeouts none = {0}; // the check's deadline holds for all
-    struct http_stream *s = make_request(c) == 0 ? c->session->ops->take(c->session) : NULL;
+    int e = make_request(c);
+    struct http_stream *s = e == 0 ? take(c, &e) : NULL;
     c->asked = true;
     if (s == NULL) {
-        check_judge(c, VERDICT_NONE, "%s", error_text(E_NO_MEMORY));
+        check_judge(c, VERDICT_NONE, "%s", error_text(e));
         check_over(c);
         return;
     }

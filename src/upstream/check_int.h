@@ -47,7 +47,7 @@ void check_judge(struct check *c, enum verdict verdict, const char *format, ...)
 /** Nothing more is to come: the connection is closed at the end of this turn. */
 void check_over(struct check *c);
 
-/** Takes a stream of c->session and asks. */
+/** Takes a stream, of c->session or of a server that calls in, and asks. */
 void check_http_ask(struct check *c);
 
 /** The question (RFC of gRPC over HTTP/2: five bytes of prefix, then protobuf); its length, at most

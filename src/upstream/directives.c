@@ -462,7 +462,7 @@ const struct conf_directive upstream_directives[] = {
                 "sites:\n"
                 "  example.com: {proxy: grpc}\n"},
     {.name = "health",
-     .contexts = CONF_IN_UPSTREAM,
+     .contexts = CONF_IN_UPSTREAM | CONF_IN_TUNNELS,
      .type = CONF_TYPE_OBJECT,
      .rows = health_rows,
      .off_ok = true,
@@ -472,7 +472,9 @@ const struct conf_directive upstream_directives[] = {
      .aka = "health_check healthcheck health_checks check httpchk active_health_check",
      .text =
          "Asks each server on a connection of its own whether it is well, and gives requests only "
-         "to those that are. A server counts as well until its first check, which comes at once.",
+         "to those that are. A server counts as well until its first check, which comes at once. "
+         "Agents of tunnels are asked (`http` or `grpc`) over their own connections, for the name "
+         "that they share, while there are several.",
      .example =
          "upstreams:\n"
          "  app: {servers: [3000, 3001], health: /healthz}\n"

@@ -93,6 +93,12 @@ struct group *group_new(struct upstream_registry *r, struct slice name, struct g
     return g;
 }
 
+void group_check_as(struct group *g, struct slice host)
+{
+    ensure(g->calls && g->spec == NULL);
+    g->checked_as = host;
+}
+
 static void free_group(struct group *g)
 {
     g->magic = 0;

@@ -136,6 +136,7 @@ struct group {
     uint32_t magic;
     bool over;                 // group_end()
     bool calls;                // its servers call in (group_join()); it is found by nobody's name
+    struct slice checked_as;   // of such servers: the host that checks ask for; empty: no checks
     struct group_crowd *crowd; // NULL: none
     atomic_uint holders;       // pools together count as one, each server as one
     uint32_t pools;            // under the registry's lock
@@ -166,6 +167,8 @@ struct group *group_get(struct upstream_registry *r, struct slice name) must_che
  * group_enter(). NULL: out of memory. Any thread. */
 struct group *group_new(struct upstream_registry *r, struct slice name, struct group_crowd *crowd)
     must_check;
+/** Checks ask its servers for this host, which lives until group_end(). Before group_enter(). */
+void group_check_as(struct group *g, struct slice host);
 /** One pool fewer: of one that calls in, the last. No request waits in it. Any thread. */
 void group_put(struct group *g);
 

@@ -140,9 +140,12 @@ void care_apply(struct group *g)
         care_end(g);
         return;
     }
-    bool checks = g->spec->health.check.type != CHECK_NONE;
+    bool can = !g->calls || g->checked_as.len > 0;
+    bool checks = can && g->spec->health.check.type != CHECK_NONE;
     if (c->health == NULL && checks) {
         const struct health_order order = {.name = g->name,
+                                           .calls = g->calls,
+                                           .host = g->checked_as,
                                            .core = &g->registry->cores[g->home],
                                            .on_change = on_change,
                                            .arg = g};

@@ -19,6 +19,7 @@ enum {
     TEXTS_MAX = 8192,     // of the settings
     FIRST_SPREAD_MS = 10, // per server
     QUICK_MS_MIN = 100,   // between checks while a change is under way
+    AWAY_MS = 1000,       // until one that calls in, and was not reached so far, is tried again
     CROWDED_MS = 20,      // when the core has as many checks on their way as it may
     MEMBER_TEXT_MAX = CHECK_TEXT_MAX + 16,
 };
@@ -28,6 +29,7 @@ struct health_member {
     bool wanted; // while the list is gone through
     bool known;  // a check has decided
     bool down;
+    bool rests;        // it calls in and is alone
     uint32_t in_a_row; // results that speak against the present state
     struct health *health;
     struct server *server;
@@ -87,6 +89,8 @@ static void schedule_next(struct health_member *m, uint64_t took_ns)
     uint64_t took_ms = took_ns / 1000000;
     if (wavers(m)) {
         every = every / 4 > QUICK_MS_MIN ? every / 4 : every < QUICK_MS_MIN ? every : QUICK_MS_MIN;
+    } else if (h->order.calls && !m->known && every > AWAY_MS) {
+        every = AWAY_MS;
     }
     every = every * 9 / 10 + rng_below(&loop_of(h)->rng, every / 5 + 1);
     loop_timer_set(loop_of(h), &m->timer, every > took_ms ? every - took_ms : 1);
@@ -151,13 +155,15 @@ static void on_time(struct wheel_timer *t)
     struct health_member *m = container_of(t, struct health_member, timer);
     ensure_magic(m, MEMBER_MAGIC);
     struct health *h = m->health;
+    bool calls = h->order.calls;
     ensure(m->check == NULL);
     const struct check_order order = {
         .settings = &h->settings.check,
         .core = h->order.core,
         .addr = m->server->addr,
-        .host = server_host(m->server),
+        .host = calls ? h->order.host : server_host(m->server),
         .kind = &m->server->kind,
+        .called = calls ? m->server : NULL,
     };
     if (h->order.core->checks < CHECK_AT_ONCE_MAX) {
         m->check = check_begin(&order, on_checked, m);
@@ -208,6 +214,14 @@ static struct health_member *find(const struct health *h, const struct server *s
     return NULL;
 }
 
+static void begin(struct health_member *m)
+{
+    if (is_on(m->health) && !m->rests) {
+        say(m, "not checked yet", "it counts as usable");
+        schedule_first(m);
+    }
+}
+
 static void add(struct health *h, struct server *s)
 {
     struct health_member *m = mem_zalloc(sizeof(*m));
@@ -225,10 +239,8 @@ static void add(struct health *h, struct server *s)
     list_init(&m->link);
     list_push_back(&h->members, &m->link);
     h->count++;
-    if (is_on(h)) {
-        say(m, "not checked yet", "it counts as usable");
-        schedule_first(m);
-    }
+    m->rests = h->order.calls;
+    begin(m);
 }
 
 static void drop(struct health_member *m)
@@ -239,6 +251,28 @@ static void drop(struct health_member *m)
     m->health->count--;
     m->magic = 0;
     mem_free(m);
+}
+
+/** Of those that call in one that is alone is left in peace. */
+static void rest_or_begin(struct health *h)
+{
+    bool alone = h->count < 2;
+    bool changed = false;
+    list_each(node, &h->members)
+    {
+        struct health_member *m = list_entry(node, struct health_member, link);
+        bool rested = m->rests;
+        m->rests = alone;
+        if (alone && !rested) {
+            pause_member(m);
+            changed = forget_state(m) || changed;
+        } else if (!alone && rested) {
+            begin(m);
+        }
+    }
+    if (changed) {
+        h->order.on_change(h->order.arg);
+    }
 }
 
 void health_follow(struct health *h, struct server *const *servers, uint32_t count)
@@ -262,6 +296,9 @@ void health_follow(struct health *h, struct server *const *servers, uint32_t cou
         if (!m->wanted) {
             drop(m);
         }
+    }
+    if (h->order.calls) {
+        rest_or_begin(h);
     }
 }
 
@@ -303,9 +340,9 @@ static void restart(struct health *h)
     {
         struct health_member *m = list_entry(node, struct health_member, link);
         m->known = false;
-        if (is_on(h)) {
+        if (is_on(h) && !m->rests) {
             schedule_first(m);
-        } else {
+        } else if (!is_on(h)) {
             changed = forget_state(m) || changed;
         }
     }

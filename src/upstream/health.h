@@ -9,6 +9,10 @@
 // empty group; its first check decides alone and comes at once. After that it takes `fall` failures in
 // a row to go down and `rise` successes to come back.
 //
+// Servers that call in are asked over the connections that they have made, and only while there are
+// several: of one that is alone no check tells anything that its own answers do not, and somebody's laptop
+// would be asked for ever.
+//
 // The result is the bit VITALS_DOWN, so it outlives rosters and reloads as the server does. Settings
 // that have not changed leave everything as it is; new ones begin anew, and servers keep the state they
 // had until their next check.
@@ -29,7 +33,9 @@ struct health_settings {
 };
 
 struct health_order {
-    const char *name; // of the group, for logs; lives as long
+    const char *name;  // of the group, for logs; lives as long
+    bool calls;        // its servers call in
+    struct slice host; // then: for which they are asked; lives while there are servers
     struct upstream_core *core;
     /** The state of a server has changed. Home core. */
     void (*on_change)(void *arg);

@@ -48,6 +48,15 @@ class GrpcServer:
         self.server.stop(0).wait(WAIT)
 
 
+def health_service(answers):
+    """grpc.health.v1.Health/Check by bytes: answers[service] is the enumeration's number."""
+    def check(data, call):
+        assert data[:1] in (b"", b"\x0a")
+        status = answers[data[2:].decode()]
+        return b"" if status == 0 else b"\x08" + bytes([status])
+    return ("unary", check)
+
+
 def channel(way, authority=None, name="example.com"):
     """Over TLS with an Authority to trust, in clear without."""
     options = [("grpc.ssl_target_name_override", name), ("grpc.default_authority", name),
