@@ -38,7 +38,8 @@ static const struct os_addr edge_at = {.kind = OS_ADDR_V4, .port = 80, .u.ip = {
 #define TIMES "timeouts: {header: 20s, idle: 30s, write: 20s, response: 20s, read: 20s}\n"
 
 static const char with_zone[] =
-    TIMES "sites: {'*.t.test': {tunnels: {anonymous: on, insecure_clear: on, park: 30s}}}\n";
+    TIMES "sites: {'*.t.test': {tunnels: {anonymous: on, insecure_clear: on, park: 30s,"
+          " health: {path: /0, every: 3s, timeout: 1s}}}}\n";
 static const char without_zone[] = TIMES "sites: {'other.test': {respond: 200}}\n";
 
 /** Whom an agent speaks for, and what it wants. */
