@@ -16,6 +16,7 @@ enum {
     // Visitors that wait for lost agents, all tunnels together: each holds a connection of its own.
     CROWD_MAX = 4096,
     LOOK_MS = 3000,
+    HURRY_MS = 250, // while parked tunnels wait for their ports
     // Names of agents without a token: whoever has many addresses may have as many as they like, and
     // each is kept for a while when its agent has gone.
     ANONYMOUS_MAX = 16384,
@@ -570,7 +571,8 @@ void tunnel_zone_enter(struct tunnel_zone *z, uint32_t core, const struct zone *
     if (first) {
         tunnels_revive(z, core);
     }
-    loop_timer_set(rc->loop, &rc->look, LOOK_MS);
+    bool revived = first && z->registry->before != NULL; // some may want their ports
+    loop_timer_set(rc->loop, &rc->look, revived ? HURRY_MS : LOOK_MS);
 }
 
 void tunnel_zone_leave(struct tunnel_zone *z, uint32_t core, const struct zone *says)
@@ -598,7 +600,7 @@ void tunnel_zone_leave(struct tunnel_zone *z, uint32_t core, const struct zone *
 void tunnels_set_access(struct tunnel_registry *r, uint32_t core, const struct access *a)
 {
     r->cores[core].access = a;
-    tunnels_look(&r->cores[core]);
+    (void)tunnels_look(&r->cores[core]);
 }
 
 const struct access *tunnels_access(const struct tunnel_registry *r, uint32_t core)
@@ -609,8 +611,7 @@ const struct access *tunnels_access(const struct tunnel_registry *r, uint32_t co
 static void on_look(struct wheel_timer *timer)
 {
     struct registry_core *rc = container_of(timer, struct registry_core, look);
-    tunnels_look(rc);
-    loop_timer_set(rc->loop, timer, LOOK_MS);
+    loop_timer_set(rc->loop, timer, tunnels_look(rc) ? HURRY_MS : LOOK_MS);
 }
 
 static bool is_meant(const struct tunnel *t, struct slice what)

@@ -305,7 +305,7 @@ static void on_park_over(struct wheel_timer *timer)
     tunnel_end(t, SLICE("its agent was not back in time"));
 }
 
-static void park(struct tunnel *t)
+void tunnel_park(struct tunnel *t)
 {
     struct loop *l = home_of(t)->loop;
     t->parked_wall_ms = l->wall_ms;
@@ -361,7 +361,7 @@ static void instance_lost(struct tunnel *t, struct tunnel_instance *i)
     } else if (!t->lived || (t->random && !has_secret(t, i))) {
         tunnel_end(t, SLICE("its agent never came")); // nor was a visitor told a name that is ours
     } else if (t->parked_wall_ms == 0) {
-        park(t);
+        tunnel_park(t);
     }
 }
 
@@ -584,7 +584,7 @@ static int find_or_add(struct tunnel *t, const struct tunnel_claim *c, struct tu
     return e;
 }
 
-static int add_tunnel(const struct tunnel_claim *c, uint32_t core, struct tunnel **out)
+int tunnel_add(const struct tunnel_claim *c, uint32_t core, struct tunnel **out)
 {
     struct tunnel_zone *z = c->zone;
     const struct zone_settings *s = &z->at[core]->settings;
@@ -640,7 +640,7 @@ void tunnel_judge(struct tunnel_claim *c, uint32_t core)
     if (t != NULL) {
         c->error = find_or_add(t, c, &i);
     } else {
-        c->error = add_tunnel(c, core, &t);
+        c->error = tunnel_add(c, core, &t);
         if (c->error < 0) {
             return;
         }
@@ -692,8 +692,9 @@ static struct slice objection(const struct access *a, const struct tunnel *t, ui
     return SLICE("");
 }
 
-void tunnels_look(struct registry_core *rc)
+bool tunnels_look(struct registry_core *rc)
 {
+    bool hurry = false;
     list_each(node, &rc->connections)
     {
         connection_look(list_entry(node, struct tunnel_connection, at_core));
@@ -713,65 +714,16 @@ void tunnels_look(struct registry_core *rc)
         if (why.len > 0) {
             tunnel_end(t, why);
         } else {
+            hurry = hurry || t->port_wanted;
+            tunnel_open_port(t);
             tell_counts(t);
         }
     }
+    return hurry;
 }
 
 bool tunnel_may_ask(struct tunnel *t, uint64_t now_ns)
 {
     return rates_may_ask(t->registry->rates, atomic_load_explicit(&t->rate, memory_order_relaxed),
                          now_ns);
-}
-
-// ---- the worker before ------------------------------------------------------------------------------
-
-struct reviving {
-    struct tunnel_zone *zone;
-    uint32_t core;
-};
-
-static void revive(void *arg, const struct tunnel_row *row)
-{
-    const struct reviving *v = arg;
-    struct tunnel_zone *z = v->zone;
-    struct slice name = slice_str(row->name);
-    bool ours = slice_eq(slice_str(row->zone), slice_of(z->site, z->site_len)) && name.len > 0 &&
-                name.len < TUNNEL_NAME_MAX && row->kind <= (uint32_t)TUNNEL_UDP &&
-                tunnel_home(z->registry, z, name) == v->core;
-    struct tunnel *there = ours ? tunnel_find_exact(z, name) : NULL;
-    if (!ours || there != NULL) {
-        if (there != NULL) {
-            tunnel_let_go(there);
-        }
-        return;
-    }
-    bool web = row->kind == (uint32_t)TUNNEL_HTTP;
-    struct tunnel_claim c = {.zone = z,
-                             .kind = (enum tunnel_kind)row->kind,
-                             .port = web ? 0 : (uint16_t)row->port,
-                             .web_port = web ? (uint16_t)row->port : 0,
-                             .wildcard = (row->bits & TUNNEL_ROW_WILDCARD) != 0,
-                             .join = (row->bits & TUNNEL_ROW_JOIN) != 0,
-                             .random = (row->bits & TUNNEL_ROW_RANDOM) != 0,
-                             .secure = (row->bits & TUNNEL_ROW_SECURE) != 0};
-    memcpy(c.name, name.ptr, name.len);
-    c.name_len = (uint32_t)name.len;
-    put(c.owner, sizeof(c.owner), slice_str(row->owner));
-    struct tunnel *t = NULL;
-    if (add_tunnel(&c, v->core, &t) == 0) {
-        t->lived = true;
-        t->since_wall_ms = row->since_wall_ms > 0 && row->since_wall_ms < t->since_wall_ms
-                               ? row->since_wall_ms
-                               : t->since_wall_ms;
-        park(t);
-    }
-}
-
-void tunnels_revive(struct tunnel_zone *z, uint32_t core)
-{
-    struct reviving v = {z, core};
-    if (z->registry->before != NULL) {
-        tunnel_rows_each(z->registry->before, revive, &v);
-    }
 }

@@ -130,6 +130,8 @@ struct tunnel {
     struct list connections; // all that are not forgotten yet
     struct wheel_timer park;
     uint64_t parked_wall_ms; // since when; 0: it is live
+    bool port_wanted; // it is parked from before the edge, whose port nobody has opened so far
+    struct tunnel_port_ask ask;
     enum counter counted; // among those that are live or parked; COUNTER_COUNT: not yet, or no more
     uint64_t since_wall_ms;
     uint32_t row;
@@ -200,11 +202,19 @@ void tunnel_connection_leaving(struct tunnel_connection *c);
 /** The last that is heard of it. */
 void tunnel_connection_gone(struct tunnel_connection *c);
 void tunnel_end(struct tunnel *t, struct slice why);
+/** Makes the tunnel of a claim; it has no instance yet. 0, E_TUNNEL_LIMIT, E_NO_MEMORY. */
+int tunnel_add(const struct tunnel_claim *c, uint32_t core, struct tunnel **out) must_check;
+void tunnel_park(struct tunnel *t);
+/** Tells of all, and ends those that may not be any more. True: ports of some are
+ * wanted. */
+bool tunnels_look(struct registry_core *rc);
+void tunnel_free(struct tunnel *t);
+
+// revive.c
 /** Names of the zone that lived before this worker did are parked. */
 void tunnels_revive(struct tunnel_zone *z, uint32_t core);
-/** Tells of all, and ends those that may not be any more. */
-void tunnels_look(struct registry_core *rc);
-void tunnel_free(struct tunnel *t);
+/** Opens the port of one that is parked from before, when it is wanted. */
+void tunnel_open_port(struct tunnel *t);
 
 // connection.c
 /** Tells how long the path takes. Its own core. */

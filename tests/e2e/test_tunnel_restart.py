@@ -2,13 +2,14 @@
 """Names of tunnels over a whole restart of the edge: its visitors wait for agents that come back, and
 nobody else has the names meanwhile."""
 import os
+import socket
 import sqlite3
 import threading
 import time
 
 import pytest
 
-from harness import reply, until
+from harness import WAIT, reply, until
 from harness.ports import free_port
 from harness.tunnel import ZONE, create_token, zone
 
@@ -110,6 +111,36 @@ def test_a_random_name_of_nobody_in_particular_comes_back(way, app, agent):
     early.join(20)
     assert early.answer.body == b"from the laptop"
     assert it.name.split(".")[0] == name
+
+
+def test_visitors_of_a_port_wait_as_well(edge, agent):
+    """The port is open before its agent is back."""
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        service.settimeout(WAIT)
+        public = str(free_port())
+        way = edge(**{**zone(tunnels={"ports": public}), "listen": [f"127.0.0.1:{free_port()}"]})
+        token = create_token(way, "--owner", "alice", "--ports", public)
+        it = agent(way, f"tcp {service.getsockname()[1]}", token=token)
+        port = it.public_at[1]
+        until(lambda: kept(way) == {f"tcp:{port}"}, "the port to be kept")
+        it.freeze()
+        kill(way)
+        begin(way)
+
+        def connect():
+            try:
+                return socket.create_connection(("127.0.0.1", port), WAIT)
+            except OSError:
+                return None
+        with until(connect, "an open port") as visitor:
+            visitor.settimeout(WAIT)
+            visitor.sendall(b"hello")
+            it.thaw()
+            with service.accept()[0] as local:
+                local.settimeout(WAIT)
+                assert local.recv(5) == b"hello"
+                local.sendall(b"hi")
+            assert visitor.recv(2) == b"hi"
 
 
 def test_who_said_goodbye_is_not_waited_for(way, app, agent):
