@@ -441,7 +441,7 @@ int h1_down_open(struct h1_core *h, struct transport *t, const struct http_peer 
     }
     c->stream.side = HTTP_DOWN;
     c->stream.ops = &down_ops;
-    down_session_open(h->down, &c->u.down.session, &session_ops);
+    down_session_open(h->down, &c->u.down.session, &peer->addr, &session_ops);
     trace(TRACE_accept, c->peer.connection_id, (uint64_t)t->io.fd);
     h1_rx_deadline(c, h->down->settings.header_ms, E_IDLE_TIMEOUT);
     if (t->readable) { // a filter has read ahead

@@ -454,7 +454,7 @@ static struct h2_conn *open_conn(struct h2_core *core, struct transport *t,
     if (c->peer.connection_id == 0) {
         c->peer.connection_id = http_connection_id(core->loop, &core->down->next_id);
     }
-    down_session_open(core->down, &c->u.down, &session_ops);
+    down_session_open(core->down, &c->u.down, &peer->addr, &session_ops);
     counter_add(core->counters, COUNTER_h2_sessions_open, 1);
     return c;
 }

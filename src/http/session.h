@@ -14,9 +14,11 @@
 
 #include <stdint.h>
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "loop/transport.h"
 #include "obs/counters.h"
+#include "os/addr.h"
 
 #include "http/stream.h"
 
@@ -39,6 +41,14 @@ struct http_settings {
 };
 
 /** One core's client connections. */
+enum { DOWN_CROWDS = 256 };
+
+/** Newcomers from one address (of IPv6 its /64), and from those that share its place. */
+struct down_crowd {
+    struct list members; // oldest first
+    uint32_t count;
+};
+
 struct down_core {
     uint32_t magic;
     bool draining; // sessions end with their last answer
@@ -49,7 +59,11 @@ struct down_core {
     struct http_settings settings;
     struct list idle; // struct down_session, idlest first
     struct list busy;
+    struct list newcomers; // that have asked for nothing yet, oldest first
     uint32_t count;
+    uint32_t newcomer_count;
+    struct hash_key key; // nobody can choose an address to be counted with another one
+    struct down_crowd crowds[DOWN_CROWDS];
     uint64_t next_id;
     uint64_t date_second;
     char date[29];
@@ -90,6 +104,9 @@ struct down_session_terms {
 
 struct down_session {
     struct list link; // of down_core
+    struct list mate; // of its crowd, while it is a newcomer
+    uint8_t crowd;
+    bool newcomer;
     const struct down_session_ops *ops;
     struct down_core *core;
     const struct down_session_watcher *watcher; // NULL: nobody
@@ -99,15 +116,21 @@ struct down_session {
 
 void down_core_init(struct down_core *c, struct loop *l, struct counters *counters,
                     struct http_handler *handler);
-/** Joins the idle list; counted. */
-void down_session_open(struct down_core *c, struct down_session *s,
+/** Joins the newcomers; counted. */
+void down_session_open(struct down_core *c, struct down_session *s, const struct os_peer *from,
                        const struct down_session_ops *ops);
 /** Leaves; counted. */
 void down_session_close(struct down_session *s);
-/** Moves to the end of the idle list, or to the busy one. */
+/** Moves to the end of the idle list, or to the busy one. It is no newcomer any more. */
 void down_session_set_idle(struct down_session *s, bool idle);
-/** Sheds the idlest; false when none is idle. */
-bool down_core_shed(struct down_core *c);
+/** Sheds one that carries nothing; false: there is none. When most connections are newcomers one of them
+ * goes, else the idlest. `from` is who wants the room, NULL: not known. An address from which more than
+ * a quarter of the newcomers are makes room itself: so a flood of connections that never ask displaces
+ * itself, and neither those who have asked before nor those who are about to. */
+bool down_core_shed(struct down_core *c, const struct os_peer *from);
+/** Before one more comes from there: with `most` newcomers, or a quarter of that from its address, an older
+ * one makes room. */
+void down_core_bound(struct down_core *c, const struct os_peer *from, uint32_t most);
 /** Every session is to end. Patiently: one that is idle where a client may be about to ask (h1) waits
  * for that request and says in its answer that the connection ends; else it is closed. May be called
  * again, less patient. */

@@ -265,7 +265,7 @@ int l4_flow_open(struct l4_flows *all, struct transport *t, const struct http_pe
     wheel_timer_init(&f->timer, on_timer);
     capsule_pipe_init(&f->pipe, t);
     transport_set_owner(t, f, on_down);
-    down_session_open(all->talks.core->with.down, &f->session, &session_ops);
+    down_session_open(all->talks.core->with.down, &f->session, &peer->addr, &session_ops);
     down_session_set_idle(&f->session, false);
     set_timer(f);
     l4_talk_ask(&f->talk, stream->routes[0].upstream, on_transport, on_failed);

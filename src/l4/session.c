@@ -542,7 +542,7 @@ int l4_open(struct l4_core *c, struct transport *t, const struct http_peer *peer
     }
     s->stream = stream;
     list_push_back(&c->live, &s->link);
-    down_session_open(c->with.down, &s->session, &session_ops);
+    down_session_open(c->with.down, &s->session, &peer->addr, &session_ops);
     counter_add(c->with.counters, COUNTER_tcp_sessions, 1);
     counter_add(c->with.counters, COUNTER_tcp_sessions_open, 1);
     if (stream->peeks && t->io.fd >= 0) {

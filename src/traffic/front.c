@@ -236,7 +236,7 @@ int front_open(struct front *f, struct transport *t, const struct http_peer *pee
         slab_give(&f->slab, n);
         return e;
     }
-    down_session_open(f->down, &n->session, &session_ops);
+    down_session_open(f->down, &n->session, &peer->addr, &session_ops);
     uint32_t limit_ms = f->down->settings.handshake_ms;
     if (limit_ms != 0) {
         loop_timer_set(f->down->loop, &n->timer, limit_ms);

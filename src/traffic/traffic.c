@@ -49,6 +49,8 @@ enum {
     ACCEPTS_PER_EVENT = 64,
     LAST_ACCEPTS = 1024, // rounds of these before a listener is left: more than any queue holds
     PAUSE_MS = 100,
+    NEWCOMERS_MAX =
+        8192, // connections that have asked for nothing yet: 48 KB each in a TLS handshake
     DATAGRAM_SESSIONS_MAX = 4 << 20, // of a core: its streams have limits of their own
     FILE_BYTES_MAX = 256 * 1024,
     PROTOCOL_COUNT = 2,
@@ -100,6 +102,7 @@ struct listener {
 struct traffic_core {
     uint32_t magic;
     uint32_t connections_max;
+    uint32_t newcomers_max;
     struct traffic *traffic;
     struct loop *loop;
     struct counters *counters;
@@ -383,7 +386,9 @@ static void turn_away(struct traffic_core *tc, const struct arrival *a)
 
 static void take(struct traffic_core *tc, const struct arrival *a)
 {
-    if (tc->down.count >= tc->connections_max && !down_core_shed(&tc->down)) {
+    const struct os_peer from = os_peer_of(&a->from);
+    down_core_bound(&tc->down, &from, tc->newcomers_max);
+    if (tc->down.count >= tc->connections_max && !down_core_shed(&tc->down, &from)) {
         turn_away(tc, a);
         return;
     }
@@ -601,7 +606,7 @@ static bool accept_some(struct traffic_core *tc, const struct listener *l)
             return false;
         }
         if (a.fd == E_NO_DESCRIPTORS || a.fd == E_NO_MEMORY) {
-            if (!down_core_shed(&tc->down)) {
+            if (!down_core_shed(&tc->down, NULL)) {
                 pause_listening(tc);
             }
             return false;
@@ -715,6 +720,7 @@ int traffic_core_new(struct traffic *t, struct loop *l, struct counters *counter
     tc->loop = l;
     tc->counters = counters;
     tc->connections_max = share(t->limits.connections_max, t->limits.cores);
+    tc->newcomers_max = share(NEWCOMERS_MAX, t->limits.cores);
     wheel_timer_init(&tc->pause, on_pause_over);
     int e = core_init(&tc->core, l, counters, log, tc->connections_max);
     if (e == 0) {

@@ -14,6 +14,7 @@ struct fake {
 static struct loop l;
 static struct counters counters;
 static struct down_core core;
+static const struct os_peer near = {.kind = OS_ADDR_V4, .ip = {192, 0, 2, 1}};
 
 static void leave(struct down_session *s)
 {
@@ -45,20 +46,78 @@ static uint64_t open_now(void)
 static void the_idlest_is_shed_first(void)
 {
     setup();
-    struct fake f[3] = {0};
-    for (int i = 0; i < 3; i++) {
-        down_session_open(&core, &f[i].session, &ops);
+    struct fake f[4] = {0};
+    for (int i = 0; i < 4; i++) {
+        down_session_open(&core, &f[i].session, &near, &ops);
     }
-    CHECK_EQ_INT(open_now(), 3);
+    CHECK_EQ_INT(open_now(), 4);
     down_session_set_idle(&f[0].session, false); // busy
-    down_session_set_idle(&f[1].session, true);  // idle anew: now the last
-    CHECK(down_core_shed(&core));
-    CHECK_EQ_INT(core.count, 2);
+    down_session_set_idle(&f[1].session, false);
+    down_session_set_idle(&f[2].session, false);
+    down_session_set_idle(&f[2].session, true);
+    down_session_set_idle(&f[1].session, true); // idle anew: now the last
+    CHECK_EQ_INT(core.newcomer_count, 1);
+    CHECK(down_core_shed(&core, NULL));
+    CHECK_EQ_INT(core.count, 3);
     CHECK(list_first(&core.idle) == &f[1].session.link);
-    CHECK(down_core_shed(&core));
-    CHECK(!down_core_shed(&core)); // a busy one is never shed
+    CHECK(down_core_shed(&core, &near));
+    CHECK(down_core_shed(&core, &near));  // nobody else is idle: the newcomer
+    CHECK(!down_core_shed(&core, &near)); // a busy one is never shed
     CHECK_EQ_INT(open_now(), 1);
-    CHECK_EQ_INT(atomic_load(&counters.v[COUNTER_connections_shed]), 2);
+    CHECK_EQ_INT(atomic_load(&counters.v[COUNTER_connections_shed]), 3);
+}
+
+enum { FLOOD = 100 };
+
+/** A flood from one address neither touches who has asked before nor who is about to. */
+static void newcomers_are_shed_before_others(void)
+{
+    static struct fake flood[FLOOD];
+    static const struct os_peer far = {.kind = OS_ADDR_V6, .ip = {0x20, 1, 0xd, 0xb8, 1, 2, 3, 4}};
+    struct os_peer neighbour = far; // of the same /64
+    neighbour.ip[15] = 7;
+    setup();
+    struct fake old = {0};
+    struct fake young = {0};
+    down_session_open(&core, &old.session, &near, &ops);
+    down_session_set_idle(&old.session, false);
+    down_session_set_idle(&old.session, true);
+    down_session_open(&core, &young.session, &near, &ops);
+    for (int i = 0; i < FLOOD; i++) {
+        down_session_open(&core, &flood[i].session, i % 2 == 0 ? &far : &neighbour, &ops);
+    }
+    for (int i = 0; i < FLOOD - 5; i++) {
+        CHECK(down_core_shed(&core, i % 2 == 0 ? &neighbour : &far));
+        CHECK(!flood[i].session.newcomer); // the oldest of its crowd, not of all
+    }
+    CHECK(young.session.newcomer);
+    CHECK_EQ_INT(core.count, 7);
+    CHECK(down_core_shed(&core, NULL)); // nobody knows who comes: the oldest of all
+    CHECK(!young.session.newcomer);
+    CHECK(list_first(&core.idle) == &old.session.link);
+    down_core_abort(&core);
+    CHECK_EQ_INT(core.newcomer_count, 0);
+}
+
+static void newcomers_are_bounded(void)
+{
+    static struct fake f[40];
+    struct os_peer from = near;
+    setup();
+    for (int i = 0; i < 20; i++) { // of one address a quarter
+        down_core_bound(&core, &from, 40);
+        down_session_open(&core, &f[i].session, &from, &ops);
+    }
+    CHECK_EQ_INT(core.newcomer_count, 10);
+    CHECK(!f[9].session.newcomer && f[10].session.newcomer);
+    for (int i = 20; i < 40; i++) { // and of many as many as there may be
+        from.ip[0]++;
+        down_core_bound(&core, &from, 20);
+        down_session_open(&core, &f[i].session, &from, &ops);
+    }
+    CHECK_EQ_INT(core.newcomer_count, 20);
+    CHECK(!f[10].session.newcomer && f[39].session.newcomer);
+    down_core_abort(&core);
 }
 
 static void all_are_told_to_drain_and_may_leave(void)
@@ -66,7 +125,7 @@ static void all_are_told_to_drain_and_may_leave(void)
     setup();
     struct fake f[3] = {0};
     for (int i = 0; i < 3; i++) {
-        down_session_open(&core, &f[i].session, &ops);
+        down_session_open(&core, &f[i].session, &near, &ops);
     }
     down_session_set_idle(&f[2].session, false);
     down_core_drain(&core, false);
@@ -79,8 +138,8 @@ static void an_abort_leaves_nobody(void)
 {
     setup();
     struct fake f[2] = {0};
-    down_session_open(&core, &f[0].session, &ops);
-    down_session_open(&core, &f[1].session, &ops);
+    down_session_open(&core, &f[0].session, &near, &ops);
+    down_session_open(&core, &f[1].session, &near, &ops);
     down_session_set_idle(&f[1].session, false);
     down_core_abort(&core);
     CHECK_EQ_INT(core.count, 0);
@@ -106,5 +165,6 @@ static void connections_have_numbers_of_their_own(void)
     CHECK_EQ_INT(http_connection_id(&l, &next), 512 + 3);
 }
 
-TAP_MAIN(the_idlest_is_shed_first, all_are_told_to_drain_and_may_leave, an_abort_leaves_nobody,
+TAP_MAIN(the_idlest_is_shed_first, newcomers_are_bounded, newcomers_are_shed_before_others,
+         all_are_told_to_drain_and_may_leave, an_abort_leaves_nobody,
          the_date_is_made_once_a_second, connections_have_numbers_of_their_own)
