@@ -45,30 +45,13 @@ int h1_section_begin(struct h1_section *s, enum h1_section_kind kind, struct fie
     return 0;
 }
 
-static uint64_t cr_mask(const char *p)
+uint64_t h1_section_crs(const char *p)
 {
     uint64_t mask = 0;
     for (unsigned i = 0; i < 64; i += 16) {
         mask |= (uint64_t)simd_mask(simd_eq(simd_load(p + i), '\r')) << i;
     }
     return mask;
-}
-
-uint32_t h1_section_line(struct h1_section *s)
-{
-    // The first call finds an empty mask at block 0 without having looked there: blocks are counted
-    // from one.
-    while (s->cr_mask == 0) {
-        ensure(s->block < s->len);
-        s->cr_mask = cr_mask(s->p + s->block);
-        s->block += 64;
-    }
-    uint32_t cr = s->block - 64 + (uint32_t)__builtin_ctzll(s->cr_mask);
-    s->cr_mask &= s->cr_mask - 1;
-    // The scan has seen to both; a head that was not scanned ends here.
-    ensure(cr >= s->pos && cr + 1 < s->len);
-    ensure(s->p[cr + 1] == '\n');
-    return cr;
 }
 
 // ---- names -----------------------------------------------------------------------------------------
@@ -240,6 +223,12 @@ static inline bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
+// Neither blank nor, after a scan, the CR of the line.
+static inline bool is_text(char c)
+{
+    return (unsigned char)c > ' ';
+}
+
 // The line s->pos..cr: cuts it and adds it.
 static inline int take_line(struct h1_section *s, struct h1_hop *hop, uint64_t special, uint32_t cr)
 {
@@ -252,11 +241,17 @@ static inline int take_line(struct h1_section *s, struct h1_hop *hop, uint64_t s
         return bad_name(s, name_len);
     }
     uint32_t to = cr;
-    while (is_blank(p[from])) {
+    bool written = false;
+    if (likely(p[from] == ' ' && is_text(p[from + 1]) && is_text(p[cr - 1]))) {
+        written = true;
         from++;
-    }
-    while (to > from && is_blank(p[to - 1])) {
-        to--;
+    } else {
+        while (is_blank(p[from])) {
+            from++;
+        }
+        while (to > from && is_blank(p[to - 1])) {
+            to--;
+        }
     }
     if (unlikely(name_len > UINT16_MAX)) {
         return E_HEAD_TOO_LARGE;
@@ -278,6 +273,7 @@ static inline int take_line(struct h1_section *s, struct h1_hop *hop, uint64_t s
         .value_len = to - from,
         .name_len = (uint16_t)name_len,
         .id = (uint8_t)id,
+        .written = written,
     };
     f->present[0] |= UINT64_C(1) << id;
     return 0;

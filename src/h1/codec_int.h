@@ -77,8 +77,25 @@ struct h1_section {
 /** Copies p[0..len) into the store. 0, E_HEAD_TOO_LARGE, E_NO_MEMORY. */
 int h1_section_begin(struct h1_section *s, enum h1_section_kind kind, struct fields *f,
                      const char *p, size_t len, const struct h1_limits *limits) must_check;
+/** Bits of the CRs at p[0..64). */
+uint64_t h1_section_crs(const char *p);
 /** Index of the CR that ends the line at s->pos; the next line begins two bytes on. */
-uint32_t h1_section_line(struct h1_section *s);
+static inline uint32_t h1_section_line(struct h1_section *s)
+{
+    // The first call finds an empty mask at block 0 without having looked there: blocks are counted
+    // from one.
+    while (s->cr_mask == 0) {
+        ensure(s->block < s->len);
+        s->cr_mask = h1_section_crs(s->p + s->block);
+        s->block += 64;
+    }
+    uint32_t cr = s->block - 64 + (uint32_t)__builtin_ctzll(s->cr_mask);
+    s->cr_mask &= s->cr_mask - 1;
+    // The scan has seen to both; a head that was not scanned ends here.
+    ensure(cr >= s->pos && cr + 1 < s->len);
+    ensure(s->p[cr + 1] == '\n');
+    return cr;
+}
 /** Parses all lines to the empty one: adds what is end-to-end, collects the rest in `hop`, and
  * removes what Connection lists. */
 int h1_section_fields(struct h1_section *s, struct h1_hop *hop) must_check;

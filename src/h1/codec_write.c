@@ -1,23 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writers: heads and chunk framing from the parsed form. A field costs two short copies; when there
-// is room for whole vectors behind it they are copied sixteen bytes at a time without asking for
-// their length, over what the next copy writes anew.
+// Writers: heads and chunk framing from the parsed form. Fields that lie in the store as they are
+// written here, one behind the other, are copied as one: those of the peer as they came, and those
+// that were added to them.
 
 #include "base/num.h"
 #include "h1/codec_int.h"
-#include "h1/codec_simd_int.h"
-
-enum { STRIDE = 16 };
-
-// Copies len bytes in strides: up to STRIDE - 1 bytes more are read and written.
-static inline char *copy_strides(char *to, const char *from, size_t len)
-{
-    for (size_t i = 0; i < len; i += STRIDE) {
-        memcpy(to + i, from + i, STRIDE);
-    }
-    return to + len;
-}
 
 static void put_field(struct text *out, struct slice name, struct slice value)
 {
@@ -27,22 +15,30 @@ static void put_field(struct text *out, struct slice name, struct slice value)
     text_put(out, SLICE("\r\n"));
 }
 
-// All fields of a block. Sources are in the store, which may be read FIELDS_PAD beyond its end.
+// Where a field ends that is written in the store.
+static uint32_t written_end(const struct field *e)
+{
+    return e->value_off + e->value_len + 2;
+}
+
 static void put_fields(struct text *out, const struct fields *f)
 {
-    static_assert((int)FIELDS_PAD >= (int)STRIDE, "copies read up to a stride too far");
     for (uint16_t i = 0; i < f->count; i++) {
         const struct field *e = &f->entries[i];
-        size_t need = (size_t)e->name_len + e->value_len + 4;
-        if (unlikely(need + STRIDE > out->capacity - out->len)) {
+        if (unlikely(!e->written)) {
             put_field(out, field_name(f, e), field_value(f, e));
             continue;
         }
-        char *to = copy_strides(out->ptr + out->len, f->store + e->name_off, e->name_len);
-        memcpy(to, ": ", 2);
-        to = copy_strides(to + 2, f->store + e->value_off, e->value_len);
-        memcpy(to, "\r\n", 2);
-        out->len += need;
+        uint32_t from = e->name_off;
+        uint32_t to = written_end(e);
+        for (; i + 1 < f->count; i++) {
+            const struct field *next = &f->entries[i + 1];
+            if (!next->written || next->name_off != to) {
+                break;
+            }
+            to = written_end(next);
+        }
+        text_put(out, slice_of(f->store + from, to - from));
     }
 }
 

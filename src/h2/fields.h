@@ -29,10 +29,7 @@ enum h2_section {
     H2_SECTION_IGNORED
 };
 
-enum {
-    H2_FIELD_COST = 32,
-    H2_FIELD_SECRET = 1, // struct field.flags: never to be indexed (RFC 7541 7.1.3)
-};
+enum { H2_FIELD_COST = 32 };
 
 /** A section on its way in. Zero and h2_in_begin() is the start. */
 struct h2_in {

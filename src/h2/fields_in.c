@@ -241,7 +241,7 @@ static void add(struct h2_in *in, struct slice name, struct slice value, bool se
         return;
     }
     if (secret) {
-        in->fields->entries[in->fields->count - 1].flags |= H2_FIELD_SECRET;
+        in->fields->entries[in->fields->count - 1].secret = true;
     }
 }
 
@@ -420,7 +420,7 @@ static int join_cookies(struct h2_in *in)
         return E_NO_MEMORY;
     }
     size_t at = 0;
-    uint8_t flags = 0;
+    bool secret = false;
     for (uint16_t i = 0; i < f->count; i++) {
         const struct field *e = &f->entries[i];
         if (e->id != HTTP_COOKIE) {
@@ -432,12 +432,12 @@ static int join_cookies(struct h2_in *in)
         }
         memcpy(joined + at, f->store + e->value_off, e->value_len);
         at += e->value_len;
-        flags |= e->flags;
+        secret = secret || e->secret;
     }
     int e = fields_set_id(f, HTTP_COOKIE, slice_of(joined, at));
     if (e == 0) {
         for (uint16_t i = 0; i < f->count; i++) {
-            f->entries[i].flags |= f->entries[i].id == HTTP_COOKIE ? flags : 0;
+            f->entries[i].secret |= secret && f->entries[i].id == HTTP_COOKIE;
         }
     }
     return e;

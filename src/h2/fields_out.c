@@ -104,8 +104,7 @@ static struct slice lower(struct slice name, size_t *used)
 
 static bool is_secret(const struct field *e)
 {
-    return (e->flags & H2_FIELD_SECRET) != 0 || e->id == HTTP_AUTHORIZATION ||
-           e->id == HTTP_PROXY_AUTHORIZATION;
+    return e->secret || e->id == HTTP_AUTHORIZATION || e->id == HTTP_PROXY_AUTHORIZATION;
 }
 
 // RFC 6455 4.1: the handshake's proof is of HTTP/1.1 only.

@@ -109,7 +109,7 @@ int fields_add_at(struct fields *f, enum http_name id, uint32_t name_off, uint16
 
 // Copies s to the end of the store, where room has been made. The store may just have moved, which
 // does not hurt an s that points into it: the old one is still there.
-static uint32_t append_bytes(struct fields *f, struct slice s)
+static inline uint32_t append_bytes(struct fields *f, struct slice s)
 {
     uint32_t off = f->used;
     if (s.len > 0) {
@@ -124,7 +124,7 @@ static int add_copy(struct fields *f, enum http_name id, struct slice name, stru
     if (unlikely(name.len > UINT16_MAX || value.len > f->bytes_max)) {
         return E_HEAD_TOO_LARGE;
     }
-    uint32_t bytes = (uint32_t)(name.len + value.len);
+    uint32_t bytes = (uint32_t)(name.len + value.len) + FIELD_EXTRA_BYTES;
     int rc = fields_more_entries(f);
     if (rc == 0) {
         rc = need_store(f, bytes);
@@ -133,13 +133,16 @@ static int add_copy(struct fields *f, enum http_name id, struct slice name, stru
         return rc;
     }
     uint32_t off = append_bytes(f, name);
+    append_bytes(f, SLICE(": "));
     append_bytes(f, value);
+    append_bytes(f, SLICE("\r\n"));
     f->entries[f->count++] = (struct field){
         .name_off = off,
-        .value_off = off + (uint32_t)name.len,
+        .value_off = off + (uint32_t)name.len + 2,
         .value_len = (uint32_t)value.len,
         .name_len = (uint16_t)name.len,
         .id = (uint8_t)id,
+        .written = true,
     };
     f->present[0] |= UINT64_C(1) << id;
     return 0;
@@ -205,6 +208,7 @@ void fields_pack(const struct fields *f, void *out)
         }
         e.value_off = head.text;
         head.text += e.value_len;
+        e.written = false;
         memcpy(entries + i * sizeof(e), &e, sizeof(e));
     }
     memcpy(out, &head, sizeof(head));
@@ -378,6 +382,7 @@ static int set_one(struct fields *f, enum http_name id, struct slice name, struc
     }
     f->entries[i].value_off = append_bytes(f, value);
     f->entries[i].value_len = (uint32_t)value.len;
+    f->entries[i].written = false;
     (void)remove_from(f, (uint16_t)(i + 1), id, name);
     return 0;
 }

@@ -22,9 +22,15 @@ struct field {
     uint32_t value_off;
     uint32_t value_len;
     uint16_t name_len;
-    uint8_t id; // enum http_name
-    uint8_t flags;
+    uint8_t id;      // enum http_name
+    bool secret : 1; // never to be indexed (RFC 7541 7.1.3)
+    // The store has it as HTTP/1.1 writes it, "name: value" CRLF: such fields that follow each other
+    // there are written as one.
+    bool written : 1;
 };
+
+// What a field has in the store beside its name and value, when it is written.
+enum { FIELD_EXTRA_BYTES = 4 };
 
 struct fields {
     struct arena *arena;

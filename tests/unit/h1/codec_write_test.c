@@ -68,6 +68,46 @@ static void writes_the_framing_and_options(void)
     parsed_fini(&m);
 }
 
+// Runs of fields are copied as they lie; whatever lies otherwise is written anew.
+static void writes_fields_as_they_lie(void)
+{
+    struct parsed m;
+    parse_request(&m, "GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB:2\r\nC:\t3\r\nD: 4 \r\nE: \r\nF:\r\n"
+                      "G: 7\r\nH: 8\r\nI: 9\r\nCookie: x\r\nJ: \xff\r\nK:  11\r\nL: 12\r\n\r\n");
+    REQUIRE(m.rc == 0);
+    struct fields *f = &m.head.fields;
+    REQUIRE(fields_add(f, SLICE("M"), SLICE("13")) == 0);
+    REQUIRE(fields_add_id(f, HTTP_VIA, SLICE("1.1 adit")) == 0);
+    REQUIRE(fields_add(f, SLICE("N"), SLICE("")) == 0);
+    CHECK_EQ_INT(fields_remove(f, SLICE("H")), 1);
+    REQUIRE(fields_set(f, SLICE("G"), SLICE("seven")) == 0);
+    REQUIRE(fields_set(f, SLICE("M"), SLICE("thirteen")) == 0);
+    REQUIRE(fields_set(f, SLICE("O"), SLICE("15")) == 0);
+    static const char want[] =
+        "GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: \r\n"
+        "F: \r\nG: seven\r\nI: 9\r\nCookie: x\r\nJ: \xff\r\nK: 11\r\nL: 12\r\n"
+        "M: thirteen\r\nVia: 1.1 adit\r\nN: \r\nO: 15\r\n\r\n";
+    char buffer[1024];
+    struct text out = text_on(buffer, sizeof(buffer));
+    h1_write_request(&out, &m.head, H1_FRAMING_NONE);
+    CHECK_TEXT(out.ptr, out.len, want);
+
+    // Packed and unpacked they lie without what was between them.
+    struct parsed other;
+    parsed_init(&other);
+    char *packed = malloc(fields_packed_size(f));
+    REQUIRE(packed != NULL);
+    fields_pack(f, packed);
+    REQUIRE(fields_unpack(&other.head.fields, packed) == 0);
+    free(packed);
+    m.head.fields = other.head.fields;
+    out = text_on(buffer, sizeof(buffer));
+    h1_write_request(&out, &m.head, H1_FRAMING_NONE);
+    CHECK_TEXT(out.ptr, out.len, want);
+    parsed_fini(&other);
+    parsed_fini(&m);
+}
+
 static void check_response(const char *in, const struct http_head *request, bool close,
                            uint8_t client_minor, const char *want)
 {
@@ -142,4 +182,5 @@ static void writes_chunks(void)
     parsed_fini(&m);
 }
 
-TAP_MAIN(writes_a_request_anew, writes_the_framing_and_options, writes_responses, writes_chunks)
+TAP_MAIN(writes_a_request_anew, writes_the_framing_and_options, writes_fields_as_they_lie,
+         writes_responses, writes_chunks)

@@ -169,7 +169,7 @@ static void keeps_secrets(void)
 {
     begin();
     add(&head.fields, SLICE("A"), SLICE("1"));
-    head.fields.entries[0].flags = H2_FIELD_SECRET;
+    head.fields.entries[0].secret = true;
     h2_out_trailers(&block, &head.fields);
     end("a!1\n");
 }
