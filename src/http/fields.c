@@ -71,6 +71,11 @@ static int grow_entries(struct fields *f)
     return 0;
 }
 
+static inline int need_entry(struct fields *f)
+{
+    return likely(f->count < f->entry_capacity) ? 0 : grow_entries(f);
+}
+
 char *fields_reserve(struct fields *f, uint32_t len)
 {
     if (need_store(f, len) != 0) {
@@ -83,7 +88,7 @@ char *fields_reserve(struct fields *f, uint32_t len)
 
 int fields_more_entries(struct fields *f)
 {
-    return f->count < f->entry_capacity ? 0 : grow_entries(f);
+    return need_entry(f);
 }
 
 // ---- adding ----------------------------------------------------------------------------------------
@@ -92,7 +97,7 @@ int fields_add_at(struct fields *f, enum http_name id, uint32_t name_off, uint16
                   uint32_t value_off, uint32_t value_len)
 {
     ensure(name_off + name_len <= f->used && value_off + value_len <= f->used);
-    int rc = fields_more_entries(f);
+    int rc = need_entry(f);
     if (rc != 0) {
         return rc;
     }
@@ -107,16 +112,13 @@ int fields_add_at(struct fields *f, enum http_name id, uint32_t name_off, uint16
     return 0;
 }
 
-// Copies s to the end of the store, where room has been made. The store may just have moved, which
-// does not hurt an s that points into it: the old one is still there.
-static inline uint32_t append_bytes(struct fields *f, struct slice s)
+// To where room has been made. The store may just have moved, which does not hurt an s that points
+// into it: the old one is still there.
+static inline void copy_bytes(char *to, struct slice s)
 {
-    uint32_t off = f->used;
     if (s.len > 0) {
-        memcpy(f->store + off, s.ptr, s.len);
+        memcpy(to, s.ptr, s.len);
     }
-    f->used += (uint32_t)s.len;
-    return off;
 }
 
 static int add_copy(struct fields *f, enum http_name id, struct slice name, struct slice value)
@@ -125,17 +127,20 @@ static int add_copy(struct fields *f, enum http_name id, struct slice name, stru
         return E_HEAD_TOO_LARGE;
     }
     uint32_t bytes = (uint32_t)(name.len + value.len) + FIELD_EXTRA_BYTES;
-    int rc = fields_more_entries(f);
+    int rc = need_entry(f);
     if (rc == 0) {
         rc = need_store(f, bytes);
     }
     if (unlikely(rc != 0)) {
         return rc;
     }
-    uint32_t off = append_bytes(f, name);
-    append_bytes(f, SLICE(": "));
-    append_bytes(f, value);
-    append_bytes(f, SLICE("\r\n"));
+    uint32_t off = f->used;
+    char *to = f->store + off;
+    copy_bytes(to, name);
+    memcpy(to + name.len, ": ", 2);
+    copy_bytes(to + name.len + 2, value);
+    memcpy(to + bytes - 2, "\r\n", 2);
+    f->used = off + bytes;
     f->entries[f->count++] = (struct field){
         .name_off = off,
         .value_off = off + (uint32_t)name.len + 2,
@@ -380,7 +385,9 @@ static int set_one(struct fields *f, enum http_name id, struct slice name, struc
     if (rc != 0) {
         return rc;
     }
-    f->entries[i].value_off = append_bytes(f, value);
+    copy_bytes(f->store + f->used, value);
+    f->entries[i].value_off = f->used;
+    f->used += (uint32_t)value.len;
     f->entries[i].value_len = (uint32_t)value.len;
     f->entries[i].written = false;
     (void)remove_from(f, (uint16_t)(i + 1), id, name);
