@@ -336,8 +336,8 @@ void bufq_drop(struct bufq *q, size_t n)
         }
         n -= s->len;
         chunk_unref(s->chunk);
-        q->head = (uint16_t)((q->head + 1) % BUFQ_SPANS);
         q->count--;
+        q->head = q->count == 0 ? 0 : (uint16_t)((q->head + 1) % BUFQ_SPANS);
     }
 }
 

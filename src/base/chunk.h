@@ -102,11 +102,11 @@ struct span {
 };
 
 struct bufq {
-    struct span spans[BUFQ_SPANS]; // ring
     uint16_t head;
     uint16_t count;
     uint32_t pad;
     size_t bytes;
+    struct span spans[BUFQ_SPANS]; // ring; an empty one begins anew at the first, which is near
 };
 
 void bufq_init(struct bufq *q);

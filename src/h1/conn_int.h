@@ -81,23 +81,16 @@ struct h1_conn {
     int tx_error;     // the message is cut here: nothing more of it is staged
     struct http_body *rx_body;
     struct http_body *tx_body;
-    struct bufq out;
+    struct task again; // goes on with both pumps at the end of the turn
+    struct http_stream stream;
+    uint64_t exchanges;
     struct h1_scan scan;
-    struct h1_chunked chunked;
-    struct fields *trailers; // being received
     struct http_timeouts timeouts;
     int rx_deadline_error;   // what the rx deadline means
     uint64_t rx_deadline_ms; // 0: none; the timer may fire earlier and is then set anew
     uint64_t tx_deadline_ms;
     uint64_t rate_since_ms; // window of the least rate; 0: not begun
-    uint64_t rate_bytes;
     struct wheel_timer rx_timer;
-    struct wheel_timer tx_timer;
-    struct task again; // goes on with both pumps at the end of the turn
-    struct list link;  // h1_core.dead
-    struct http_stream stream;
-    struct http_peer peer;
-    uint64_t exchanges;
     union {
         struct {
             struct down_session session;
@@ -117,6 +110,14 @@ struct h1_conn {
             const char *websocket_key; // made by us, in the exchange's arena; NULL: none was
         } up;
     } u;
+    struct bufq out;
+    // What follows is not looked at with each piece of a message.
+    uint64_t rate_bytes;
+    struct wheel_timer tx_timer;
+    struct h1_chunked chunked;
+    struct fields *trailers; // being received
+    struct list link;        // h1_core.dead
+    struct http_peer peer;
 };
 
 extern const struct h1_role h1_down_role;

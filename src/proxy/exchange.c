@@ -72,8 +72,9 @@ static void finish(struct exchange *x)
     if (x->core->watcher != NULL) {
         x->core->watcher->on_done(x->core->watcher, x);
     }
-    for (unsigned i = 0; modules[i] != NULL; i++) {
-        if (x->route->conf[i] != NULL && modules[i]->on_done != NULL) {
+    for (unsigned left = x->route->stages; left != 0; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctz(left);
+        if (modules[i]->on_done != NULL) {
             modules[i]->on_done(x, x->route->conf[i]);
         }
     }

@@ -298,8 +298,8 @@ void lane_place(struct lane *lane, struct up_session *s)
     bool idle = s->streams == 0 && (s->owner_flags & SESSION_GONE) == 0;
     bool was_idle = (s->owner_flags & SESSION_IDLE) != 0;
     if (idle != was_idle) {
-        (void)atomic_fetch_add_explicit(&sc->idle_count, idle ? 1U : UINT_MAX,
-                                        memory_order_relaxed);
+        uint32_t count = idle_count(sc) + (idle ? 1U : UINT_MAX); // only this core writes it
+        atomic_store_explicit(&sc->idle_count, count, memory_order_relaxed);
     }
     list_remove(&s->link);
     s->owner_flags &= (uint8_t) ~(SESSION_READY | SESSION_IDLE);
