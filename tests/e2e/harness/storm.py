@@ -2,7 +2,7 @@
 """Visitors who do not stop while everything around tunnels breaks, and the apps that they visit.
 
     apps = Apps(["one", "two"], prefix=house.inside)    # apps.ports["one"] and so on, in its own process
-    storm = Storm(at, {"one": "one.tunnel.test", ...}, sessions=20, trust=pki.ca)
+    storm = Storm(at, {"one": "one.tunnel.test", ..., "four": "10.0.0.1:2222"}, sessions=20, trust=pki.ca)
     with storm.event("agent killed"): ...               # when what happened, until all was well again
     report = storm.end()
     assert not report.unexcused
@@ -14,8 +14,9 @@ knows each byte that must come. A visitor's exchanges are
 - slow: a GET whose answer takes half a second, so that some are always under way
 - post: a POST; an app must never see one twice
 
-and each is on a kept connection (a third of them HTTP/2), until it is said to end or fails. What fails must be excused by an
-event that it was under way in, and by what that event may do to it (EXCUSES).
+and each is on a kept connection (a third of them HTTP/2), until it is said to end or fails. An app whose host has a port
+is visited there, by TCP: nobody on the way knows where an exchange ends, so nobody repeats one. What fails must be
+excused by an event that it was under way in, and by what that event may do to it (EXCUSES).
 """
 import asyncio
 import concurrent.futures
@@ -50,7 +51,8 @@ def content(app, word, size):
 
 def agent_lost(failure):
     """What had begun to be answered is cut; what may not be repeated fails."""
-    return failure["head"] or failure["kind"] == "post"
+    return failure["head"] or failure["kind"] == "post" or \
+        (failure["by"] == PortSession.__name__ and failure["what"] == "cut")
 
 
 def edge_lost(failure):
@@ -59,8 +61,8 @@ def edge_lost(failure):
 
 
 def edge_gone(failure):
-    """Nobody listens; and the next edge knows of no tunnel until the agents are back."""
-    return failure["what"] in ("cut", "refused", "status 404", "status 503")
+    """Nobody listens. The next edge knows the names, and lets visitors wait for the agents."""
+    return failure["what"] in ("cut", "refused")
 
 
 EXCUSES = {
@@ -83,7 +85,9 @@ class Report:
 
     @property
     def row(self):
-        return {**{kind: self.answered.get(kind, 0) for kind in ("get", "slow", "post")},
+        kinds = {kind for kind, *_ in self.events}
+        return {"what": " and ".join(kinds) if len(kinds) < 3 else "all of it",
+                **{kind: self.answered.get(kind, 0) for kind in ("get", "slow", "post", "by port")},
                 "failed": self.failed, "not excused": len(self.unexcused),
                 "longest, ms": round(self.longest * 1000), "events": len(self.events)}
 
@@ -234,14 +238,17 @@ class Question:
 class Session:
     """Asks one thing after the other."""
 
+    counted_as = None       # by the kind of the exchange
+
     def __init__(self, crowd, number):
         self.crowd, self.number = crowd, number
         self.random = random.Random(number)
         self.line = None        # what it asks on
         self.head = False       # whether the answer under way has begun
+        self.places = crowd.hosts   # whom it asks
 
     def question(self, turn):
-        app, host = self.random.choice(self.crowd.hosts)
+        app, host = self.random.choice(self.places)
         kind = self.random.choices(("get", "slow", "post"), (6, 2, 2))[0]
         return Question(kind, app, host, f"{self.number}.{turn}",
                         self.random.choice((10, 1000, 20000, 100000)),
@@ -254,7 +261,7 @@ class Session:
             self.head = False
             try:
                 await asyncio.wait_for(self.exchange(question), PATIENCE)
-                self.crowd.note(self.number, question.kind, start)
+                self.crowd.note(self.number, self.counted_as or question.kind, start)
             except (Failed, asyncio.TimeoutError, EOFError, OSError) as failure:
                 self.crowd.fail(self, question, start, failure)
                 self.close()
@@ -348,10 +355,42 @@ class H1Session(Session):
             self.line = None
 
 
+class PortSession(H1Session):
+    """By TCP, some exchanges on each connection."""
+
+    EXCHANGES = 5
+    counted_as = "by port"
+
+    def __init__(self, crowd, number):
+        super().__init__(crowd, number)
+        self.places = crowd.ports
+        self.left = 0
+
+    async def exchange(self, question):
+        if self.left == 0:
+            self.close()
+            self.left = self.EXCHANGES
+        self.left -= 1
+        await super().exchange(question)
+
+    async def open(self, host):
+        address, port = host.rsplit(":", 1)
+        try:
+            self.line = await asyncio.open_connection(address, int(port))
+        except ConnectionRefusedError as refused:
+            raise Failed("refused") from refused
+
+    def close(self):
+        super().close()
+        self.left = 0
+
+
 class Crowd:
     def __init__(self, host, port, trust, sessions, *hosts):
         self.at, self.sessions = (host, int(port)), int(sessions)
-        self.hosts = [tuple(text.split("=")) for text in hosts]
+        places = [tuple(text.split("=")) for text in hosts]
+        self.hosts = [it for it in places if ":" not in it[1]]
+        self.ports = [it for it in places if ":" in it[1]]
         self.tls = self.h2 = None
         if trust != "-":
             self.tls, self.h2 = (ssl.create_default_context(cafile=trust) for _ in range(2))
@@ -376,9 +415,13 @@ class Crowd:
                 "what": what, "head": session.head, "by": type(session).__name__,
                 "text": str(failure)[:300]})
 
+    def session(self, number):
+        second = PortSession if self.ports else H1Session
+        kinds = (H1Session, second, H2Session, H1Session, H1Session, H2Session)
+        return kinds[number % len(kinds)](self, number)
+
     async def run(self):
-        tasks = [asyncio.create_task((H2Session if i % 3 == 2 else H1Session)(self, i).run())
-                 for i in range(self.sessions)]
+        tasks = [asyncio.create_task(self.session(i).run()) for i in range(self.sessions)]
         while len(self.first) < self.sessions and not any(task.done() for task in tasks):
             await asyncio.sleep(0.01)
         tell({"begun": len(self.first)})
