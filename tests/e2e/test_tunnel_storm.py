@@ -23,7 +23,7 @@ APPS = ["one", "two", "three"]
 PORT_APP = "four"       # behind a public TCP port
 # Seconds between two of them: an agent whose connection held for less takes its time to come back.
 PAUSE = 3
-TURNS, SESSIONS = (60, 40) if SOAK else (3, 12)
+TURNS, SESSIONS = (60, 40) if SOAK else (4, 12)
 # So many workers may die before they have lived for so long; at the twelfth the edge gives up (src/super/child.h).
 DEATHS, PEACE = 10, 31
 
@@ -62,7 +62,7 @@ class Scene:
             agent(self.way, ports["one"], "as", "one", token=token, **common),
             agent(self.way, ports["two"], "as", "two", token=token, **common),
             agent(self.way, ports["three"], "as", "three", "--cert", mine.cert, "--key", mine.key, **common),
-            agent(self.way, f"tcp {ports[PORT_APP]}", token=token, **common)]
+            agent(self.way, f"tcp {ports[PORT_APP]}", "as", self.public, token=token, **common)]
 
     def all_well(self):
         """Each tunnel answers."""
