@@ -303,6 +303,41 @@ static void the_client_closes(void)
     h2_conn_close(pair_conn(PAIR_UP), false, E_EOF);
 }
 
+// ---- pieces --------------------------------------------------------------------------------------------
+
+// Who takes content hears of it when all that there was has been read, or its pipe is nearly full.
+static void tells_seldom_of_much(void)
+{
+    pair_open(&ordinary, 1);
+    struct visit *v = pair_ask(16 * MIB);
+    pair_run(5000);
+    CHECK(v->closed && v->error == 0);
+    const struct visit *served = &pair.visits[1];
+    CHECK_EQ_INT(served->taken, 16 * MIB);
+    CHECK(served->told < 16 * MIB / (2 * H2_FRAME_MAX)); // of 1,027 frames and as many reads
+    pair_close();
+}
+
+// Between the ends of a tunnel frames are larger than those that everybody takes.
+static void a_tunnel_has_larger_frames(void)
+{
+    static const struct pair_terms tunnel = {.liveness = true};
+    for (int i = 0; i < 2; i++) {
+        pair_open(i == 0 ? &ordinary : &tunnel, 1);
+        uint32_t most = i == 0 ? H2_FRAME_MAX : H2_FRAME_MAX_TUNNEL;
+        CHECK_EQ_INT(pair_conn(PAIR_UP)->peer_frame, most);
+        CHECK_EQ_INT(pair_conn(PAIR_DOWN)->peer_frame, most);
+        uint64_t before = pair.carried[PAIR_UP];
+        struct visit *v = pair_ask(16 * MIB);
+        pair_run(5000);
+        CHECK(v->closed && v->error == 0);
+        uint64_t heads = pair.carried[PAIR_UP] - before - 16 * MIB;
+        CHECK(heads / H2_FRAME_HEAD >= 16 * MIB / most);
+        CHECK(heads / H2_FRAME_HEAD < 16 * MIB / most * 3 / 2); // windows cut some
+        pair_close();
+    }
+}
+
 static void every_end_gives_back(void)
 {
     static void (*const ways[])(void) = {the_client_resets,
@@ -335,4 +370,4 @@ TAP_MAIN(grows_with_the_path, grows_on_the_other_side_as_well, does_not_grow_for
          shares_what_one_connection_may_reserve, leaves_something_to_others,
          goes_on_when_memory_is_scarce, stalled_streams_hold_up_nobody,
          a_client_holds_no_more_than_its_budget, a_tunnel_takes_no_ones_credit,
-         every_end_gives_back)
+         tells_seldom_of_much, a_tunnel_has_larger_frames, every_end_gives_back)

@@ -287,6 +287,7 @@ static void on_data(struct http_body *b, void *consumer)
 {
     struct visit *v = consumer;
     (void)b;
+    v->told++;
     if (!v->stalled && v->slowly == 0) {
         take(v, UINT64_MAX);
     }

@@ -26,6 +26,7 @@ struct visit {
     uint64_t wanted; // bytes that this end sends
     uint64_t put;
     uint64_t taken;
+    uint64_t told;   // how often it heard of content
     uint64_t slowly; // bytes that are taken per millisecond; 0: all at once
     bool stalled;    // nothing is taken
     bool wrong;      // a byte was not the one that was sent

@@ -159,6 +159,40 @@ static void no_byte_is_lost(void)
     CHECK(all > 200);
 }
 
+static void what_was_read_ahead_goes_along(void)
+{
+    enum { BYTES = 300000 };
+    static char got[TLS_RECORD_MAX];
+    const struct sim_faults large = {
+        .latency_max_ns = 1000, .buffer_min = BYTES, .buffer_max = BYTES};
+    begin(1, &large);
+    struct peer *p = world_client(world.client, "a.test");
+    run_both(1000000000);
+    struct side *s = world_side();
+    s->stalls = true;
+    peer_send(p, pattern, BYTES);
+    run_both(1000000000);
+    size_t total = 0;
+    while (s->t->readable && stream_ahead_bytes(tls_of(s->t)) <= CHUNK_BYTES) {
+        struct iovec iov = {got, sizeof(got)};
+        struct io_result r = transport_read(s->t, &iov, 1);
+        REQUIRE(r.status == IO_OK);
+        CHECK(memcmp(got, pattern + total, r.n) == 0);
+        total += r.n;
+    }
+    size_t ahead = stream_ahead_bytes(tls_of(s->t));
+    CHECK(ahead > CHUNK_BYTES);
+    CHECK(move(s));
+    CHECK_EQ_INT(stream_ahead_bytes(tls_of(s->t)), ahead);
+    CHECK_EQ_INT(world.loop.chunks.in_use, 0);
+    s->stalls = false;
+    s->t->on_ready(s->t, SYS_READ);
+    run_both(4000000000);
+    CHECK_EQ_INT(p->got_len, BYTES - total);
+    CHECK(memcmp(p->got, pattern + total, p->got_len) == 0);
+    finish();
+}
+
 static void a_parcel_may_be_dropped(void)
 {
     begin(1, NULL);
@@ -176,4 +210,4 @@ static void a_parcel_may_be_dropped(void)
 }
 
 TAP_MAIN(setup, what_is_known_of_the_peer_goes_along, a_handshake_does_not_move, no_byte_is_lost,
-         a_parcel_may_be_dropped)
+         what_was_read_ahead_goes_along, a_parcel_may_be_dropped)

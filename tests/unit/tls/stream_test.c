@@ -275,6 +275,76 @@ static void small_pieces_are_one_record(void)
     world_end();
 }
 
+// So are the head of a frame and the span behind it, when both fit; what does not begins a record of its own.
+static void a_head_and_what_is_behind_it_are_one_record(void)
+{
+    enum { HEAD = 9, SPAN = 16352, OVERHEAD = 17 };
+    begin(1, NULL);
+    struct peer *p = world_client(world.client, "a.test");
+    world_run(10);
+    struct tls *s = tls_of(world_side()->t);
+    s->small_bytes = TLS_SMALL_BYTES; // behind the small records
+    s->last_write_ms = (uint32_t)world.loop.now_ms;
+    p->records = 0;
+    const char *at = pattern;
+    struct iovec iov[5];
+    const size_t sizes[] = {HEAD, SPAN, SPAN, HEAD, TLS_RECORD_MAX};
+    for (size_t i = 0; i < array_len(sizes); i++) {
+        iov[i] = (struct iovec){(void *)(uintptr_t)at, sizes[i]};
+        at += sizes[i];
+    }
+    struct io_result r = transport_write(world_side()->t, iov, (int)array_len(iov), false);
+    CHECK_EQ_INT(r.n, at - pattern);
+    world_run(10);
+    CHECK(echoed(p, (size_t)(at - pattern)));
+    CHECK_EQ_INT(p->records, 4);
+    CHECK_EQ_INT(p->record_sizes[0], HEAD + SPAN + OVERHEAD);
+    CHECK_EQ_INT(p->record_sizes[1], SPAN + OVERHEAD);
+    CHECK_EQ_INT(p->record_sizes[2], HEAD + OVERHEAD);
+    CHECK_EQ_INT(p->record_sizes[3], TLS_RECORD_MAX + OVERHEAD);
+    world_end();
+}
+
+// Reads of the socket grow while they fill what they have, and are small again afterwards.
+static void bulk_is_read_ahead(void)
+{
+    enum { BYTES = 400000 };
+    static char got[TLS_RECORD_MAX];
+    const struct sim_faults large = {
+        .latency_max_ns = 1000, .buffer_min = BYTES, .buffer_max = BYTES};
+    begin(1, &large);
+    struct peer *p = world_client(world.client, "a.test");
+    world_run(10);
+    struct side *side = world_side();
+    side->stalls = true;
+    peer_send(p, pattern, BYTES);
+    size_t total = 0;
+    size_t most = 0;
+    while (total < BYTES) {
+        world_run_ms(5);
+        REQUIRE(side->t->readable);
+        while (side->t->readable) {
+            struct iovec iov = {got, sizeof(got)};
+            struct io_result r = transport_read(side->t, &iov, 1);
+            REQUIRE(r.status == IO_OK || r.status == IO_AGAIN);
+            CHECK(memcmp(got, pattern + total, r.n) == 0);
+            total += r.n;
+            size_t ahead = stream_ahead_bytes(tls_of(side->t));
+            most = ahead > most ? ahead : most;
+        }
+    }
+    CHECK_EQ_INT(total, BYTES);
+    CHECK(most > (size_t)2 * CHUNK_BYTES && most <= (size_t)TLS_AHEAD_CHUNKS * CHUNK_BYTES);
+    CHECK(tls_of(side->t)->ahead == NULL);
+    CHECK_EQ_INT(world.loop.chunks.in_use, 0);
+    side->stalls = false;
+    peer_send(p, pattern, 100);
+    world_run(10);
+    CHECK(echoed(p, 100));
+    CHECK_EQ_INT(tls_of(side->t)->ahead_wish, 0);
+    world_end();
+}
+
 static void keys_are_updated(void)
 {
     begin(1, NULL);
@@ -346,5 +416,6 @@ static void garbage_after_the_handshake(void)
 
 TAP_MAIN(setup, bytes_come_back, byte_by_byte, hostile_networks, a_cut_is_no_end, a_reset_is_told,
          either_direction_ends_alone, back_pressure, a_close_loses_nothing, a_lingerer_gives_up,
-         records_begin_small, small_pieces_are_one_record, keys_are_updated,
+         records_begin_small, small_pieces_are_one_record,
+         a_head_and_what_is_behind_it_are_one_record, bulk_is_read_ahead, keys_are_updated,
          renegotiation_is_refused, demands_without_end_are_cut, garbage_after_the_handshake)
