@@ -42,7 +42,7 @@ struct h1_role {
 enum {
     H1_CONN_MAGIC = 0x68316331,
     H1_SOON_BYTES_MAX = 2048,       // what is sent at the end of the turn rather than at once
-    H1_OUT_BYTES_MAX = 96 * 1024,   // moved to the out queue ahead of the socket
+    H1_OUT_BYTES_MAX = 100 * 1024,  // moved to the out queue ahead of the socket
     H1_TURN_BYTES_MAX = 512 * 1024, // received from one connection in one turn
     H1_SPLICE_MIN = 64 * 1024,      // bodies with less left are copied
     H1_READ_ROOM_MIN = 4096,        // a chunk with less room is not read into

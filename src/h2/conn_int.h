@@ -38,7 +38,7 @@ enum {
     H2_READ_ROOM_MIN = 4096, // a chunk with less room is not read into
     // Content that came is told of when all that there is has been read, or when its pipe has no more
     // room than this.
-    H2_TELL_ROOM = 2 * CHUNK_BYTES,
+    H2_TELL_ROOM = 3 * CHUNK_BYTES,
     H2_TELL_ROOM_SPANS = 4,
     H2_TURN_BYTES_MAX = 256 * 1024, // received from one connection in one turn
     H2_SMALL_MAX = 64,              // of a payload that is gathered; longer ones are cut there
@@ -242,6 +242,8 @@ struct h2_conn {
     uint64_t block_deadline_ms;
     // streams
     struct h2_stream *buckets[H2_BUCKETS];
+    struct h2_stream *
+        found; // the last that was looked for, or NULL: a frame's is looked for at each of its steps
     struct list streams;
     struct list ready[H2_URGENCIES];
     struct list leaving;

@@ -20,10 +20,15 @@ static struct h2_stream **bucket(struct h2_conn *c, uint32_t id)
 
 struct h2_stream *h2_stream_find(struct h2_conn *c, uint32_t id)
 {
-    struct h2_stream *s = *bucket(c, id);
+    struct h2_stream *s = c->found;
+    if (s != NULL && s->id == id) {
+        return s;
+    }
+    s = *bucket(c, id);
     while (s != NULL && s->id != id) {
         s = s->next;
     }
+    c->found = s;
     return s;
 }
 
@@ -39,6 +44,9 @@ static void forget_place(struct h2_stream *s)
     }
     *at = s->next;
     s->next = NULL;
+    if (s->conn->found == s) {
+        s->conn->found = NULL;
+    }
 }
 
 static uint64_t *closed_word(struct h2_conn *c, uint32_t id)

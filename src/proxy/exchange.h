@@ -32,7 +32,7 @@ enum {
     EXCHANGE_ID_BYTES = 16,
     EXCHANGE_FILTERS_MAX = 4,
     // What one side may be taken ahead of the other is the pipe and the sessions' queues beside it
-    // (96 KiB out, 16 KiB in): together less than 256 KiB.
+    // (100 KiB out, 16 KiB in): together less than 256 KiB.
     EXCHANGE_BODY_LIMIT = 128 * 1024,
     EXCHANGE_FILTER_LIMIT = 32 * 1024, // pipes on either side of a filter
 };
