@@ -213,6 +213,7 @@ static int run_logout(const struct cli_parsed *p)
 static const struct cli_option login_options[] = {
     {.name = "token",
      .value = "TOKEN",
+     .secret = true,
      .text = "the token; `-` reads it from stdin, as without it"},
     {.name = NULL},
 };

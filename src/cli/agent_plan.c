@@ -26,7 +26,10 @@ enum { WORDS_BYTES_MAX = 8 << 20, CA_BYTES_MAX = 1 << 20, TOKEN_MAX = 320 };
      .letter = 's',                                                                                \
      .value = "EDGE",                                                                              \
      .text = "the edge to call, or several: a,b"},                                                 \
-        {.name = "token", .value = "TOKEN", .text = "the token for it; `-` reads it from stdin"},  \
+        {.name = "token",                                                                          \
+         .value = "TOKEN",                                                                         \
+         .secret = true,                                                                           \
+         .text = "the token for it; `-` reads it from stdin"},                                     \
         {.name = "key",                                                                            \
          .value = "FILE",                                                                          \
          .text = "an Ed25519 key instead of a token (PEM), or the key of --cert"},                 \
@@ -79,7 +82,10 @@ const struct cli_option agent_http_options[] = {
     {.name = "host-header",
      .value = "HOST",
      .text = "the Host that the target sees: pass, server, or a name"},
-    {.name = "basic-auth", .value = "USER:PASS", .text = "ask visitors for a name and a password"},
+    {.name = "basic-auth",
+     .value = "USER:PASS",
+     .secret = true,
+     .text = "ask visitors for a name and a password"},
     VISITOR_OPTIONS,
     {.name = "insecure", .text = "do not verify the certificate of an https target"},
     {.name = "proxy-protocol",

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/ensure.h"
+#include "base/slab.h"
 #include "conf/nearest.h"
 
 #include "cli/foreign.h"
@@ -150,7 +151,34 @@ struct parse {
     char **argv;
     int at;
     bool help;
+    char *secrets[CLI_OPTIONS_MAX]; // values that were hidden
 };
+
+static void forget(struct parse *p, int index)
+{
+    if (p->secrets[index] != NULL) {
+        explicit_bzero(p->secrets[index], strlen(p->secrets[index]));
+        mem_free(p->secrets[index]);
+        p->secrets[index] = NULL;
+    }
+}
+
+// Everybody on this machine can read the command line of a process (/proc/PID/cmdline): what is secret in
+// it is taken away, into memory of our own. It could be read until now.
+static int hide(struct parse *p, int index, const char *value)
+{
+    size_t len = strlen(value);
+    char *copy = mem_alloc(len + 1);
+    if (copy == NULL) {
+        return cli_usage_error(p->out.command, "out of memory");
+    }
+    memcpy(copy, value, len + 1);
+    memset((char *)(uintptr_t)value, '*', len);
+    forget(p, index);
+    p->secrets[index] = copy;
+    p->out.values[index] = copy;
+    return 0;
+}
 
 // Takes the value of option `index`: what was attached, or the next argument.
 static int take_value(struct parse *p, int index, const char *attached)
@@ -167,8 +195,9 @@ static int take_value(struct parse *p, int index, const char *attached)
         return cli_usage_error(p->out.command, "--%s needs a value: --%s %s", o->name, o->name,
                                o->value);
     }
-    p->out.values[index] = attached != NULL ? attached : p->argv[p->at++];
-    return 0;
+    const char *value = attached != NULL ? attached : p->argv[p->at++];
+    p->out.values[index] = value;
+    return o->secret && strcmp(value, "-") != 0 ? hide(p, index, value) : 0;
 }
 
 static int take_long(struct parse *p, const char *text)
@@ -235,11 +264,12 @@ int cli_run(const struct cli_command *command, int argc, char **argv)
             rc = take_argument(&p, text);
         }
     }
-    if (p.help) {
-        return print_help(command);
-    }
-    if (rc == 0 && p.out.count < command->min) {
+    if (!p.help && rc == 0 && p.out.count < command->min) {
         rc = cli_usage_error(command, "`adit %s` needs %s", command->name, command->arguments);
     }
-    return rc != 0 ? rc : command->run(&p.out);
+    rc = p.help ? print_help(command) : rc != 0 ? rc : command->run(&p.out);
+    for (int i = 0; i < CLI_OPTIONS_MAX; i++) {
+        forget(&p, i);
+    }
+    return rc;
 }

@@ -481,6 +481,19 @@ def test_rules_that_nobody_would_keep(kind, rule):
     assert f"{rule[0]} is of `adit http` alone" in done.stderr, done.stderr
 
 
+def test_secrets_are_not_in_the_list_of_processes(call_from):
+    it, call = call_from("--token", "adit_k_secret", "--basic-auth=me:hush")
+    assert call.get("Authorization") == "Bearer adit_k_secret"
+    with open(f"/proc/{it.pid}/cmdline", "rb") as file:
+        words = file.read().split(b"\0")
+    assert b"*" * 13 in words and b"--basic-auth=*******" in words, words
+    assert not any(b"secret" in word or b"hush" in word for word in words)
+    call.let_in()
+    assert call.request("/").status == 401
+    login = [("authorization", "Basic " + base64.b64encode(b"me:hush").decode())]
+    assert call.request("/", fields=login).status == 200
+
+
 def test_help_lists_what_a_command_takes():
     """And no more: each option that is listed is taken, the others of its kin are not."""
     def listed(kind):

@@ -20,6 +20,53 @@ static const struct cli_option options[] = {
     {.name = NULL},
 };
 
+static char in_place[8][32]; // what a list of processes would show, after the parse
+static char secret_was[32];  // to the command
+
+static const struct cli_option secret_options[] = {
+    {.name = "token", .letter = 't', .value = "TOKEN", .secret = true, .text = "a secret"},
+    {.name = "open", .value = "X", .text = "none"},
+    {.name = NULL},
+};
+
+static int remember_secret(const struct cli_parsed *p)
+{
+    (void)snprintf(secret_was, sizeof secret_was, "%s", cli_value(p, "token"));
+    return 42;
+}
+
+static const struct cli_command secret_command = {
+    .name = "hide", .text = "a command", .options = secret_options, .run = remember_secret};
+
+static void secrets_are_not_seen(void)
+{
+    static const struct {
+        const char *words[4];
+        const char *secret;
+        const char *seen[4];
+    } rows[] = {
+        {{"--token", "abc", "--open", "x"}, "abc", {"--token", "***", "--open", "x"}},
+        {{"--token=abcd"}, "abcd", {"--token=****"}},
+        {{"-tabc"}, "abc", {"-t***"}},
+        {{"-t", "abc", "--token", "d"}, "d", {"-t", "***", "--token", "*"}},
+        {{"--token", "-"}, "-", {"--token", "-"}},
+        {{"--token="}, "", {"--token="}},
+    };
+    for (size_t i = 0; i < array_len(rows); i++) {
+        char *argv[4];
+        int argc = 0;
+        for (; argc < 4 && rows[i].words[argc] != NULL; argc++) {
+            (void)snprintf(in_place[argc], sizeof in_place[argc], "%s", rows[i].words[argc]);
+            argv[argc] = in_place[argc];
+        }
+        CHECK_EQ_INT(cli_run(&secret_command, argc, argv), 42);
+        CHECK_STR(secret_was, rows[i].secret);
+        for (int w = 0; w < argc; w++) {
+            CHECK_STR(in_place[w], rows[i].seen[w]);
+        }
+    }
+}
+
 static const struct cli_command command = {
     .name = "try",
     .arguments = "[A [B]]",
@@ -89,4 +136,4 @@ static void an_unknown_name_aborts(void)
     CHECK_ABORTS(cli_value(seen, "nothing"));
 }
 
-TAP_MAIN(takes_every_spelling, refuses_mistakes, an_unknown_name_aborts)
+TAP_MAIN(secrets_are_not_seen, takes_every_spelling, refuses_mistakes, an_unknown_name_aborts)
