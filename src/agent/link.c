@@ -172,7 +172,9 @@ static void let_in(struct agent_link *k)
         .listener = k->line->tunnel,
         .stream = a->streams[k->line->tunnel],
         .site = slice_str(k->line->site),
+        .many = agent_line_tunnel(k->line)->proxy_protocol.len > 0,
     };
+    peer.connection_id = peer.many ? rng_u64(&a->loop.rng) : 0; // 0: as any other
     // The edge stands for its visitors like a proxy on this machine; their addresses are in the fields
     // that it writes.
     http_peer_set(&peer, &(struct os_addr){.kind = OS_ADDR_UNIX});

@@ -231,9 +231,14 @@ static void tell_token(struct probe *p, int error)
     } else {
         text_str(&t, p->text);
     }
+    const struct agent_plan *plan = p->agent->plan;
+    bool shows = plan->certificate.len > 0 || plan->has_key;
     tell(p, "token", error, text_slice(&t),
-         p->answer.status == 401 ? "--token, ADIT_TOKEN or `adit login` give one; has it expired, "
-                                   "was it revoked?"
+         p->answer.status == 401 && shows ? "is it the one that the edge was given (`adit token "
+                                            "list` there), and is it still good?"
+         : p->answer.status == 401
+             ? "--token, ADIT_TOKEN or `adit login` give one; has it expired, "
+               "was it revoked?"
          : p->answer.status == 429 ? "there are too many; it comes again by itself"
                                    : "the token is good, but not for this name, port or kind");
 }

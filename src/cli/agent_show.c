@@ -368,8 +368,9 @@ static void show_end(const struct agent_show *s, const struct agent_event *e, st
     if (a->suggestion[0] != '\0') {
         text_printf(out, "  free is, for example: as %s\n", a->suggestion);
     }
-    bool nobody = s->plan->token.len == 0 && !s->plan->has_key && s->plan->certificate.len == 0;
-    if (a->status == 401 || (a->status == 403 && nobody)) {
+    bool by_token = !s->plan->has_key && s->plan->certificate.len == 0;
+    bool nobody = s->plan->token.len == 0 && by_token;
+    if ((a->status == 401 && by_token) || (a->status == 403 && nobody)) {
         text_str(out, "  `adit login ");
         put_edge(&s->plan->edges[e->edge], out);
         text_str(out, "` keeps a token, --token gives one\n");

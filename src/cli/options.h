@@ -22,7 +22,7 @@ struct cli_option {
     const char *value; // what it takes, for the help: "FILE"; NULL: a switch
     const char *text;  // one line
     char letter;       // short form, or NUL
-    bool secret;       // the value is not to be seen in a list of processes: it is overwritten there
+    bool secret; // the value is not to be seen in a list of processes: it is overwritten there
 };
 
 struct cli_parsed {

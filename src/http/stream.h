@@ -151,6 +151,9 @@ struct http_peer {
     char ip_text[HTTP_IP_TEXT_MAX]; // its address as text, made once per connection
     uint8_t ip_text_len;            // 0: a Unix socket, which has none
     bool secure;                    // TLS; then `security` is set
+    bool
+        many; // down, of an agent: its requests are of many clients, each to have connections to the
+              // origin of its own; connection_id is then random
     const struct http_security *security;
     const struct http_proxied *proxied; // NULL: there was no PROXY header
     struct transport *transport;        // down: the connection itself; NULL: not known

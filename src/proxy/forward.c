@@ -11,6 +11,7 @@
 // reset; one that fails while the other lives is forgotten. docs/design/exchange.md says it all.
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "obs/trace.h"
 #include "proxy/exchange_int.h"
 #include "proxy/forwarded.h"
@@ -554,6 +555,21 @@ void forward_init(struct exchange *x)
     x->first.head = &x->response;
 }
 
+/** For whom an origin's connection is, where that is told. At the end of a tunnel that carries many clients
+ * it is the one of this request, known by its address alone. */
+static const struct http_peer *peer_of(struct exchange *x)
+{
+    const struct http_peer *peer = x->down->peer;
+    struct http_peer *own = peer->many ? arena_zalloc(&x->arena, sizeof(*own)) : NULL;
+    if (own == NULL) {
+        return peer; // without a place for it the origin is told nothing
+    }
+    http_peer_set(own, &x->client);
+    const struct hash_key key = {{peer->connection_id, 0}};
+    own->connection_id = hash_bytes(&key, http_peer_ip(own)) | 1;
+    return own;
+}
+
 void forward_request(struct exchange *x)
 {
     struct upstream *u = x->route->upstream;
@@ -570,7 +586,7 @@ void forward_request(struct exchange *x)
     x->subject = (struct upstream_subject){
         .request = &x->request,
         .client = &x->client,
-        .peer = x->down->peer,
+        .peer = peer_of(x),
         .path = x->normal_path,
         .arena = &x->arena,
     };

@@ -7,6 +7,7 @@ import pytest
 from harness import reply
 from harness.scripted_edge import ScriptedEdge
 from harness.tunnel import Road, zone
+from test_proxy_header_out import proxied
 
 pytestmark = pytest.mark.usefixtures("tunnels")
 
@@ -93,3 +94,16 @@ def test_an_edge_that_does_not_say_who_visits(agent, origin):
                 call = way.call()
                 call.let_in()
                 assert call.request("/", visitor=said).status == status, (words, said)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_service_is_told_of_each_visitor(edge, agent, origin, version):
+    """Over HTTP many visitors share the tunnel, and none of them another's connection to the service."""
+    app = proxied(origin)
+    way = edge(**zone(trusted_proxies=["127.0.0.1"]))
+    road = Road(way, agent(way, app.port, "--proxy-protocol", version).name)
+    visitors = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "192.0.2.1", "2001:db8::1", "192.0.2.2"]
+    for i, visitor in enumerate(visitors):
+        assert road.get(f"/{i}", [("X-Forwarded-For", visitor)]).body == b"hello"
+    told = {target: header[0] for header, target in app.seen}
+    assert told == {f"/{i}": (visitor, 0) for i, visitor in enumerate(visitors)}
