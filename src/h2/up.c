@@ -370,8 +370,10 @@ static struct http_stream *op_take(struct up_session *session)
 static void op_close(struct up_session *session)
 {
     struct h2_conn *c = conn_of(session);
-    ensure(session->streams == 0);
-    session->owner = NULL;
+    session->owner = NULL; // nobody is told of anything from here on
+    session->closing = true;
+    c->closing = true;
+    c->told_closing = true;
     h2_tx_goaway(c, 0, H2_NO_ERROR);
     h2_tx_pump(c);
     h2_conn_close(c, false, E_EOF);

@@ -160,7 +160,8 @@ struct up_session_ops {
     /** A stream for an exchange; only while up_session_has_room(). The caller sets events, user and
      * receive_head and may then send. NULL: out of memory. */
     struct http_stream *(*take)(struct up_session *s);
-    /** Closes one that carries nothing; on_gone is not called. */
+    /** Closes one that carries nothing; on_gone is not called. Of HTTP/2 something may be left at a core's
+     * end, which ends with it: a request of ours, an answer that was whole before its stream was over. */
     void (*close)(struct up_session *s);
     /** No further streams; those that live go on, and with the last one it is closed and on_gone is
      * called, with E_EOF, never from inside this call. The peer is told `text` (at most

@@ -169,10 +169,21 @@ struct world {
 
 static struct world *current; // one at a time
 
+static void serve_ports(struct world *w);
+
+static bool has_asked(void *arg)
+{
+    const struct world *w = arg;
+    return w->asked_port;
+}
+
 static void run_for(struct world *w, uint64_t ms)
 {
-    (void)sim_run(w->sim, edge_loops(w->edge), edge_core_count(w->edge),
-                  sim_now_ns(w->sim) + ms * 1000000, NULL, NULL);
+    uint64_t until = sim_now_ns(w->sim) + ms * 1000000;
+    while (sim_run(w->sim, edge_loops(w->edge), edge_core_count(w->edge), until, has_asked, w) ==
+           SIM_DONE) {
+        serve_ports(w);
+    }
 }
 
 // ---- what visitors read ------------------------------------------------------------------------------
@@ -482,25 +493,22 @@ static void wake_steward(void *arg)
 }
 
 /** The steward and the supervisor in one: the port that was asked for is opened. */
-static void open_port(struct world *w)
+static void serve_ports(struct world *w)
 {
     struct tunnel_ports *ports = edge_ports(w->edge);
     struct tunnel_port_request r;
     uint64_t now_ms = sim_now_ns(w->sim) / 1000000;
-    call(w, 2);
-    if (!w->asked_port) {
-        return; // a rough network has its time
+    w->asked_port = false;
+    while (tunnel_ports_next(ports, now_ms, &r)) {
+        ensure(!w->port_open && r.port == PORT && !r.datagram);
+        edge_listen_stream(w->edge, &port_at, r.key, LISTENER_INDEX);
+        const struct tunnel_port port = {
+            .used = true, .key = r.key, .port = r.port, .index = LISTENER_INDEX};
+        tunnel_ports_opened(ports, &port, now_ms, false);
+        bool more = tunnel_ports_done(ports, r.number, 0, &r);
+        ensure(!more);
+        w->port_open = true;
     }
-    bool asked = tunnel_ports_next(ports, now_ms, &r);
-    ensure(asked && r.port == PORT && !r.datagram);
-    edge_listen_stream(w->edge, &port_at, r.key, LISTENER_INDEX);
-    const struct tunnel_port port = {
-        .used = true, .key = r.key, .port = r.port, .index = LISTENER_INDEX};
-    tunnel_ports_opened(ports, &port, now_ms, false);
-    bool more = tunnel_ports_done(ports, r.number, 0, &r);
-    ensure(!more);
-    w->port_open = true;
-    run_for(w, 30);
 }
 
 // ---- acts --------------------------------------------------------------------------------------------
@@ -618,6 +626,13 @@ static void act(struct world *w, struct input *in)
 
 // ---- a run -------------------------------------------------------------------------------------------
 
+/** The worker ends in the middle of it all. */
+static void end_at_once(struct world *w)
+{
+    edge_end(w->c, w->edge);
+    ensure(w->c->failures == 0);
+}
+
 static void finish(struct world *w)
 {
     run_for(w, 60 * 1000); // every exchange has found an end
@@ -659,12 +674,16 @@ static void run(struct world *w, const uint8_t *data, size_t size)
         call(w, 1);
     }
     if ((data[1] & 32) != 0) {
-        open_port(w);
+        call(w, 2);
     }
     for (unsigned i = 0; i < ACTS_MAX && in.left > 0; i++) {
         act(w, &in);
     }
-    finish(w);
+    if ((data[1] & 128) != 0) {
+        end_at_once(w);
+    } else {
+        finish(w);
+    }
     sim_free(w->sim);
 }
 
