@@ -121,6 +121,15 @@ static inline void copy_bytes(char *to, struct slice s)
     }
 }
 
+// The form of which struct field says `written`.
+static inline void write_field(char *to, struct slice name, struct slice value)
+{
+    copy_bytes(to, name);
+    memcpy(to + name.len, ": ", 2);
+    copy_bytes(to + name.len + 2, value);
+    memcpy(to + name.len + 2 + value.len, "\r\n", 2);
+}
+
 static int add_copy(struct fields *f, enum http_name id, struct slice name, struct slice value)
 {
     if (unlikely(name.len > UINT16_MAX || value.len > f->bytes_max)) {
@@ -135,11 +144,7 @@ static int add_copy(struct fields *f, enum http_name id, struct slice name, stru
         return rc;
     }
     uint32_t off = f->used;
-    char *to = f->store + off;
-    copy_bytes(to, name);
-    memcpy(to + name.len, ": ", 2);
-    copy_bytes(to + name.len + 2, value);
-    memcpy(to + bytes - 2, "\r\n", 2);
+    write_field(f->store + off, name, value);
     f->used = off + bytes;
     f->entries[f->count++] = (struct field){
         .name_off = off,
@@ -188,7 +193,7 @@ static uint32_t text_bytes(const struct fields *f)
 {
     uint32_t n = 0;
     for (uint16_t i = 0; i < f->count; i++) {
-        n += f->entries[i].name_len + f->entries[i].value_len;
+        n += f->entries[i].name_len + f->entries[i].value_len + FIELD_EXTRA_BYTES;
     }
     return n;
 }
@@ -205,15 +210,17 @@ void fields_pack(const struct fields *f, void *out)
     char *text = entries + f->count * sizeof(struct field);
     for (uint16_t i = 0; i < f->count; i++) {
         struct field e = f->entries[i];
-        memcpy(text + head.text, f->store + e.name_off, e.name_len);
-        e.name_off = head.text;
-        head.text += e.name_len;
-        if (e.value_len > 0) {
-            memcpy(text + head.text, f->store + e.value_off, e.value_len);
+        char *to = text + head.text;
+        uint32_t bytes = e.name_len + e.value_len + FIELD_EXTRA_BYTES;
+        if (e.written) {
+            memcpy(to, f->store + e.name_off, bytes);
+        } else {
+            write_field(to, field_name(f, &e), field_value(f, &e));
         }
-        e.value_off = head.text;
-        head.text += e.value_len;
-        e.written = false;
+        e.name_off = head.text;
+        e.value_off = head.text + e.name_len + 2;
+        e.written = true;
+        head.text += bytes;
         memcpy(entries + i * sizeof(e), &e, sizeof(e));
     }
     memcpy(out, &head, sizeof(head));

@@ -92,7 +92,7 @@ static void writes_fields_as_they_lie(void)
     h1_write_request(&out, &m.head, H1_FRAMING_NONE);
     CHECK_TEXT(out.ptr, out.len, want);
 
-    // Packed and unpacked they lie without what was between them.
+    // Packed and unpacked they all lie as they are written.
     struct parsed other;
     parsed_init(&other);
     char *packed = malloc(fields_packed_size(f));
