@@ -194,10 +194,16 @@ static void refuse_null(struct parser *p, struct conf_spot spot, struct slice te
         conf_hint(p->b->diags, "leave the key out, or quote the value if it is meant as text");
     } else if (level != NULL && level->have_key) {
         ptrdiff_t colon = slice_find_char(level->key, ':');
+        ptrdiff_t blank = slice_find_char(level->key, ' ');
         conf_report(p->b->diags, CONF_ERROR, spot, "`%.*s` has no value", SLICE_ARG(level->key));
         if (level->item->flow && colon > 0) {
             conf_hint(p->b->diags, "a blank must follow the colon: `%.*s: %.*s`", (int)colon,
                       level->key.ptr, SLICE_ARG(slice_from(level->key, (size_t)colon + 1)));
+        } else if (level->item->flow && blank > 0) {
+            conf_hint(p->b->diags,
+                      "write `%.*s: %.*s`; or quote the text before it, if the comma is part of it",
+                      (int)blank, level->key.ptr,
+                      SLICE_ARG(slice_from(level->key, (size_t)blank + 1)));
         } else if (level->item->flow) {
             conf_hint(p->b->diags,
                       "inside { } a comma ends a value: quote a text with a comma in it");

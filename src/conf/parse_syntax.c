@@ -176,6 +176,24 @@ static bool report_first_char(struct problem *p)
     return false;
 }
 
+/** `listen ":8080"`: the parser takes the whole line for a word that goes on in the next one. */
+static bool report_colon(struct problem *p)
+{
+    struct slice line = slice_trim(p->line);
+    ptrdiff_t blank = slice_find_char(line, ' ');
+    if (!contains(p->message, "invalid multiline plain key") || blank <= 0 ||
+        contains(line, ": ") || slice_ends(line, SLICE(":"))) {
+        return false;
+    }
+    p->spot.column = (uint32_t)(line.ptr - p->line.ptr) + 1;
+    p->spot.width = (uint32_t)blank;
+    conf_report(p->b->diags, CONF_ERROR, p->spot, "there is no colon behind `%.*s`", (int)blank,
+                line.ptr);
+    conf_hint(p->b->diags, "write `%.*s: %.*s`", (int)blank, line.ptr,
+              SLICE_ARG(slice_from(line, (size_t)blank + 1)));
+    return true;
+}
+
 static bool report_bracket(struct problem *p)
 {
     char at = p->rest.len > 0 ? p->rest.ptr[0] : '\0';
@@ -254,7 +272,7 @@ void conf_syntax_report(struct conf_build *b, uint16_t file, struct slice text,
     take_apart(e, &p);
     p.line = line_at(text, p.spot.line);
     p.rest = from_column(p.line, p.spot.column);
-    if (!report_first_char(&p) && !report_bracket(&p)) {
+    if (!report_first_char(&p) && !report_colon(&p) && !report_bracket(&p)) {
         report_translated(&p);
     }
 }

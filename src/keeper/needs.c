@@ -8,10 +8,12 @@
 #include "keeper/needs.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/slab.h"
 #include "base/text.h"
+#include "ipc/messages.h"
 #include "os/clock.h"
 #include "tls/cert.h"
 #include "tls/wants.h"
@@ -74,6 +76,10 @@ static void add_acme(const struct collecting *c, const struct tls_want *w, bool 
     }
     one->name = keep(n, w->name);
     one->hook = keep(n, tls_plan_dns(c->root, w->site));
+    one->at = tls_plan_get(c->root, w->site, "dns");
+    if (!conf_exists(one->at)) {
+        one->at = conf_get(conf_get(c->root, "acme"), "dns");
+    }
     one->rsa = rsa;
     one->ocsp = wants_ocsp(c, w->site);
 }
@@ -395,6 +401,25 @@ int needs_read(struct needs *n, struct conf_source *source, uint64_t now, struct
     return r.failed ? E_CONFIG : 0;
 }
 
+/** A hook that cannot be run is found out when a certificate is wanted, which may be weeks later. */
+static void check_hook(const struct need *one, struct conf_diags *d)
+{
+    char path[IPC_PATH_MAX];
+    struct text t = text_on(path, sizeof path - 1);
+    text_put(&t, one->hook);
+    if (one->hook.len == 0 || t.overflow || !conf_exists(one->at)) {
+        return;
+    }
+    path[t.len] = '\0';
+    if (access(path, F_OK) != 0) {
+        conf_warning(d, one->at, "there is no such program");
+        conf_hint(d, "it puts the TXT record of DNS-01 into your DNS: examples/dns-hook.sh is one");
+    } else if (access(path, X_OK) != 0) {
+        conf_warning(d, one->at, "it cannot be executed");
+        conf_hint(d, "chmod 755 %s", path);
+    }
+}
+
 int needs_check(const struct conf_doc *doc, struct conf_source *source, struct conf_diags *d)
 {
     struct needs *n = needs_new(doc);
@@ -402,6 +427,13 @@ int needs_check(const struct conf_doc *doc, struct conf_source *source, struct c
         return E_NO_MEMORY;
     }
     int error = needs_read(n, source, os_clock_wall_ms() / 1000, d);
+    struct slice last = SLICE(""); // many sites may have the same
+    for (const struct need *one = n->first; d != NULL && one != NULL; one = one->next) {
+        if (!slice_eq(one->hook, last)) {
+            check_hook(one, d);
+            last = one->hook;
+        }
+    }
     needs_unref(n);
     return error;
 }

@@ -32,6 +32,18 @@ static void a_wrong_file(void)
     CHECK_STR(captured_err, want);
 }
 
+static void a_hook_that_is_not_there(void)
+{
+    const char *path =
+        temporary("sites: {\"*.example.com\": {tls: {dns: /nonexistent/hook}, proxy: "
+                  "3000}}\n");
+    CHECK_EQ_INT(ADIT("check", path), CLI_OK);
+    CHECK(contains(captured_err, ":1:38: warning: there is no such program"));
+    path = temporary("sites: {\"*.example.com\": {tls: {dns: /bin/true}, proxy: 3000}}\n");
+    CHECK_EQ_INT(ADIT("check", path), CLI_OK);
+    CHECK(!contains(captured_err, "warning"));
+}
+
 static void as_json(void)
 {
     const char *path = temporary("lisen: 8080\nlog: \"lo\xc3\xbc\\u0001\"\n");
@@ -59,4 +71,4 @@ static void no_file(void)
     CHECK(contains(captured_err, "not a regular file"));
 }
 
-TAP_MAIN(a_good_file, a_wrong_file, as_json, no_file)
+TAP_MAIN(a_good_file, a_wrong_file, a_hook_that_is_not_there, as_json, no_file)
