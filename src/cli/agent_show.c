@@ -148,7 +148,7 @@ static void put_hint(const struct agent_show *s, struct text *out, const char *w
 
 static void put_down(const struct agent_show *s, uint32_t tunnel, struct text *out)
 {
-    put_hint(s, out, "nothing listens yet at ", s->plan->tunnels[tunnel].shown);
+    put_hint(s, out, "nothing listens at ", s->plan->tunnels[tunnel].shown);
 }
 
 static void put_clock(const struct agent_show *s, struct text *out)

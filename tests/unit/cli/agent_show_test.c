@@ -109,7 +109,7 @@ static void says_once_that_nothing_listens(void)
         const struct agent_event e = {.kind = AGENT_EVENT_REQUEST, .request = &r};
         struct text t = text_on(buffer, sizeof(buffer));
         agent_show_text(&s, &e, &t);
-        struct slice hint = SLICE("  nothing listens yet at http://localhost:3000\n");
+        struct slice hint = SLICE("  nothing listens at http://localhost:3000\n");
         CHECK_EQ_INT(slice_find(text_slice(&t), hint) >= 0, rows[i].told);
     }
 }
