@@ -445,6 +445,22 @@ def test_datagrams_of_each_visitor_are_a_flow(datagrams):
     assert len(set(way.app.peers)) == 2
 
 
+def test_each_port_is_read_by_some_core(edge, agent):
+    """Neighbouring ports are read by different cores; their agents' connections are on any."""
+    first = free_port()
+    way = Public(edge, workers=3, ports=f"{first}-{first + 200}")
+    apps = [UdpServer(lambda data, i=i: [b"%d %s" % (i, data)]) for i in range(6)]
+    agents = [agent(way.way, f"udp {app.port}", token=way.token) for app in apps]
+    assert way.way.status()["tunnel_ports"] == {"tcp": 0, "udp": 6}
+    for _ in range(3):
+        for i, it in enumerate(agents):
+            with udp_client(("127.0.0.1", it.public_at[1])) as sock:
+                sock.send(b"who?")
+                assert sock.recv(100) == b"%d who?" % i
+    for app in apps:
+        app.stop()
+
+
 def test_datagrams_of_every_size(datagrams):
     with udp_client(datagrams().at) as sock:
         for size in (0, 1, 61, 62, 63, 1200, 1472, 1473, 16381, 16382, 16383, 40000, 65507):

@@ -100,6 +100,33 @@ static void messages_about_certificates(void)
     CHECK(ipc_check(&m, sizeof m.u.in_force, 0, IPC_WORKER) == E_INVALID);
 }
 
+static void messages_about_ports(void)
+{
+    struct ipc_message m;
+    ipc_init(&m, IPC_plan);
+    size_t len = sizeof m.u.plan;
+    m.u.plan.port_ranges = 1;
+    CHECK(ipc_check(&m, len, 1, IPC_KEEPER) == E_INVALID); // of no address
+    m.u.plan.ranges[0].first.kind = OS_ADDR_V6;
+    CHECK(ipc_check(&m, len, 1, IPC_KEEPER) == 0);
+    m.u.plan.ranges[0].first.kind = OS_ADDR_UNIX;
+    CHECK(ipc_check(&m, len, 1, IPC_KEEPER) == E_INVALID);
+    m.u.plan.ranges[0].first.kind = OS_ADDR_V4;
+    memset(&m.u.plan.ranges[0].first.dual, 2, 1);
+    CHECK(ipc_check(&m, len, 1, IPC_KEEPER) == E_INVALID);
+    m.u.plan.ranges[0].first.dual = false;
+    m.u.plan.port_ranges = IPC_PORT_RANGES_MAX + 1;
+    CHECK(ipc_check(&m, len, 1, IPC_KEEPER) == E_INVALID);
+    ipc_init(&m, IPC_ports);
+    CHECK(ipc_check(&m, sizeof m.u.ports, 0, IPC_SUPERVISOR) == E_INVALID);
+    CHECK(ipc_check(&m, sizeof m.u.ports, IPC_PORTS_BATCH, IPC_SUPERVISOR) == 0);
+    CHECK(ipc_check(&m, sizeof m.u.ports, IPC_PORTS_BATCH + 1, IPC_SUPERVISOR) == E_INVALID);
+    CHECK(ipc_check(&m, sizeof m.u.ports, 1, IPC_WORKER) == E_INVALID);
+    ipc_init(&m, IPC_unlisten_ports);
+    CHECK(ipc_check(&m, sizeof m.u.unlisten_ports, 0, IPC_SUPERVISOR) == 0);
+    CHECK(ipc_check(&m, sizeof m.u.unlisten_ports, 0, IPC_WORKER) == E_INVALID);
+}
+
 static void messages_about_tunnels(void)
 {
     struct ipc_message m;
@@ -193,6 +220,6 @@ static void texts_are_cut_to_their_field(void)
 
 TAP_MAIN(a_message_with_a_descriptor_arrives, only_its_sender_may_send_a_type,
          length_and_descriptors_must_fit_the_table, a_text_without_its_end_is_refused,
-         messages_about_certificates, messages_about_tunnels, an_address_must_be_one,
-         sources_of_proxy_headers_must_be_networks, refused_packets_leave_no_descriptor,
-         texts_are_cut_to_their_field)
+         messages_about_certificates, messages_about_ports, messages_about_tunnels,
+         an_address_must_be_one, sources_of_proxy_headers_must_be_networks,
+         refused_packets_leave_no_descriptor, texts_are_cut_to_their_field)
