@@ -101,8 +101,10 @@ bool down_core_shed(struct down_core *c, const struct os_peer *from)
 
 void down_core_bound(struct down_core *c, const struct os_peer *from, uint32_t most)
 {
-    if (c->newcomer_count >= most || c->crowds[crowd_of(c, from)].count >= most / CROWD_SHARE) {
-        struct down_session *s = newcomer(c, from);
+    bool many = c->newcomer_count >= most;
+    bool crowded = c->crowds[crowd_of(c, from)].count >= most / CROWD_SHARE;
+    struct down_session *s = many || crowded ? newcomer(c, from) : NULL;
+    if (s != NULL) {
         counter_add(c->counters, COUNTER_connections_shed, 1);
         s->ops->shed(s);
     }
