@@ -337,7 +337,7 @@ void bufq_drop(struct bufq *q, size_t n)
         n -= s->len;
         chunk_unref(s->chunk);
         q->count--;
-        q->head = q->count == 0 ? 0 : (uint16_t)((q->head + 1) % BUFQ_SPANS);
+        q->head = (uint16_t)(q->count == 0 ? 0 : (q->head + 1) % BUFQ_SPANS);
     }
 }
 
