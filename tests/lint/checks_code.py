@@ -6,7 +6,7 @@ import re
 CALL = re.compile(r"(?<![\w.>])(\w+)\s*\(")
 MAGIC = re.compile(r"\b(\w*MAGIC\w*)\s*(?:=\s*)?(?:UINT32_C\()?(0x[0-9a-fA-F]+)")
 CONDITIONAL = re.compile(r"^[ \t]*#[ \t]*if", re.MULTILINE)
-TYPEDEF = re.compile(r"\btypedef\s+(?:struct|union|enum)\b")
+TYPEDEF = re.compile(r"\btypedef\s+(?:struct|union|enum)\b(?![^;{]*\()")  # of functions they may be
 
 
 def banned_calls(tree):

@@ -202,7 +202,9 @@ def test_conditional_inside_a_function(found):
 
 def test_typedef_of_a_struct(found):
     one(found(checks_code.typedefs, {"src/os/a.h": "typedef struct a b;\n"}), "typedef")
+    one(found(checks_code.typedefs, {"src/os/a.h": "typedef struct {\n    int (*f)(void);\n} b;\n"}), "typedef")
     assert found(checks_code.typedefs, {"src/os/a.h": "typedef void a_fn(struct b *);\n"}) == []
+    assert found(checks_code.typedefs, {"src/os/a.h": "typedef struct b a_fn(int);\n"}) == []
 
 
 # ---- files -------------------------------------------------------------------------------------

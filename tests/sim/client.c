@@ -179,11 +179,12 @@ static bool produce(struct client *x)
     if (x->sent == x->stop || x->sent >= x->next + x->habits.depth) {
         return false;
     }
-    const struct plan *p = plan_at(x, x->sent);
+    struct plan *p = plan_at(x, x->sent);
     if (x->sent > x->next && plan_at(x, x->sent - 1)->old_client) {
         return false; // HTTP/1.0 closes after its answer
     }
     if (!x->head_sent) {
+        p->asked++;
         make_head(x, p);
         if (p->expect) {
             x->awaiting_continue = true;

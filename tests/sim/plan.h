@@ -52,7 +52,8 @@ struct plan {
     uint64_t pause_max_ns;
     unsigned allowed; // mask of enum plan_outcome
     // What happened.
-    uint32_t seen; // request heads at origins
+    uint32_t asked; // times that its client sent it, on one connection after the other
+    uint32_t seen;  // request heads at origins
     unsigned outcome;
 };
 
