@@ -100,9 +100,9 @@ static void end(struct bridge_far *f, int error)
     if (f->near->far_error == 0) {
         f->near->far_error = error;
     }
-    if (f->in.body != NULL) {
-        http_body_discard(&f->request_body); // whoever still sends is not held up
-    }
+    // Whoever still sends is not held up, and what was not taken of it gives its chunks back: with no
+    // others the near end could not be told.
+    http_body_discard(&f->request_body);
     say(f, BRIDGE_SAY_CLOSED);
 }
 
