@@ -3,7 +3,6 @@
 nobody else has the names meanwhile."""
 import os
 import socket
-import sqlite3
 import threading
 import time
 
@@ -11,7 +10,7 @@ import pytest
 
 from harness import WAIT, reply, until
 from harness.ports import free_port
-from harness.tunnel import ZONE, create_token, zone
+from harness.tunnel import ZONE, create_token, kept, zone
 
 pytestmark = pytest.mark.usefixtures("tunnels")
 
@@ -24,13 +23,6 @@ def app(origin):
 @pytest.fixture
 def way(edge):
     return edge(**{**zone(workers=2, tunnels={"anonymous": "on"}), "listen": [f"127.0.0.1:{free_port()}"]})
-
-
-def kept(way):
-    """The names that the next start would know."""
-    path = os.path.join(way.dir, "state", "state.db")
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as file:
-        return {name for name, in file.execute("SELECT name FROM tunnels")}
 
 
 def kill(way):

@@ -15,7 +15,7 @@ from harness.client import Client
 from harness.network import alone
 from harness.ports import free_port
 from harness.storm import Apps, Storm
-from harness.tunnel import create_token, zone
+from harness.tunnel import create_token, kept, zone
 
 SOAK = bool(os.environ.get("ADIT_SOAK"))
 NAME = "tunnel.test"
@@ -124,6 +124,8 @@ class Scene:
             self.deaths = 0
 
     def kill_edge(self, turn):
+        if self.agents:     # a name that is younger than a second may be lost
+            until(lambda: len(kept(self.way)) == len(self.agents), "the names to be kept")
         with self.storm.event("edge killed"):
             self.way.kill_session()
             self.way.addresses.clear()

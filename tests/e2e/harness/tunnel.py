@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import threading
@@ -42,6 +43,13 @@ def server_url(way):
     if "https" in way.schemes:
         return f"https://{ZONE}:{way.tls_port}"
     return f"http://{ZONE}:{way.port}"
+
+
+def kept(way):
+    """The names that the edge's next start would know."""
+    path = os.path.join(way.dir, "state", "state.db")
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as file:
+        return {name for name, in file.execute("SELECT name FROM tunnels")}
 
 
 def create_token(way, *options):
