@@ -246,24 +246,3 @@ void h2_peer_raw(struct h2_peer *p, struct input *in)
     p->left = true; // nobody looks what it is
     h2_peer_send(p, raw.ptr, raw.len);
 }
-
-// ---- the network -------------------------------------------------------------------------------------
-
-struct sim_faults h2_peer_faults(uint8_t bits)
-{
-    struct sim_faults f = {.latency_max_ns = 1000000};
-    if ((bits & 1) != 0) {
-        f.short_read = 0.5;
-        f.short_write = 0.5;
-    }
-    if ((bits & 2) != 0) {
-        f.write_again = 0.3;
-        f.late_event = 0.3;
-        f.spurious_event = 0.3;
-    }
-    if ((bits & 4) != 0) {
-        f.buffer_min = 500;
-        f.buffer_max = 5000;
-    }
-    return f;
-}

@@ -81,5 +81,3 @@ void h2_peer_head(struct h2_peer *p, const struct h2_words *w, bool ours, struct
 void h2_peer_data(struct h2_peer *p, bool ours, struct input *in);
 void h2_peer_any(struct h2_peer *p, bool ours, struct input *in);
 void h2_peer_raw(struct h2_peer *p, struct input *in);
-/** A network by the bits of a byte; 0 in the lowest three is a calm one. */
-struct sim_faults h2_peer_faults(uint8_t bits);

@@ -13,6 +13,7 @@
 #include "../sim/edge.h"
 #include "base/slice.h"
 #include "input.h"
+#include "network.h"
 
 enum { CLIENTS = 2, ORIGINS = 6, ACTS_MAX = 150, FRAME_PAYLOAD_MAX = 17000 };
 
@@ -357,25 +358,6 @@ static void act(struct world *w, struct input *in)
 
 // ---- a run -------------------------------------------------------------------------------------------
 
-static struct sim_faults faults_of(uint8_t bits)
-{
-    struct sim_faults f = {.latency_max_ns = 1000000};
-    if ((bits & 1) != 0) {
-        f.short_read = 0.5;
-        f.short_write = 0.5;
-    }
-    if ((bits & 2) != 0) {
-        f.write_again = 0.3;
-        f.late_event = 0.3;
-        f.spurious_event = 0.3;
-    }
-    if ((bits & 4) != 0) {
-        f.buffer_min = 500;
-        f.buffer_max = 5000;
-    }
-    return f;
-}
-
 static void finish(struct world *w, struct sim_case *c)
 {
     for (int i = 0; i < CLIENTS; i++) {
@@ -400,7 +382,7 @@ void h2_world_run(enum h2_world_side side, const uint8_t *data, size_t size)
         return;
     }
     struct sim_case c = {.scenario = "fuzz", .seed = data[0]};
-    struct sim_faults faults = faults_of(data[1]);
+    struct sim_faults faults = network_of(data[1]);
     struct world w = {.sim = sim_new(c.seed, &faults), .side = side};
     sim_listen(w.sim, &origin_at, on_accept, &w);
     const char *config = side == H2_WORLD_DOWN ? down_configs[data[2] % array_len(down_configs)]

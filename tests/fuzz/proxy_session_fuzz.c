@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 #include "input.h"
+#include "network.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -239,26 +240,6 @@ static void act(struct world *w, struct input *in)
 
 // ---- a run -------------------------------------------------------------------------------------------
 
-static struct sim_faults faults_of(uint8_t bits)
-{
-    struct sim_faults f = {.latency_max_ns = 1000000};
-    if ((bits & 1) != 0) {
-        f.short_read = 0.5;
-        f.short_write = 0.5;
-    }
-    if ((bits & 2) != 0) {
-        f.write_again = 0.3;
-        f.late_event = 0.3;
-        f.spurious_event = 0.3;
-    }
-    if ((bits & 4) != 0) {
-        f.buffer_min = 500;
-        f.buffer_max = 5000;
-    }
-    f.no_splice = (bits & 8) != 0;
-    return f;
-}
-
 static void finish(struct world *w, struct sim_case *c)
 {
     for (int i = 0; i < CLIENTS; i++) {
@@ -285,7 +266,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct sim_case c = {.scenario = "fuzz", .seed = data[0]};
-    struct sim_faults faults = faults_of(data[1]);
+    struct sim_faults faults = network_of(data[1]);
+    faults.no_splice = (data[1] & 8) != 0;
     struct world w = {.sim = sim_new(c.seed, &faults)};
     sim_listen(w.sim, &origin_at, on_accept, &w);
     struct edge_limits limits = {.cores = 1, .chunks_max = 4096, .connections_max = 100};

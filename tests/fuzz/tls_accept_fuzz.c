@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../sim/kernel.h"
 #include "base/error.h"
 #include "conf/load.h"
 #include "input.h"
+#include "network.h"
 #include "tls/pki.h"
 #include "tls/tls_int.h"
 
@@ -435,29 +435,10 @@ static void act(struct input *in)
 
 // ---- a run -------------------------------------------------------------------------------------------
 
-static struct sim_faults faults_of(uint8_t bits)
-{
-    struct sim_faults f = {.latency_max_ns = 1000000};
-    if ((bits & 1) != 0) {
-        f.short_read = 0.5;
-        f.short_write = 0.5;
-    }
-    if ((bits & 2) != 0) {
-        f.write_again = 0.3;
-        f.late_event = 0.3;
-        f.spurious_event = 0.3;
-    }
-    if ((bits & 4) != 0) {
-        f.buffer_min = 500;
-        f.buffer_max = 5000;
-    }
-    return f;
-}
-
 static void begin(uint8_t bits)
 {
     static const struct loop_limits limits = {4096, 64};
-    struct sim_faults faults = faults_of(bits);
+    struct sim_faults faults = network_of(bits);
     memset(&world, 0, sizeof(world));
     world.lazy = (bits & 8) != 0;
     world.sim = sim_new(bits, &faults);

@@ -21,6 +21,7 @@
 #include "tunnel/ports.h"
 
 #include "h2_peer.h"
+#include "network.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -656,7 +657,7 @@ static void finish(struct world *w)
 static void run(struct world *w, const uint8_t *data, size_t size)
 {
     struct sim_case c = {.scenario = "fuzz", .seed = data[0]};
-    struct sim_faults faults = h2_peer_faults(data[1]);
+    struct sim_faults faults = network_of(data[1]);
     struct edge_limits limits = {.cores = 2, .chunks_max = 4096, .connections_max = 100};
     struct input in = {data + 2, size - 2};
     current = w;

@@ -19,6 +19,7 @@
 #include "obs/log.h"
 
 #include "h2_peer.h"
+#include "network.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -515,7 +516,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct world *w = calloc(1, sizeof(*w));
     ensure(w != NULL);
-    struct sim_faults faults = h2_peer_faults(data[1]);
+    struct sim_faults faults = network_of(data[1]);
     struct input in = {data + 2, size - 2};
     log_set_level(LOG_ERROR);
     current = w;
