@@ -5,12 +5,9 @@
 
 #include "cli/agent_plan.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -264,23 +261,10 @@ static int use_login(struct agent_words *w, const struct cli_parsed *p)
 
 static int read_ca(struct agent_words *w, const struct cli_parsed *p, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    char *room = NULL;
-    ssize_t n = -1;
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size <= CA_BYTES_MAX) {
-        room = arena_bytes(&w->arena, (size_t)st.st_size);
-        n = room != NULL ? read(fd, room, (size_t)st.st_size) : -1;
-    }
-    int error = fd < 0 ? errno : n <= 0 ? EINVAL : 0;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    if (error != 0) {
-        return cli_usage_error(p->command, "--ca %s: %s", path, strerror(error));
-    }
-    w->plan.ca = slice_of(room, (size_t)n);
-    return CLI_OK;
+    struct agent_file f = {.option = "ca", .path = path, .bytes_max = CA_BYTES_MAX};
+    int rc = agent_file_read(w, p, &f);
+    w->plan.ca = f.bytes;
+    return rc;
 }
 
 static bool is_set(const char *name)

@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "os/file.h"
 #include "tls/cert.h"
 #include "tls/ed25519.h"
 
@@ -24,28 +25,35 @@ enum { PEM_BYTES_MAX = 64 << 10, WHY_MAX = 512 };
 
 static const struct slice PRIVATE = SLICE_INIT("PRIVATE KEY-----");
 
-/** A whole file, on the arena. CLI_OK, or the reason was printed. */
+int agent_file_read(struct agent_words *w, const struct cli_parsed *p, struct agent_file *f)
+{
+    int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    struct stat st = {0};
+    int error = fd < 0 ? errno : 0;
+    if (fd >= 0) {
+        bool read = os_file_read(fd, f->bytes_max, &w->arena, &f->bytes) == 0 && f->bytes.len > 0 &&
+                    fstat(fd, &st) == 0;
+        error = read ? 0 : EINVAL;
+        (void)close(fd);
+    }
+    f->mode = st.st_mode;
+    return error == 0
+               ? CLI_OK
+               : cli_usage_error(p->command, "--%s %s: %s", f->option, f->path, strerror(error));
+}
+
+/** A PEM file, on the arena. CLI_OK, or the reason was printed. */
 static int read_pem(struct agent_words *w, const struct cli_parsed *p, const char *option,
                     const char *path, struct slice *out)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    ssize_t n = -1;
-    char *room = NULL;
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size <= PEM_BYTES_MAX) {
-        room = arena_bytes(&w->arena, (size_t)st.st_size);
-        n = room != NULL ? read(fd, room, (size_t)st.st_size) : -1;
+    struct agent_file f = {.option = option, .path = path, .bytes_max = PEM_BYTES_MAX};
+    int rc = agent_file_read(w, p, &f);
+    if (rc != CLI_OK) {
+        return rc;
     }
-    int error = fd < 0 ? errno : n <= 0 ? EINVAL : 0;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    if (error != 0) {
-        return cli_usage_error(p->command, "--%s %s: %s", option, path, strerror(error));
-    }
-    *out = slice_of(room, (size_t)n);
-    if (slice_find(*out, PRIVATE) >= 0 && (st.st_mode & 077) != 0) {
-        explicit_bzero(room, (size_t)n);
+    *out = f.bytes;
+    if (slice_find(*out, PRIVATE) >= 0 && (f.mode & 077) != 0) {
+        explicit_bzero((void *)(uintptr_t)f.bytes.ptr, f.bytes.len);
         return cli_usage_error(p->command, "--%s %s: others can read it; chmod 600", option, path);
     }
     return CLI_OK;

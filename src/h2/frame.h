@@ -104,8 +104,8 @@ void h2_setting_parse(const char *p, uint16_t *id, uint32_t *value);
 char *h2_setting_write(char *p, enum h2_setting id, uint32_t value);
 
 /** What a frame of this type must be like, whatever the connection's state: 0, or the code of the
- * connection error (RFC 9113 6). `most` is the SETTINGS_MAX_FRAME_SIZE that we gave. A PRIORITY of a wrong length is an error of its stream only and let
- * pass here. */
+ * connection error (RFC 9113 6). `most` is the SETTINGS_MAX_FRAME_SIZE that we gave. A PRIORITY of a
+ * wrong length is an error of its stream only and let pass here. */
 enum h2_code h2_frame_check(const struct h2_frame *f, uint32_t most);
 
 /** The code that tells a peer of one of our errors (base/error.h), and the error of ours for the code
