@@ -85,7 +85,15 @@ def test_server_sent_events_in_a_browser(road, origin, browser):
     assert browser.ask("events") == [str(i) for i in range(count)]
 
 
-def test_git_clone_and_push(road, tmp_path):
+PUSHES = {   # what git says of a body larger than its buffer, and of one that it has whole
+    "chunked": ("-c", "http.postBuffer=65536", "-c", "http.version=HTTP/1.1"),
+    "with a length": ("-c", "http.postBuffer=8m")}
+
+
+@pytest.mark.parametrize("push", PUSHES)
+def test_git_clone_and_push(road, tmp_path, push):
+    """A body of unknown length goes over HTTP/1.1: over HTTP/2 the libcurl of Debian 12 now and then asks git
+    for more after its end, and git waits for that in vain, with every window open."""
     app = GitServer(tmp_path)
     way = road(app.target)
     env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "no_proxy": "*",
@@ -94,7 +102,7 @@ def test_git_clone_and_push(road, tmp_path):
     def git(*args, **options):
         done = subprocess.run(
             ["git", "-c", f"http.curloptResolve={way.name}:{way.port}:127.0.0.1", "-c",
-             "user.name=t", "-c", "user.email=t@t", "-c", "http.postBuffer=65536", *args], check=False,
+             "user.name=t", "-c", "user.email=t@t", *args], check=False,
             capture_output=True, text=True, timeout=WAIT * 4, stdin=subprocess.DEVNULL,
             env=env, **options)
         assert done.returncode == 0, done.stderr
@@ -107,7 +115,7 @@ def test_git_clone_and_push(road, tmp_path):
                                                    capture_output=True).stdout)
         git("add", ".", cwd=one)
         git("commit", "-q", "-m", "one", cwd=one)
-        git("push", "-q", "origin", "HEAD:main", cwd=one)     # larger than postBuffer: chunked
+        git(*PUSHES[push], "push", "-q", "origin", "HEAD:main", cwd=one)
         git("clone", "-q", "-b", "main", f"{way.origin}/repo.git", two)
         assert (two / "noise").read_bytes() == (one / "noise").read_bytes()
         assert git("rev-parse", "HEAD", cwd=one) == git("rev-parse", "HEAD", cwd=two)
