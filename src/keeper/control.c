@@ -5,8 +5,10 @@
 // kick ..., upgrade [FILE], drain. Who may: root and the user who started the edge, by the credentials that the kernel gives (the socket's file
 // is closed to others as well).
 //
-// A client is served at once and alone, with a time limit for its line and for taking the answer.
+// A client is served at once and alone, with a time limit for its line and for taking the answer. On a socket with
+// such limits a call ends with EINTR also when a process was stopped and goes on, without any handler (signal(7)).
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,6 +261,9 @@ static bool read_line(int fd, char line[CONTROL_LINE_MAX], struct slice *out)
     size_t have = 0;
     while (have < CONTROL_LINE_MAX) {
         ssize_t n = read(fd, line + have, CONTROL_LINE_MAX - have);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
         if (n <= 0) {
             return false;
         }
@@ -282,6 +287,9 @@ static void write_answer(int fd, const json_t *answer)
     text[len] = '\n'; // the line's end in the place of the terminator
     for (size_t at = 0; at < len + 1;) {
         ssize_t n = send(fd, text + at, len + 1 - at, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
         if (n <= 0) {
             break;
         }

@@ -186,7 +186,11 @@ static bool wait_writable(const struct log_writer *w, int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
     int limit = atomic_load(&w->stopping) ? LOG_STALL_MS : -1;
-    return poll(&p, 1, limit) > 0;
+    int n = 0;
+    do {
+        n = poll(&p, 1, limit);
+    } while (n < 0 && errno == EINTR);
+    return n > 0;
 }
 
 static void batch_flush(struct log_writer *w, enum log_stream stream)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "os/clock.h"
 
 struct wire_head {
     uint32_t magic;
@@ -143,5 +144,14 @@ void fdpass_drop(struct fdpass_msg *m)
 bool fdpass_wait(int fd, int timeout_ms)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    return poll(&p, 1, timeout_ms) > 0;
+    uint64_t begin = os_clock_ms();
+    int left = timeout_ms;
+    int n = 0;
+    while ((n = poll(&p, 1, left)) < 0 && errno == EINTR) { // also when it was stopped and goes on
+        uint64_t waited = os_clock_ms() - begin;
+        if (timeout_ms >= 0) {
+            left = waited < (uint64_t)timeout_ms ? timeout_ms - (int)waited : 0;
+        }
+    }
+    return n > 0;
 }

@@ -5,8 +5,11 @@
 #include "os/fdpass.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "tap.h"
@@ -27,6 +30,37 @@ static void carries_messages(void)
     CHECK_TEXT(m.bytes, m.len, "hello");
     CHECK_EQ_INT(fdpass_recv(ends[1], &m), 0);
     CHECK(m.type == 8 && m.len == 0);
+}
+
+static void note(int number)
+{
+    (void)number;
+}
+
+/** Signals the one who waits, and then sends what he waits for. */
+static void *disturb(void *arg)
+{
+    for (int i = 0; i < 5; i++) {
+        (void)usleep(2000);
+        (void)pthread_kill(*(pthread_t *)arg, SIGUSR1);
+    }
+    (void)usleep(2000);
+    CHECK_EQ_INT(fdpass_send(ends[0], 9, 0, SLICE("late"), NULL, 0), 0);
+    return NULL;
+}
+
+static void waits_on_when_signals_come(void)
+{
+    struct sigaction act = {.sa_handler = note};
+    REQUIRE(sigaction(SIGUSR1, &act, NULL) == 0);
+    pthread_t self = pthread_self();
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, disturb, &self) == 0);
+    CHECK(fdpass_wait(ends[1], 60000));
+    (void)pthread_join(thread, NULL);
+    CHECK_EQ_INT(fdpass_recv(ends[1], &m), 0);
+    CHECK_EQ_INT(m.type, 9);
+    CHECK(!fdpass_wait(ends[1], 1));
 }
 
 static void carries_descriptors(void)
@@ -77,5 +111,5 @@ static void tells_fullness_and_the_end(void)
     (void)close(ends[0]);
 }
 
-TAP_MAIN(carries_messages, carries_descriptors, refuses_what_is_not_its_own,
-         tells_fullness_and_the_end)
+TAP_MAIN(carries_messages, waits_on_when_signals_come, carries_descriptors,
+         refuses_what_is_not_its_own, tells_fullness_and_the_end)
