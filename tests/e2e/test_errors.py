@@ -93,7 +93,7 @@ def test_every_error_has_its_answer(edge, origin, status, make):
             conn.wait(hold)
         conn.send(b"nonsense\r\n\r\n")
     way = edge({"sites": {"h": {"proxy": origin(play=play).at}, "example.com": {"respond": "ok"}},
-                "limits": {"body_size": 100}, "timeouts": {"header": "400ms", "response": "400ms"}})
+                "limits": {"body_size": 100}, "timeouts": {"header": "1s", "response": "1s"}})
     with way.client() as client:
         make(client)
         answer = client.answer("GET")

@@ -90,7 +90,7 @@ def test_http_1_0_keep_alive(edge, origin):
 
 
 def test_an_idle_client_connection_is_closed_without_a_word(edge, origin):
-    with edge(proxy=origin(), timeouts={"idle": "300ms"}).client() as client:
+    with edge(proxy=origin(), timeouts={"idle": "1s"}).client() as client:
         assert client.get().status == 200
         assert client.at_end()
 

@@ -35,7 +35,7 @@ def test_the_copy_is_the_same(edge, origin, method, body):
         assert one.raw.split(b"\r\n")[0] == other.raw.split(b"\r\n")[0]
         assert one.fields == other.fields
         assert one.body == other.body == (body or b"")
-    assert counted(way, "mirror_requests") == 3
+    until(lambda: counted(way, "mirror_requests") == 3, "the count of all copies")
     until(lambda: len(shadow.conns) <= 3, "connections to be reused")
 
 
@@ -46,7 +46,7 @@ def test_a_silent_mirror_holds_nobody_up(edge, origin):
     with way.client() as client:
         for _ in range(20):
             assert client.get().body == b"hello"
-    assert counted(way, "requests_active") == 0
+    until(lambda: counted(way, "requests_active") == 0, "the end of all exchanges")
 
 
 def test_a_mirror_that_reads_slowly_is_cut(edge, origin):

@@ -122,7 +122,7 @@ def test_who_says_nothing_is_not_waited_for(edge, origin):
         conn.send(LINE[:20])
         conn.at_end()
     assert count(way, "proxy_header_late") == 1
-    assert count(way, "connections_open") == 0
+    until(lambda: count(way, "connections_open") == 0, "the end of the connection")
 
 
 def test_who_goes_away_early_is_counted(edge, origin):

@@ -67,7 +67,7 @@ def test_a_body_is_given_again_after_a_status(edge, origin):
 def test_an_attempt_has_a_time_of_its_own(edge, origin):
     silent = origin(play=lambda conn: (conn.read_request(), conn.read_some()))
     good = origin(lambda request: reply(200, b"good"))
-    way = pool(edge, [silent, good], {"timeout": "200ms"})
+    way = pool(edge, [silent, good], {"timeout": "1s"})
     for _ in range(2):
         assert way.get().body == b"good"
     assert len(silent.requests) >= 1

@@ -53,8 +53,8 @@ def test_a_message_passes_and_is_logged(way, server):
     assert (line["bytes_in"], line["bytes_out"], line["upstream"]) == (5, 5, app.at)
     assert (line["client"], line["client_port"], line["protocol"]) == ("127.0.0.1", port, "tcp")
     assert "error" not in line
-    counters = up.status()["counters"]
-    assert counters["tcp_sessions"] == 1 and counters["tcp_sessions_open"] == 0
+    until(lambda: up.status()["counters"]["tcp_sessions_open"] == 0, "the session's end")
+    assert up.status()["counters"]["tcp_sessions"] == 1
 
 
 def test_who_may_come_by_address(way, server):
@@ -84,10 +84,10 @@ def test_who_may_come_by_address(way, server):
             assert got == (b"hello" if comes else b""), source
     assert len(app.socks) == 1 and len(udp.peers) == 1
     udp.stop()
-    lines = [line for line in up.access() if line.get("error") == "address-refused"]
+    lines = [line for line in up.access(4) if line.get("error") == "address-refused"]
     assert sorted(line["client"] for line in lines) == ["127.0.0.2", "127.0.0.3", "127.0.1.1"]
-    counters = up.status()["counters"]
-    assert counters["tcp_refused_address"] == 3 and counters["udp_refused_address"] == 3
+    assert up.status()["counters"]["tcp_refused_address"] == 3
+    until(lambda: up.status()["counters"]["udp_refused_address"] == 3, "the last datagram's count")
 
 
 def test_half_close_passes_both_ways(way, server):
@@ -197,12 +197,14 @@ def test_the_server_may_speak_first(way, server):
 def test_another_server_when_one_cannot_be_reached(way, server):
     app, dead = server(), f"127.0.0.1:{free_port()}"
     up = way(stream([dead, app.at]))
-    for _ in range(6):
+
+    def has_met_the_dead_one():     # which of the two is asked first is drawn
         with connect(up.at) as sock:
             sock.sendall(b"x")
             assert sock.recv(1) == b"x"
-    counters = up.status()["counters"]
-    assert counters["tcp_refused_server"] == 0 and counters["upstream_connect_errors"] >= 1
+        return up.status()["counters"]["upstream_connect_errors"] >= 1
+    until(has_met_the_dead_one, "a draw of the dead one")
+    assert up.status()["counters"]["tcp_refused_server"] == 0
 
 
 def test_no_server_is_a_reset_and_counted(way):
@@ -216,7 +218,7 @@ def test_no_server_is_a_reset_and_counted(way):
 
 @pytest.mark.parametrize("limit", ["idle", "total"])
 def test_limits_of_time(way, server, limit):
-    up = way(stream(server(), timeouts={limit: "300ms"}))
+    up = way(stream(server(), timeouts={limit: "1s"}))
     with connect(up.at) as sock:
         sock.sendall(b"x")
         assert sock.recv(1) == b"x"
@@ -229,14 +231,14 @@ def test_limits_of_time(way, server, limit):
         else:
             assert sock.recv(1) == b""
     line = up.access()[0]
-    assert line["error"] == f"{limit}-timeout" and line["total_ms"] >= 299
+    assert line["error"] == f"{limit}-timeout" and line["total_ms"] >= 999
     assert up.status()["counters"][f"tcp_{limit}"] == 1
 
 
 def test_a_busy_session_is_not_idle(way, server):
-    with connect(way(stream(server(), timeouts={"idle": "400ms"})).at) as sock:
+    with connect(way(stream(server(), timeouts={"idle": "1200ms"})).at) as sock:
         tick = threading.Event()
-        for _ in range(12):
+        for _ in range(16):
             tick.wait(0.1)
             sock.sendall(b"x")
             assert sock.recv(1) == b"x"
@@ -530,11 +532,11 @@ def test_responses_end_a_session(way, datagrams):
         assert sock.recv(10) == sock.recv(10) == b"x"
     line = up.access()[0]
     assert (line["protocol"], line["datagrams_in"], line["datagrams_out"]) == ("udp", 1, 2)
-    assert up.status()["counters"]["udp_sessions_open"] == 0
+    until(lambda: up.status()["counters"]["udp_sessions_open"] == 0, "the session's end")
 
 
 def test_an_idle_session_ends(way, datagrams):
-    up = way(udp(datagrams(), timeouts={"idle": "100ms"}))
+    up = way(udp(datagrams(), timeouts={"idle": "1s"}))
     with udp_client(up.at) as sock:
         sock.send(b"x")
         assert sock.recv(10) == b"x"

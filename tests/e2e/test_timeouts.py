@@ -155,19 +155,19 @@ def test_slow_but_steady_is_fine(edge, origin):
     """Every gap is shorter than the deadline, the whole is longer."""
     def play(conn):
         conn.read_request()
-        conn.send(reply(200, length=False, fields=[("Content-Length", "8")]))
-        for _ in range(8):
+        conn.send(reply(200, length=False, fields=[("Content-Length", "16")]))
+        for _ in range(16):
             pause.wait(0.1)
             conn.send(b"x")
     pause = threading.Event()
-    way = edge(proxy=origin(play=play), timeouts={**with_only(read="600ms", body="600ms"),
+    way = edge(proxy=origin(play=play), timeouts={**with_only(read="1200ms", body="1200ms"),
                                                   "body_rate": 0})
     with way.client() as client:
-        client.ask("PUT", "/", [("Content-Length", "8")])
-        for _ in range(8):
+        client.ask("PUT", "/", [("Content-Length", "16")])
+        for _ in range(16):
             pause.wait(0.1)
             client.send(b"y")
-        assert client.answer().body == b"x" * 8
+        assert client.answer().body == b"x" * 16
 
 
 def test_timeouts_of_a_route_hold_on_it_alone(edge, origin):

@@ -175,7 +175,7 @@ def test_an_own_domain_has_a_tunnel_while_its_record_is_there(edge, app, agent, 
     del dns.texts[record["record"]]
     assert way.command("name", "check", "app.customer.test").returncode == 0
     it.wait_event("ended")
-    assert not tunnels(way)
+    until(lambda: not tunnels(way), "its end")
 
 
 def test_a_tunnel_gets_no_more_requests_in_a_second_than_its_token_allows(way, app, agent):

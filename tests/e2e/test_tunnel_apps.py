@@ -40,7 +40,8 @@ def test_vite_replaces_modules_in_an_open_page(road, vite, browser):
     app = vite()
     way = road(app.target)
     assert browser.open(way.origin + "/") is None
-    browser.wait_for(f"{WORD} == 'first' && window.connected")
+    browser.wait_for(f"{WORD} == 'first'")
+    browser.wait_said(app.CONNECTED)
     browser.ask("window.mark = 'still the same page'")
     app.edit("word.js", 'export const word = "second";\n')
     browser.wait_for(f"{WORD} == 'second'")

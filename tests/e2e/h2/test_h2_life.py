@@ -54,7 +54,7 @@ def test_6_8_a_drain_ends_idle_connections(edge, origin):
 
 
 def test_6_8_an_idle_connection_ends_with_goaway(edge, origin):
-    way = edge(proxy=origin(), timeouts={"idle": "300ms"})
+    way = edge(proxy=origin(), timeouts={"idle": "1s"})
     with H2(way.at) as client:
         assert client.get().status == 200
         client.at_close()
@@ -70,7 +70,7 @@ def test_6_8_requests_of_a_connection_are_counted(edge, origin):
 
 
 def test_a_body_that_stops_is_that_streams_end(edge, origin):
-    way = edge(proxy=origin(), timeouts={"body": "300ms"})
+    way = edge(proxy=origin(), timeouts={"body": "1s"})
     with H2(way.at) as client:
         number = client.ask("POST", "/", end=False)
         client.send(f.data(number, b"half"))

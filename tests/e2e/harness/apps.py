@@ -55,7 +55,10 @@ def node_modules():
 
 
 class Vite:
-    """`npx vite` in a folder with two modules; .edit(name, text) changes one as an editor would."""
+    """`npx vite` in a folder with two modules; .edit(name, text) changes one as an editor would. A page says
+    CONNECTED on its console when its WebSocket is there, which may be before its modules run or after."""
+
+    CONNECTED = "[vite] connected."
 
     FILES = {
         "index.html": '<!doctype html><title>vite</title><link rel=icon href="data:,">\n'
@@ -63,8 +66,7 @@ class Vite:
         "main.js": 'import {word} from "./word.js";\nimport "./look.css";\n'
                    'const show = text => document.getElementById("word").textContent = text;\n'
                    'show(word);\n'
-                   'import.meta.hot.accept("./word.js", fresh => show(fresh.word));\n'
-                   'import.meta.hot.on("vite:ws:connect", () => { window.connected = true; });\n',
+                   'import.meta.hot.accept("./word.js", fresh => show(fresh.word));\n',
         "look.css": "#word { color: rgb(1, 2, 3); }\n",
         "word.js": 'export const word = "first";\n',
     }

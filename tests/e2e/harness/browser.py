@@ -111,6 +111,11 @@ class Browser:
             raise AssertionError(f"{failure}; the page: {self.ask('document.body.innerText')!r}, "
                                  f"it said: {json.dumps(self.said)[-2000:]}") from None
 
+    def wait_said(self, words):
+        """Until a page has written that to its console."""
+        until(lambda: any(words in str(arg.get("value")) for one in self.said for arg in one.get("args", ())),
+              f"{words!r} of {self.said}", WAIT * 2)
+
     def __enter__(self):
         return self
 
