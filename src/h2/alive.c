@@ -11,7 +11,10 @@
 // Two rules say when a peer is gone. An ordinary origin is asked only while requests wait and nothing
 // comes. A tunnel's peer, on either side, is asked whenever nothing came for ten seconds and is gone
 // after fifteen: the middleboxes between forget who says nothing. One whose connection was replaced may
-// have lost it: it is asked at once, and what waits there for five seconds is asked again elsewhere.
+// have lost it: it is asked at once, and what waits there is asked again elsewhere when no answer comes in
+// a time that the path so far makes long: eight round trips and four times what they vary by, but at least
+// a second (TCP has sent a lost PING twice again by then) and at most five. Those five it has as well when
+// the path is not known, or the kernel takes no more of ours: a PING stands behind all that it holds.
 
 #include "base/error.h"
 #include "h2/conn_int.h"
@@ -34,7 +37,10 @@ static void note(struct h2_conn *c)
     uint64_t now = h2_now_ms(c);
     if (c->rtt_us == 0) {
         c->rtt_us = rtt;
+        c->rtt_varies_us = rtt / 2; // RFC 6298 2.2
     } else {
+        uint32_t off = rtt > c->rtt_us ? rtt - c->rtt_us : c->rtt_us - rtt;
+        c->rtt_varies_us = (uint32_t)(((uint64_t)c->rtt_varies_us * 3 + off) / 4);
         c->rtt_us = (uint32_t)(((uint64_t)c->rtt_us * (SMOOTH - 1) + rtt) / SMOOTH);
     }
     if (c->rtt_least_us == 0 || rtt < c->rtt_least_us || now - c->rtt_least_ms > LEAST_MS) {
@@ -90,6 +96,7 @@ bool h2_alive_pong(struct h2_conn *c, const char *payload)
     }
     if (asks) {
         c->alive_pings = false;
+        c->doubt_ms = 0;
         if (!c->liveness) {
             c->ping_deadline_ms = 0;
         }
@@ -147,10 +154,19 @@ static void ask_origin(struct h2_conn *c, uint64_t now)
     ping(c, alive_payload);
 }
 
+/** Nobody is there, it seems at the deadline; or is it us? Who slept looks at what has come meanwhile. */
+static void give_up_tunnel(struct h2_conn *c, uint64_t now, uint32_t late_ms)
+{
+    if (now - c->ping_deadline_ms > late_ms || c->t->readable) {
+        c->ping_deadline_ms = now + H2_LIVE_LATE_MS;
+    } else {
+        h2_conn_close(c, true, E_PEER_SILENT);
+    }
+}
+
 static void ask_tunnel(struct h2_conn *c, uint64_t now)
 {
     uint64_t silent = now - c->heard_ms;
-    bool late = now - c->ping_deadline_ms > H2_LIVE_LATE_MS;
     if (silent < H2_LIVE_ASK_MS) {
         c->alive_pings = false;
         c->ping_deadline_ms = c->heard_ms + H2_LIVE_ASK_MS;
@@ -158,27 +174,51 @@ static void ask_tunnel(struct h2_conn *c, uint64_t now)
         c->alive_pings = true;
         c->ping_deadline_ms = now + (H2_LIVE_DEAD_MS - H2_LIVE_ASK_MS);
         ping(c, alive_payload);
-    } else if (late || c->t->readable) {
-        c->ping_deadline_ms = now + H2_LIVE_LATE_MS; // we slept, or have not read what came
     } else {
-        h2_conn_close(c, true, E_PEER_SILENT);
+        give_up_tunnel(c, now, H2_LIVE_LATE_MS);
     }
+}
+
+/** Its PING has not come back yet. Bytes that come are older than the doubt, or before the answer. */
+static void ask_doubted(struct h2_conn *c, uint64_t now)
+{
+    if (now - c->heard_ms < c->doubt_ms) {
+        c->ping_deadline_ms = c->heard_ms + c->doubt_ms;
+    } else {
+        give_up_tunnel(c, now, c->doubt_ms / H2_DOUBT_LATE);
+    }
+}
+
+/** How long an answer to a PING may take, as far as is known. */
+static uint32_t patience_ms(const struct h2_conn *c)
+{
+    uint64_t ms = ((uint64_t)c->rtt_us * 8 + (uint64_t)c->rtt_varies_us * 4) / 1000;
+    if (c->rtt_us == 0 || !c->t->writable || ms > H2_DOUBT_MOST_MS) {
+        return H2_DOUBT_MOST_MS;
+    }
+    return ms < H2_DOUBT_LEAST_MS ? H2_DOUBT_LEAST_MS : (uint32_t)ms;
 }
 
 void h2_alive_doubt(struct h2_conn *c)
 {
-    uint64_t now = h2_now_ms(c);
-    if (c->liveness && !c->dead && !c->alive_pings) {
-        c->heard_ms = now - H2_LIVE_ASK_MS; // as if; only differences count
-        ask_tunnel(c, now);
-        h2_conn_deadline(c, c->ping_deadline_ms);
+    if (!c->liveness || c->dead || c->doubt_ms != 0) {
+        return;
     }
+    c->doubt_ms = patience_ms(c);
+    c->heard_ms = h2_now_ms(c); // as if: the time counts from now
+    if (!c->alive_pings) {
+        c->alive_pings = true;
+        ping(c, alive_payload);
+    }
+    ask_at(c, c->heard_ms + c->doubt_ms);
 }
 
 void h2_alive_due(struct h2_conn *c)
 {
     uint64_t now = h2_now_ms(c);
-    if (c->liveness) {
+    if (c->doubt_ms != 0) {
+        ask_doubted(c, now);
+    } else if (c->liveness) {
         ask_tunnel(c, now);
     } else {
         ask_origin(c, now);

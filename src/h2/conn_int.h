@@ -60,6 +60,9 @@ enum {
     H2_LIVE_ASK_MS = 10 * 1000,      // a tunnel's peer that says nothing is asked
     H2_LIVE_DEAD_MS = 15 * 1000,     // and is dead then
     H2_LIVE_LATE_MS = 1000,          // unless it was we who slept
+    H2_DOUBT_LEAST_MS = 1000,        // a doubted peer has at least so long to answer
+    H2_DOUBT_MOST_MS = 5 * 1000,     // and at most
+    H2_DOUBT_LATE = 4,               // we slept, when a timer is late by this part of it
     H2_LIVE_UNSENT = 128 * 1024,     // that a tunnel's kernel may hold unsent: PING is behind it
     H2_RTT_PAUSE_MS = 2000,          // between two measurements of a busy connection
     H2_WRITE_BYTES_MAX = 512 * 1024, // of a block that we write
@@ -265,11 +268,12 @@ struct h2_conn {
     uint32_t peer_streams;
     uint64_t updates_allowed; // window updates that what we sent may bring
     // the path
-    uint64_t rtt_sent_ns;  // when the PING or SETTINGS that is timed went out
-    uint64_t rtt_next_ms;  // when a busy connection is measured again
-    uint64_t rtt_least_ms; // when rtt_least_us was found
-    uint32_t rtt_us;       // smoothed; 0: not known
-    uint32_t rtt_least_us; // of late: what the path takes when nothing waits on it
+    uint64_t rtt_sent_ns;   // when the PING or SETTINGS that is timed went out
+    uint64_t rtt_next_ms;   // when a busy connection is measured again
+    uint64_t rtt_least_ms;  // when rtt_least_us was found
+    uint32_t rtt_us;        // smoothed; 0: not known
+    uint32_t rtt_varies_us; // by so much, smoothed
+    uint32_t rtt_least_us;  // of late: what the path takes when nothing waits on it
     // GOAWAY
     struct chunk *text; // its debug data as far as it has come; NULL: none
     uint32_t goaway_last_id;
@@ -291,6 +295,7 @@ struct h2_conn {
     uint64_t drain_deadline_ms;
     uint64_t ping_deadline_ms;
     uint64_t heard_ms; // when the peer last said anything
+    uint32_t doubt_ms; // that a doubted peer has to answer; 0: it is not doubted
     uint32_t write_ms;
     uint32_t idle_ms;
     uint32_t linger_left;

@@ -87,22 +87,112 @@ static void gives_up_a_tunnel_that_is_silent(void)
     pair_close();
 }
 
-// An agent that came back by another way: what its old connection carries does not wait for long.
+/** Lets time pass until the client's session is gone. Returns how much. */
+static uint64_t ms_until_gone(uint64_t most)
+{
+    uint64_t ms = 0;
+    while (pair.up != NULL && ms < most) {
+        pair_run(10);
+        ms += 10;
+    }
+    return ms;
+}
+
+// An agent that came back by another way: what its old connection carries does not wait for long. How
+// long is a matter of how long its path was.
 static void gives_up_sooner_who_was_replaced(void)
 {
+    static const struct {
+        uint64_t delay_ms;
+        uint64_t least;
+        uint64_t most;
+    } rows[] = {{1, 1000, 1100}, {30, 1000, 1100}, {150, 2400, 3200}, {2000, 5000, 5100}};
+    for (unsigned i = 0; i < array_len(rows); i++) {
+        pair_open(&tunnel, rows[i].delay_ms);
+        pair.serve = 100 * MIB;
+        struct visit *v = pair_ask(0);
+        v->stalled = true;
+        pair_run(9000);
+        pair.cut = true;
+        pair.up->ops->drain(pair.up, SLICE("replaced"));
+        uint64_t ms = ms_until_gone(20000);
+        CHECK(ms >= rows[i].least && ms <= rows[i].most);
+        CHECK_EQ_INT(pair.up_gone, 1);
+        CHECK_EQ_INT(pair.up_error, E_PEER_SILENT);
+        CHECK(v->closed);
+        pair_close();
+    }
+}
+
+// It has both ways: nothing that it was asked is taken from it.
+static void stays_with_who_was_replaced_and_answers(void)
+{
+    pair_open(&tunnel, 150);
+    pair.serve = MIB;
+    struct visit *v = pair_ask(0);
+    v->stalled = true;
+    pair_run(2000);
+    pair.up->ops->drain(pair.up, SLICE("replaced"));
+    pair_run(25000);
+    CHECK_EQ_INT(pair.up_gone, 0);
+    CHECK(!v->closed);
+    pair_resume(v);
+    pair_run(25000);
+    CHECK(v->closed && v->error == 0);
+    CHECK_EQ_INT(v->taken, MIB);
+    pair_close();
+}
+
+// What was on its way when it left is no answer.
+static void is_not_calmed_by_bytes_from_before(void)
+{
     pair_open(&tunnel, 30);
-    pair.serve = 100 * MIB;
+    pair.serve = 400 * MIB;
+    (void)pair_ask(0);
+    pair_run(500);
+    pair.up->ops->drain(pair.up, SLICE("replaced"));
+    uint64_t before = pair_conn(PAIR_UP)->rx_total;
+    pair_run(25);
+    REQUIRE(pair_conn(PAIR_UP)->rx_total > before && pair_conn(PAIR_UP)->alive_pings);
+    pair.cut = true;
+    uint64_t ms = ms_until_gone(20000);
+    CHECK(ms >= 900 && ms <= 3000);
+    CHECK_EQ_INT(pair.up_error, E_PEER_SILENT);
+    pair_close();
+}
+
+// Behind what the kernel holds a PING takes longer than the path does.
+static void is_patient_behind_what_is_not_sent(void)
+{
+    pair_open(&tunnel, 1);
+    pair.wire_bytes = 1000;
+    pair.serve_stalled = true;
+    (void)pair_ask(MIB);
+    pair_run(1);
+    pair.cut = true;
+    pair_run(20);
+    REQUIRE(!pair_conn(PAIR_UP)->t->writable);
+    pair.up->ops->drain(pair.up, SLICE("replaced"));
+    uint64_t ms = ms_until_gone(20000);
+    CHECK(ms >= 5000 && ms <= 5100);
+    pair_close();
+}
+
+// Who slept while another was to answer looks at what has come before it gives him up.
+static void bears_a_sleep_in_doubt(void)
+{
+    pair_open(&tunnel, 30);
+    pair.serve = MIB;
     struct visit *v = pair_ask(0);
     v->stalled = true;
     pair_run(1000);
-    pair.cut = true;
     pair.up->ops->drain(pair.up, SLICE("replaced"));
-    pair_run(4000);
-    CHECK(pair.up != NULL);
-    pair_run(2000);
-    CHECK_EQ_INT(pair.up_gone, 1);
-    CHECK_EQ_INT(pair.up_error, E_PEER_SILENT);
-    CHECK(v->closed);
+    pair_sleep(1500);
+    pair_run(20000);
+    CHECK_EQ_INT(pair.up_gone, 0);
+    pair_resume(v);
+    pair_run(5000);
+    CHECK(v->closed && v->error == 0);
     pair_close();
 }
 
@@ -316,7 +406,9 @@ static void forgets_half_a_text(void)
 
 TAP_MAIN(knows_how_long_the_path_takes, asks_nobody_who_is_idle, measures_nothing_for_small_answers,
          keeps_a_tunnel_that_is_idle, gives_up_a_tunnel_that_is_silent,
-         gives_up_sooner_who_was_replaced, bears_a_sleep_of_its_own, a_busy_tunnel_is_alive,
+         gives_up_sooner_who_was_replaced, stays_with_who_was_replaced_and_answers,
+         is_not_calmed_by_bytes_from_before, is_patient_behind_what_is_not_sent,
+         bears_a_sleep_in_doubt, bears_a_sleep_of_its_own, a_busy_tunnel_is_alive,
          a_ping_jumps_the_queue, drains_with_a_word, drains_at_once_when_it_carries_nothing,
          asks_on_after_a_word, passes_on_what_the_server_says, bears_any_length_of_text,
          forgets_half_a_text)
