@@ -347,12 +347,15 @@ int agent_new(const struct agent_plan *plan, agent_event_fn *on_event, void *arg
     return 0;
 }
 
-bool agent_run(struct agent *a)
+enum agent_end agent_run(struct agent *a)
 {
     ensure_magic(a, AGENT_MAGIC);
     os_memory_trim(); // of reading the configuration
     loop_run(&a->loop);
-    return a->signalled;
+    if (a->signalled) {
+        return AGENT_END_ASKED;
+    }
+    return a->dismissed == a->line_count ? AGENT_END_DISMISSED : AGENT_END_FAILED;
 }
 
 static void close_watches(struct agent *a)

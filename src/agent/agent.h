@@ -109,11 +109,18 @@ struct agent_event {
 /** `arg` as given to agent_new(). What an event points to is good during the call. */
 typedef void agent_event_fn(void *arg, const struct agent_event *e);
 
+enum agent_end {
+    AGENT_END_ASKED,     // by a signal
+    AGENT_END_DISMISSED, // no tunnel is left, and the edge has let none come back: it ended them, or
+                         // does not know or allow who asks. Calling again changes nothing
+    AGENT_END_FAILED,    // no tunnel is left; later it may be another matter
+};
+
 /** The plan must outlive the agent. On failure `why` says what is wrong. 0, E_CONFIG, E_NO_MEMORY,
  * E_NO_DESCRIPTORS, E_TLS_... */
 int agent_new(const struct agent_plan *plan, agent_event_fn *on_event, void *arg, struct text *why,
               struct agent **out) must_check;
 /** Runs until a signal (INT, TERM: politely; again: at once) or until every tunnel has ended. HUP
- * calls all edges anew. True: a signal ended it; false: no tunnel was left. */
-bool agent_run(struct agent *a);
+ * calls all edges anew. */
+enum agent_end agent_run(struct agent *a);
 void agent_free(struct agent *a);

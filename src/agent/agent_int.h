@@ -238,7 +238,8 @@ struct agent {
     bool has_loop;
     bool leaving;
     bool signalled;
-    uint32_t live; // lines that are not over
+    uint32_t live;      // lines that are not over
+    uint32_t dismissed; // lines that their edge has ended, or lets nobody begin
     struct list conns;
     struct slab conn_slab;
     struct counters *counters;

@@ -192,6 +192,14 @@ static struct slice words_of(const struct agent_answer *a, struct text *out)
     return text_slice(out);
 }
 
+/** Who asks is not known to the edge, or may not have what he asks for. Without a reason it may be somebody
+ * on the way who says so; a name that is taken may become free; the others are a matter of what serves
+ * that address today. */
+static bool is_dismissal(const struct agent_answer *a)
+{
+    return (a->status == 401 || a->status == 403) && a->reason[0] != '\0';
+}
+
 void agent_line_on_refusal(struct agent_link *k, const struct agent_answer *a)
 {
     struct agent_line *n = k->line;
@@ -217,6 +225,7 @@ void agent_line_on_refusal(struct agent_link *k, const struct agent_answer *a)
         end(n, text_slice(&t), NULL);
         return;
     }
+    n->agent->dismissed += !n->over && is_dismissal(a);
     end(n, words_of(a, &t), a);
 }
 
@@ -228,6 +237,7 @@ void agent_line_on_farewell(struct agent_link *k, const struct agent_farewell *f
         return;
     }
     if (f->end) {
+        n->agent->dismissed++;
         end(n, f->text[0] != '\0' ? slice_str(f->text) : SLICE("the edge has ended it"), NULL);
         return;
     }

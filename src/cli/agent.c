@@ -47,9 +47,12 @@ static int run_plan(const struct agent_words *w)
                       (int)why.len, why.ptr);
         return CLI_FAILURE;
     }
-    bool asked = agent_run(a);
+    static const uint8_t codes[] = {[AGENT_END_ASKED] = CLI_OK,
+                                    [AGENT_END_DISMISSED] = CLI_DISMISSED,
+                                    [AGENT_END_FAILED] = CLI_FAILURE};
+    enum agent_end end = agent_run(a);
     agent_free(a);
-    return asked ? CLI_OK : CLI_FAILURE;
+    return codes[end];
 }
 
 static int run_kind(const struct cli_parsed *p, enum agent_kind kind)
@@ -120,7 +123,9 @@ const struct cli_command cli_http = {
             "or ./folder.\n"
             "NAME asks for a name at the edge; without it any free one is given.\n"
             "The edge is --server, $ADIT_SERVER or that of `adit login`; the token --token,\n"
-            "$ADIT_TOKEN or that of `adit login`. SIGHUP calls the edge anew.\n",
+            "$ADIT_TOKEN or that of `adit login`. SIGHUP calls the edge anew.\n"
+            "Exit code 0: told to end; 4: the edge has ended the tunnel, or does not know or\n"
+            "allow you (401, 403); 1: anything else, such as a name that is taken.\n",
     .options = agent_http_options,
     .min = 1,
     .max = 3,
@@ -164,7 +169,9 @@ const struct cli_command cli_start = {
         "    ssh: {tcp: 22, port: 20022}\n\n"
         "In place of the token there may be a key, or a cert with its key: files.\n"
         "A tunnel has http, tcp or udp, and may have name, port, join, wildcard, host, insecure,\n"
-        "proxy_protocol, basic_auth (user: password), allow and deny.\n",
+        "proxy_protocol, basic_auth (user: password), allow and deny.\n"
+        "Exit code 0: told to end; 3: the file is wrong; 4: the edge has ended each tunnel, or\n"
+        "does not know or allow you (401, 403); 1: anything else, such as a name that is taken.\n",
     .options = agent_start_options,
     .max = 1,
     .run = run_start,

@@ -10,9 +10,10 @@
 
 enum cli_exit {
     CLI_OK = 0,
-    CLI_FAILURE = 1, // it was understood, and went wrong
-    CLI_USAGE = 2,   // the command line is wrong
-    CLI_CONFIG = 3,  // the configuration is wrong
+    CLI_FAILURE = 1,   // it was understood, and went wrong
+    CLI_USAGE = 2,     // the command line is wrong
+    CLI_CONFIG = 3,    // the configuration is wrong
+    CLI_DISMISSED = 4, // an agent's: the edge has ended its tunnels for good (agent/agent.h)
 };
 
 enum { CLI_OPTIONS_MAX = 24, CLI_ARGUMENTS_MAX = 64 };

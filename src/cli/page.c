@@ -432,7 +432,7 @@ static void write_commands(FILE *to)
 {
     (void)fputs("# Commands\n\n" GENERATED
                 "Exit codes: 0 all is well, 1 it went wrong, 2 the command line is wrong, 3 the "
-                "configuration is wrong.\n",
+                "configuration is wrong, 4 (tunnels) the edge wants this agent no more.\n",
                 to);
     for (size_t i = 0; cli_commands[i] != NULL; i++) {
         const struct cli_command *c = cli_commands[i];

@@ -168,13 +168,14 @@ def test_over_tls(agent, origin, pki):
 # ---- refusals -------------------------------------------------------------------------------------
 
 STOPS = [(400, "malformed"), (401, "bad-token"), (401, "no-token"), (401, "expired"), (403, "name"),
-         (404, None), (409, "taken"), (421, None), (426, "version"), (200, None), (302, None)]
+         (403, None), (404, None), (409, "taken"), (421, None), (426, "version"), (200, None), (302, None)]
 
 
 @pytest.mark.parametrize("status,reason", STOPS)
 def test_stops_when_it_is_refused(call_from, way, status, reason):
     """Once, in words; no second call."""
-    it, call = call_from(expect_exit=1)
+    code = 4 if status in (401, 403) and reason else 1     # without one it is no edge's
+    it, call = call_from(expect_exit=code)
     text = b"this is why\x1b[31m\n" if status >= 400 else b""
     call.refuse(status, reason, text, [("Adit-Suggestion", "myapp-2")] if status == 409 else [])
     if status in (200, 426):    # maybe somebody on the way: once more, in WebSocket messages
@@ -183,7 +184,7 @@ def test_stops_when_it_is_refused(call_from, way, status, reason):
         assert (again.get("Upgrade"), again.get("Sec-WebSocket-Protocol")) == ("websocket", "adit-tunnel.1")
         again.refuse(status, reason, text)
     event = it.wait_event("ended")
-    assert it.wait_exit() == 1
+    assert it.wait_exit() == code
     if status >= 400:
         assert event["status"] == status and event.get("reason") == reason
         assert "this is why?[31m" in event["text"]
@@ -270,12 +271,12 @@ def test_an_edge_that_restarts(call_from, way):
 
 
 def test_an_edge_that_ends_it(call_from, way):
-    it, call = call_from(expect_exit=1)
+    it, call = call_from(expect_exit=4)
     call.let_in()
     it.wait_event("ready")
     call.goaway(b"end the token was \x1b[2Jrevoked")
     assert it.wait_event("ended")["text"] == "the token was ?[2Jrevoked"
-    assert it.wait_exit() == 1 and way.calls.empty()
+    assert it.wait_exit() == 4 and way.calls.empty()
 
 
 def test_hup_calls_anew(call_from, way):
@@ -429,6 +430,16 @@ def test_several_edges(agent, origin):
             call = way.call().let_in()
             assert call.request("/").status == 200
         until(lambda: len([e for e in it.events if e["event"] == "ready"]) == 2, "both")
+
+
+@pytest.mark.parametrize("others,code", [((403, "name"), 4), ((409, "taken"), 1)])
+def test_what_the_exit_code_says_of_several(agent, origin, others, code):
+    """Whether another start may help: it may, as soon as that is so for one of them."""
+    with ScriptedEdge() as one, ScriptedEdge() as two:
+        it = agent(None, origin().port, server=f"{one.url},{two.url}", trust=None, wait=False, expect_exit=code)
+        one.call().refuse(401, "bad-token")
+        two.call().refuse(*others)
+        assert it.wait_exit() == code
 
 
 # ---- files, keys, diagnoses --------------------------------------------------------------------------

@@ -60,11 +60,12 @@ def test_a_list_of_what_there_is(way, app, agent):
 
 def test_a_revoked_token_ends_its_tunnels_and_no_others(way, app, agent):
     first, second = create_token(way, "--owner", "alice"), create_token(way, "--owner", "alice")
-    it = agent(way, app.port, "as", "one", token=first, expect_exit=None)
+    it = agent(way, app.port, "as", "one", token=first, expect_exit=4)
     agent(way, app.port, "as", "two", token=second)
     assert way.command("token", "revoke", first).returncode == 0
     ended = it.wait_event("ended")
     assert "revoked" in json.dumps(ended) or ended.get("reason") == "bad-token"
+    assert it.wait_exit() == 4
     until(lambda: set(tunnels(way)) == {"two"}, "the end of one")
     assert visit(way, "two").status == 200
     assert visit(way, "one").status == 404
@@ -96,10 +97,11 @@ def test_scopes_are_kept(way, app, agent):
 
 
 def test_a_kicked_agent_stays_away(way, app, agent):
-    it = agent(way, app.port, "as", "myapp", token=create_token(way), expect_exit=None)
+    it = agent(way, app.port, "as", "myapp", token=create_token(way), expect_exit=4)
     done = way.command("kick", "myapp", "--reason", "it is too loud")
     assert done.returncode == 0 and "1 tunnel ended" in done.stdout
     assert "it is too loud" in json.dumps(it.wait_event("ended"))
+    assert it.wait_exit() == 4
     until(lambda: not tunnels(way), "its end")
     assert way.command("kick", "myapp").returncode == 1
 

@@ -38,14 +38,14 @@ def shown(way, pki, cert, version=None, alpn=("http/1.1",), session=None):
 
 
 def last_words(it):
-    assert it.wait_exit() == 1
+    assert it.wait_exit() == 4
     return it.wait_event("ended")
 
 
 def test_an_agent_with_a_certificate(way, pki, mine, agent, origin):
     it_is = grant(way, mine)
     app = origin(lambda request: reply(200, b"from the laptop"))
-    it = agent(way, app.port, "as", "myapp", "--cert", mine.cert, "--key", mine.key, trust=pki.ca, expect_exit=1)
+    it = agent(way, app.port, "as", "myapp", "--cert", mine.cert, "--key", mine.key, trust=pki.ca, expect_exit=4)
     assert Road(way, it.name, pki.ca).get("/").body == b"from the laptop"
     one = json.loads(way.command("tunnels", "--json").stdout)["tunnels"][0]
     assert (one["owner"], one["grant"], one["name"]) == ("carol", it_is, "myapp")
@@ -81,7 +81,7 @@ def test_certificates_that_are_refused(way, pki, agent, origin, days, granted, r
     cert = pki.other.issue(client=True, common="laptop", days=days)
     if granted:
         grant(way, cert)
-    it = agent(way, origin().port, "--cert", cert.cert, "--key", cert.key, trust=pki.ca, wait=False, expect_exit=1)
+    it = agent(way, origin().port, "--cert", cert.cert, "--key", cert.key, trust=pki.ca, wait=False, expect_exit=4)
     ended = last_words(it)
     assert (ended["status"], ended["reason"]) == (401, reason) and says in ended["text"], ended
 
@@ -89,7 +89,7 @@ def test_certificates_that_are_refused(way, pki, agent, origin, days, granted, r
 def test_a_tunnel_ends_with_its_certificate(way, pki, agent, origin):
     cert = pki.other.issue(client=True, common="laptop", days=(-1, 6 / 86400))
     grant(way, cert)
-    it = agent(way, origin().port, "--cert", cert.cert, "--key", cert.key, trust=pki.ca, expect_exit=1)
+    it = agent(way, origin().port, "--cert", cert.cert, "--key", cert.key, trust=pki.ca, expect_exit=4)
     assert "certificate has expired" in it.wait_event("ended", timeout=30)["text"]
 
 

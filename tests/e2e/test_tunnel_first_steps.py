@@ -171,10 +171,10 @@ def test_a_wrong_token(edge, pki, tmp_path):
     for token in ("adit_AAAAAAAA_" + "B" * 32, "nonsense"):
         done = agent_run(tmp_path, "3000", *server(way, pki),
                          ADIT_TOKEN=token)
-        assert done.returncode == 1, done
+        assert done.returncode == 4, done
         assert "token" in done.stderr and token not in done.stderr, done.stderr
     done = agent_run(tmp_path, "3000", *server(way, pki))
-    assert done.returncode == 1 and "token" in done.stderr and "adit login" in done.stderr, done
+    assert done.returncode == 4 and "token" in done.stderr and "adit login" in done.stderr, done
 
 
 def test_a_taken_name_and_a_suggestion(edge, agent, pki, tmp_path):
