@@ -11,7 +11,9 @@
 //
 // The names of tunnels are for people only. What is wrong is said with line and column.
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -288,6 +290,19 @@ static void read_file(struct reading *r, struct conf_node root)
     }
 }
 
+static int load(struct agent_words *w, const struct conf_load *in, struct conf_diags *diags,
+                struct conf_doc **doc)
+{
+    struct reading r = {.words = w, .diags = diags};
+    int rc = conf_load(in, diags, doc);
+    if (rc == 0) {
+        read_file(&r, conf_root(*doc));
+        rc = r.failed ? E_CONFIG : 0;
+    }
+    conf_diags_sort(diags);
+    return rc;
+}
+
 int agent_words_file(struct agent_words *w, const char *path)
 {
     struct conf_diags *diags = conf_diags_new();
@@ -297,15 +312,48 @@ int agent_words_file(struct agent_words *w, const char *path)
     }
     const struct conf_load in = {
         .path = path, .source = conf_source_files(), .tables = file_tables};
-    struct reading r = {.words = w, .diags = diags};
-    if (conf_load(&in, diags, &doc) == 0) {
-        read_file(&r, conf_root(doc));
-    } else {
-        r.failed = true;
-    }
-    conf_diags_sort(diags);
+    int rc = load(w, &in, diags, &doc);
     cli_report_text(diags);
     conf_doc_free(doc);
     conf_diags_free(diags);
-    return r.failed ? CLI_CONFIG : CLI_OK;
+    return rc == 0 ? CLI_OK : CLI_CONFIG;
+}
+
+// ---- adit check ------------------------------------------------------------------------------------------
+
+bool agent_file_is_one(const char *path, struct slice text)
+{
+    struct conf_load in = {
+        .path = path, .text = text, .source = conf_source_files(), .tables = file_tables};
+    unsigned ours = conf_load_known(&in);
+    in.tables = conf_tables;
+    return ours > conf_load_known(&in);
+}
+
+static void check_readable(struct conf_diags *diags, struct conf_node n, const char *path)
+{
+    if (path != NULL && access(path, R_OK) != 0) {
+        conf_error(diags, n, "cannot be read: %s", strerror(errno));
+    }
+}
+
+int agent_file_check(const char *path, struct slice text, struct conf_diags *diags,
+                     uint32_t *tunnels)
+{
+    static struct agent_words w; // its plan is larger than a stack should hold
+    struct conf_doc *doc = NULL;
+    agent_words_init(&w);
+    const struct conf_load in = {
+        .path = path, .text = text, .source = conf_source_files(), .tables = file_tables};
+    int rc = load(&w, &in, diags, &doc);
+    if (rc == 0) {
+        check_readable(diags, conf_get(conf_root(doc), "cert"), w.cert);
+        check_readable(diags, conf_get(conf_root(doc), "key"), w.key);
+        conf_diags_sort(diags);
+        rc = conf_diags_errors(diags) > 0 ? E_CONFIG : 0;
+    }
+    *tunnels = w.plan.tunnel_count;
+    conf_doc_free(doc);
+    agent_words_fini(&w);
+    return rc;
 }

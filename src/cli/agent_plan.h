@@ -31,6 +31,15 @@ int agent_words_common(struct agent_words *w, const struct cli_parsed *p);
 int agent_words_tunnel(struct agent_words *w, const struct cli_parsed *p, enum agent_kind kind);
 /** The tunnels, the edge and the token of a file; before the rest, which goes before what it says. */
 int agent_words_file(struct agent_words *w, const char *path);
+
+struct conf_diags;
+struct conf_source;
+/** Whether a file is an agent's rather than an edge's. `text` as of a struct conf_load. */
+bool agent_file_is_one(const char *path, struct slice text);
+/** Reports all that is wrong in an agent's file, also files that it names and that cannot be read. 0 with
+ * the number of its tunnels, or E_CONFIG. */
+int agent_file_check(const char *path, struct slice text, struct conf_diags *diags,
+                     uint32_t *tunnels);
 /** Adds what `list` holds, comma-separated. 0 or E_INVALID with the problem. */
 typedef int agent_word_fn(struct slice word, struct arena *arena, struct slice *out,
                           struct conf_problem *problem);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// adit check: is this configuration right? Reads the files itself, starts nothing. Exit code 0 when
-// there is no error (warnings are told), CLI_CONFIG when there is one. For people on stderr, with
+// adit check: is this configuration right, an edge's or an agent's? Which of them it is its keys say.
+// Reads the files itself, starts nothing. Exit code 0 when there is no error (warnings are told), CLI_CONFIG when there is one. For people on stderr, with
 // --json as one object on stdout.
 
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include "keeper/needs.h"
 #include "keeper/servers.h"
 
+#include "cli/agent_plan.h"
 #include "cli/cli.h"
 #include "cli/report.h"
 
@@ -40,14 +41,10 @@ static void print_counts(const char *path, const struct conf_doc *doc)
     putchar('\n');
 }
 
-static int check(const struct conf_load *in, bool json)
+/** An edge's file. */
+static int check_edge(const struct conf_load *in, struct conf_diags *diags, bool json)
 {
     struct conf_doc *doc = NULL;
-    struct conf_diags *diags = conf_diags_new();
-    if (diags == NULL) {
-        (void)fputs("adit: out of memory\n", stderr);
-        return CLI_FAILURE;
-    }
     int rc = conf_load(in, diags, &doc);
     if (rc == 0) {
         rc = needs_check(doc, in->source, diags);
@@ -56,17 +53,52 @@ static int check(const struct conf_load *in, bool json)
         rc = servers_check_files(doc, in->source, diags);
         conf_diags_sort(diags);
     }
-    if (json) {
-        cli_report_json(diags, in->path, rc == 0);
-    } else {
+    if (rc == 0 && !json) {
         cli_report_text(diags);
-        if (rc == 0) {
-            print_counts(in->path, doc);
-        }
+        print_counts(in->path, doc);
     }
     conf_doc_free(doc);
+    return rc;
+}
+
+static int check_agent(const struct conf_load *in, struct conf_diags *diags, bool json)
+{
+    uint32_t count = 0;
+    int rc = agent_file_check(in->path, in->text, diags, &count);
+    if (rc == 0 && !json) {
+        cli_report_text(diags);
+        printf("%s: ok, %u tunnel%s of an agent, for `adit start`\n", in->path, count,
+               count == 1 ? "" : "s");
+    }
+    return rc;
+}
+
+static int check(const struct conf_load *in, bool json, bool serves)
+{
+    struct conf_diags *diags = conf_diags_new();
+    if (diags == NULL) {
+        (void)fputs("adit: out of memory\n", stderr);
+        return CLI_FAILURE;
+    }
+    bool agents = agent_file_is_one(in->path, in->text);
+    int rc = agents && !serves ? check_agent(in, diags, json) : check_edge(in, diags, json);
+    if (json) {
+        cli_report_json(diags, in->path, rc == 0);
+    } else if (rc != 0) {
+        cli_report_text(diags);
+    }
+    if (agents && serves) {
+        (void)fprintf(stderr, "adit: this is the file of an agent: `adit start %s`\n", in->path);
+    }
     conf_diags_free(diags);
     return rc == 0 ? CLI_OK : CLI_CONFIG;
+}
+
+int cli_check_edge(const char *path)
+{
+    const struct conf_load in = {
+        .path = path, .source = conf_source_files(), .tables = conf_tables};
+    return check(&in, false, true);
 }
 
 static int run(const struct cli_parsed *p)
@@ -100,7 +132,7 @@ static int run(const struct cli_parsed *p)
             return CLI_FAILURE;
         }
     }
-    int code = check(&in, cli_given(p, "json"));
+    int code = check(&in, cli_given(p, "json"), false);
     mem_free(buffer);
     return code;
 }
@@ -116,6 +148,7 @@ const struct cli_command cli_check = {
     .arguments = "[FILE]",
     .text = "checks a configuration and says what is wrong, where, and what to write",
     .more = "FILE is ./adit.yaml or /etc/adit/adit.yaml when none is named, `-` is stdin.\n"
+            "An agent's file (`adit start`) is known by its keys and checked as one.\n"
             "Exit code 0: no error (warnings are told); 3: there are errors.\n",
     .options = options,
     .max = 1,

@@ -44,3 +44,6 @@ void cli_overview(void);
 /** The configuration file that is meant when none is named: ./adit.yaml, else /etc/adit/adit.yaml,
  * else NULL. */
 const char *cli_default_config(void);
+
+/** `adit check` for who is about to serve the file: an agent's is none. The exit code. */
+int cli_check_edge(const char *path);

@@ -22,9 +22,8 @@ static int run(const struct cli_parsed *p)
         path = cli_default_config();
     }
     if (cli_given(p, "check")) {
-        struct cli_parsed check = {.command = &cli_check, .count = path != NULL};
-        check.arguments[0] = path;
-        return cli_check.run(&check);
+        const struct cli_parsed none = {.command = &cli_check};
+        return path == NULL ? cli_check.run(&none) : cli_check_edge(path);
     }
     if (path == NULL) {
         (void)fputs("adit: no ./adit.yaml and no /etc/adit/adit.yaml, so this is the demo\n",

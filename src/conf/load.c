@@ -133,6 +133,28 @@ void conf_doc_free(struct conf_doc *doc)
     mem_free(doc);
 }
 
+unsigned conf_load_known(const struct conf_load *in)
+{
+    struct arena arena;
+    struct conf_build *b = mem_zalloc(sizeof *b);
+    struct conf_diags *diags = conf_diags_new();
+    unsigned count = 0;
+    arena_init(&arena, NULL, 0, NULL, LOAD_BYTES_MAX);
+    if (b != NULL && diags != NULL) {
+        *b = (struct conf_build){
+            .arena = &arena, .diags = diags, .source = in->source, .tables = in->tables};
+        const struct conf_item *root = parse_main(b, in);
+        for (const struct conf_item *i = root == NULL ? NULL : root->first; i != NULL;
+             i = i->next) {
+            count += conf_row_find(in->tables, CONF_IN_TOP, i->key) != NULL;
+        }
+    }
+    arena_fini(&arena);
+    conf_diags_free(diags);
+    mem_free(b);
+    return count;
+}
+
 int conf_load_text(const char *name, const char *text, conf_tables_t tables, struct conf_diags *d,
                    struct conf_doc **out)
 {

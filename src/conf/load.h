@@ -28,6 +28,10 @@ struct conf_load {
 int conf_load(const struct conf_load *in, struct conf_diags *d, struct conf_doc **out) must_check;
 void conf_doc_free(struct conf_doc *doc);
 
+/** How many keys at the top of the main file the tables know: for whom it was written, when that may be
+ * one of several programs. 0 where it cannot be read as YAML. Reports nothing. */
+unsigned conf_load_known(const struct conf_load *in);
+
 /** The main file of a YAML text in a C string: for tests and built-in configurations. */
 int conf_load_text(const char *name, const char *text, conf_tables_t tables, struct conf_diags *d,
                    struct conf_doc **out) must_check;

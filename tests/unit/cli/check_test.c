@@ -62,6 +62,37 @@ static void as_json(void)
     json_decref(root);
 }
 
+static void the_file_of_an_agent(void)
+{
+    const char *path = temporary("server: tunnel.example.com\ntoken: adit_x_y\n"
+                                 "tunnels:\n  web: {http: 3000, name: a}\n  ssh: {tcp: 22}\n");
+    CHECK_EQ_INT(ADIT("check", path), CLI_OK);
+    CHECK(contains(captured_out, ": ok, 2 tunnels of an agent, for `adit start`\n"));
+    CHECK_STR(captured_err, "");
+    CHECK_EQ_INT(ADIT("check", "--json", path), CLI_OK);
+    CHECK(contains(captured_out, "{\"ok\":true,"));
+    CHECK_EQ_INT(ADIT("serve", "--check", path), CLI_CONFIG);
+    CHECK(contains(captured_err, "this is the file of an agent: `adit start "));
+    static const struct {
+        const char *text;
+        const char *says;
+    } rows[] = {
+        {"tunnels: {a: {htpp: 1}}\n", ":1:15: error: unknown key `htpp`"},
+        {"server: x\ntunnel: {a: 1}\n", ":2:1: error: unknown key `tunnel`"},
+        {"tunnels:\n  a: {http: 3000, name: -x}\n", ":2:25: error: not a name"},
+        {"tunnels: {a: 1, b: {tcp: 22, udp: 53}}\n", "one of http, tcp and udp"},
+        {"tunnels: {a: 1}\nkey: /nonexistent/key\n", ":2:6: error: cannot be read"},
+        {"tunnels: {}\n", "error: there is no tunnel"},
+        {"token: $env(NOT_SET_ANYWHERE)\ntunnels: {a: 1}\n", ":1:8: error"},
+    };
+    for (unsigned i = 0; i < array_len(rows); i++) {
+        CHECK_EQ_INT(ADIT("check", temporary(rows[i].text)), CLI_CONFIG);
+        CHECK(contains(captured_err, rows[i].says));
+        CHECK(!contains(captured_err, "sites"));
+        CHECK_STR(captured_out, "");
+    }
+}
+
 static void no_file(void)
 {
     CHECK_EQ_INT(ADIT("check", "/nonexistent/adit.yaml"), CLI_CONFIG);
@@ -71,4 +102,5 @@ static void no_file(void)
     CHECK(contains(captured_err, "not a regular file"));
 }
 
-TAP_MAIN(a_good_file, a_wrong_file, a_hook_that_is_not_there, as_json, no_file)
+TAP_MAIN(a_good_file, a_wrong_file, a_hook_that_is_not_there, as_json, the_file_of_an_agent,
+         no_file)

@@ -60,6 +60,23 @@ static void bounds_its_input(void)
     CHECK_STR(report_of(deep), "1:31 nested deeper than 24 levels\n");
 }
 
+static void knows_for_whom_a_file_is(void)
+{
+    static const struct {
+        const char *text;
+        unsigned known;
+    } rows[] = {{"sites: {a.b: {proxy: 80}}\nlisten: 80\nnobodys: 1\n", 2},
+                {"{sites: 7}", 1},  // right or wrong
+                {"proxy: 80\n", 0}, // nothing of the top
+                {"sites: [\n", 0},
+                {"- sites\n", 0},
+                {"", 0}};
+    for (unsigned i = 0; i < array_len(rows); i++) {
+        struct conf_load in = {.path = "x", .text = slice_str(rows[i].text), .tables = conf_tables};
+        CHECK_EQ_INT(conf_load_known(&in), rows[i].known);
+    }
+}
+
 static void many_sites_load_fast(void)
 {
     static char text[1 << 20];
@@ -92,5 +109,5 @@ static void survives_every_failed_allocation(void)
     CHECK_EQ_INT(load_rc(&in), 0);
 }
 
-TAP_MAIN(reads_through_the_source, takes_text, bounds_its_input, many_sites_load_fast,
-         survives_every_failed_allocation)
+TAP_MAIN(reads_through_the_source, takes_text, bounds_its_input, knows_for_whom_a_file_is,
+         many_sites_load_fast, survives_every_failed_allocation)
