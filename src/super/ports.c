@@ -289,12 +289,6 @@ void ports_send_unwanted(const struct ports *p, struct child *to)
 
 static void explain_full(const struct ports *p, int error, uint64_t descriptors)
 {
-    static uint64_t told_ms; // a fleet that finds no room asks again and again
-    uint64_t now = os_clock_ms();
-    if (told_ms != 0 && now - told_ms < TELL_AGAIN_MS) {
-        return;
-    }
-    told_ms = now;
     if (p->max < IPC_PORTS_MAX) {
         log_line(LOG_ERROR,
                  "no more ports of tunnels can be opened: the limit of open files (%llu) allows %u "
@@ -311,9 +305,17 @@ static void explain_full(const struct ports *p, int error, uint64_t descriptors)
 void ports_explain(const struct ports *p, const struct ipc_port_request *what, int error,
                    uint64_t descriptors)
 {
-    if (error == E_TOO_LARGE || error == E_NO_DESCRIPTORS) {
+    static uint64_t told_ms[2]; // a fleet that gets none asks again and again
+    bool full = error == E_TOO_LARGE || error == E_NO_DESCRIPTORS;
+    uint64_t now = os_clock_ms();
+    if (error == E_IN_USE || error == E_AGAIN ||
+        (told_ms[full] != 0 && now - told_ms[full] < TELL_AGAIN_MS)) {
+        return;
+    }
+    told_ms[full] = now;
+    if (full) {
         explain_full(p, error, descriptors);
-    } else if (error != E_IN_USE && error != E_AGAIN) {
+    } else {
         bool address = error == E_NO_PORTS || error == E_NOT_FOUND;
         log_line(LOG_ERROR, "tunnel port %u cannot be opened protocol=%s: %s", what->port,
                  what->datagram != 0 ? "udp" : "tcp",

@@ -406,10 +406,13 @@ static void make_name(struct arrival *a)
     c->name[t.len] = '\0';
 }
 
-/** A free port that the grant and the zone have; 0: none was found. */
+/** A free port that the grant and the zone have; 0: none was found. When none is free it may be one that is
+ * parked for this owner: an agent that was killed and begins anew does not know which was its own. Not
+ * sooner, for another agent of the owner may be on its way back to it. */
 static uint16_t find_port(const struct arrival *a, const struct access_grant *g)
 {
     const struct zone_settings *z = &a->zone->settings;
+    uint16_t own = 0;
     uint32_t count = (uint32_t)(z->port_last - z->port_first) + 1;
     uint32_t first = (uint32_t)rng_below(&a->owner->core->loop->rng, count);
     for (uint32_t i = 0; g != NULL && i < count && i < PORT_LOOKS; i++) {
@@ -421,9 +424,10 @@ static uint16_t find_port(const struct arrival *a, const struct access_grant *g)
         if (t == NULL) {
             return port;
         }
+        own = own == 0 && tunnel_waits_for(t, a->claim->owner) ? port : own;
         tunnel_let_go(t);
     }
-    return 0;
+    return own;
 }
 
 static const struct access_grant *grant_of(const struct arrival *a)
@@ -469,8 +473,11 @@ static const struct refusal *refusal_of(const struct tunnel_claim *c)
         return c->grant[0] != '\0' ? &refused_tunnels : &refused_full;
     case E_DRAINING:
         return &refused_draining;
-    default:
+    case E_NO_MEMORY:
+    case E_NO_DESCRIPTORS:
         return &refused_full;
+    default: // what the system said of a port is told to the operator, not to whoever asks
+        return c->kind == TUNNEL_HTTP ? &refused_full : &refused_ports;
     }
 }
 

@@ -352,8 +352,6 @@ static int plain(const struct tunnel_port_ask *a, int error)
         return a->port != 0 ? E_TUNNEL_TAKEN : E_TUNNEL_LIMIT;
     case E_TOO_LARGE:
         return E_NO_DESCRIPTORS;
-    case E_DENIED:
-        return E_TUNNEL_PORT;
     case E_AGAIN:
         return E_DRAINING;
     default:

@@ -255,6 +255,12 @@ struct tunnel *tunnel_find_port(struct tunnel_zone *z, enum tunnel_kind kind, ui
     return tunnel_find_exact(z, tunnel_port_name(kind, port, &text));
 }
 
+bool tunnel_waits_for(const struct tunnel *t, const char *owner)
+{
+    return atomic_load_explicit(&t->is_parked, memory_order_relaxed) && owner[0] != '\0' &&
+           strcmp(t->owner, owner) == 0;
+}
+
 bool tunnels_have_port(struct tunnel_registry *r, uint64_t key, enum tunnel_kind kind,
                        uint16_t port)
 {

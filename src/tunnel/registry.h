@@ -139,6 +139,8 @@ void tunnel_zone_leave(struct tunnel_zone *z, uint32_t core, const struct zone *
 struct tunnel *tunnel_find(struct tunnel_zone *z, struct slice name) must_check;
 struct tunnel *tunnel_find_port(struct tunnel_zone *z, enum tunnel_kind kind, uint16_t port)
     must_check;
+/** Whether it is parked, and that owner's: he may have it again. Any core. */
+bool tunnel_waits_for(const struct tunnel *t, const char *owner);
 /** Whether a tunnel of any zone has the port, parked ones included. Any thread. */
 bool tunnels_have_port(struct tunnel_registry *r, uint64_t key, enum tunnel_kind kind,
                        uint16_t port);

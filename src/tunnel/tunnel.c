@@ -247,7 +247,6 @@ static void remove_instance(struct tunnel *t, struct tunnel_instance *i)
     forget_instance(t, i);
 }
 
-/** Out of the table: nobody finds it any more. */
 /** From now on requests count against that place among the rates. */
 static void set_rate(struct tunnel *t, uint32_t place)
 {
@@ -255,6 +254,7 @@ static void set_rate(struct tunnel *t, uint32_t place)
                  atomic_exchange_explicit(&t->rate, place, memory_order_relaxed));
 }
 
+/** Out of the table: nobody finds it any more. */
 static void leave_table(struct tunnel *t)
 {
     loop_timer_stop(home_of(t)->loop, &t->park);
@@ -305,10 +305,17 @@ static void on_park_over(struct wheel_timer *timer)
     tunnel_end(t, SLICE("its agent was not back in time"));
 }
 
+/** Since when it is parked; 0: it is not. */
+static void set_parked(struct tunnel *t, uint64_t wall_ms)
+{
+    t->parked_wall_ms = wall_ms;
+    atomic_store_explicit(&t->is_parked, wall_ms != 0, memory_order_relaxed);
+}
+
 void tunnel_park(struct tunnel *t)
 {
     struct loop *l = home_of(t)->loop;
-    t->parked_wall_ms = l->wall_ms;
+    set_parked(t, l->wall_ms);
     if (!home_of(t)->closed) {
         loop_timer_set(l, &t->park, settings_of(t)->park_ms);
     }
@@ -318,7 +325,7 @@ void tunnel_park(struct tunnel *t)
 static void unpark(struct tunnel *t)
 {
     loop_timer_stop(home_of(t)->loop, &t->park);
-    t->parked_wall_ms = 0;
+    set_parked(t, 0);
     tell(t);
 }
 
@@ -351,7 +358,7 @@ static void instance_lost(struct tunnel *t, struct tunnel_instance *i)
 {
     bool last = list_first(&t->instances) == &i->link && i->link.next == &t->instances;
     if (home_of(t)->closed) { // its group has ended; what is told is for the next worker
-        t->parked_wall_ms = home_of(t)->loop->wall_ms;
+        set_parked(t, home_of(t)->loop->wall_ms);
         tell(t);
     } else if (!last) {
         remove_instance(t, i);

@@ -130,6 +130,7 @@ struct tunnel {
     struct list connections; // all that are not forgotten yet
     struct wheel_timer park;
     uint64_t parked_wall_ms; // since when; 0: it is live
+    atomic_bool is_parked;   // the same, for other cores
     bool port_wanted; // it is parked from before the edge, whose port nobody has opened so far
     struct tunnel_port_ask ask;
     enum counter counted; // among those that are live or parked; COUNTER_COUNT: not yet, or no more

@@ -322,6 +322,56 @@ def test_a_port_that_is_taken_and_one_that_is_free(edge, agent, local):
         assert sock.recv(1) == b"x"
 
 
+def parked(way):
+    """How many tunnels wait for their agents."""
+    return way.status()["counters"]["tunnels_parked"]
+
+
+def test_an_agent_that_was_killed_gets_its_port_again(public, agent, local):
+    """It begins anew and names none; no other port is free."""
+    it = agent(public.way, f"tcp {local().port}", token=public.token)
+    for _ in range(2):
+        it.kill()
+        until(lambda: parked(public.way) == 1, "the port that waits")
+        stranger = create_token(public.way, "--owner", "stranger", "--ports", "1-65535")
+        assert "port" in refused(public.way, stranger)
+        it.start()
+        assert it.public_at[1] == public.port
+        with connect(public.at) as sock:
+            sock.sendall(b"x")
+            assert sock.recv(1) == b"x"
+    assert "port" in refused(public.way, public.token)     # while it is live it is not the owner's other agent's
+
+
+def test_another_agent_of_the_owner_leaves_alone_what_is_parked(edge, agent, local):
+    """As long as another port is free."""
+    first = min(free_port(), 64000)
+    way = Public(edge, ports=f"{first}-{first + 3}")
+    it = agent(way.way, f"tcp {local().port}", token=way.token)
+    it.kill()
+    until(lambda: parked(way.way) == 1, "the port that waits")
+    others = [agent(way.way, f"tcp {local().port}", token=way.token) for _ in range(3)]
+    ports = {other.public_at[1] for other in others}
+    assert len(ports) == 3 and it.public_at[1] not in ports
+    again = agent(way.way, f"tcp {local().port}", token=way.token)
+    assert again.public_at[1] == it.public_at[1]
+
+
+def test_an_address_that_the_edge_does_not_have(edge):
+    """The agent is told what is wrong, the operator why."""
+    way = Public(edge, ports="192.0.2.1:20000-20010")
+    it = Agent(way.way, "tcp 9", token=way.token, wait=False, expect_exit=None)
+    try:
+        failed = it.wait_event("failed")
+        assert "cannot open public ports" in failed["text"] and "192.0.2.1" not in failed["text"]
+        assert failed["status"] == 503 and failed["retry_ms"] >= 30000
+        assert "no interface of this machine has the address" in way.way.log
+    finally:
+        it.kill_session()
+        it.clean()
+    way.way.forgive()
+
+
 def test_an_agent_comes_back_to_its_port(opened):
     way = opened(echo, "as", "PORT")
     worker = way.way.worker_pid
