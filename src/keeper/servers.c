@@ -737,9 +737,10 @@ static bool send_names(struct keeper *k, bool always)
     if (fds[0] >= 0 && fds[1] >= 0) {
         int ignored = keeper_send(k, &m, fds, 2); // when it is gone, the loop ends
         (void)ignored;
-        if (!always) {
+        if (s->names_sent) { // a keeper that takes over cannot know whether they are others
             log_line(LOG_INFO, "resolv.conf or hosts has changed: names are resolved anew");
         }
+        s->names_sent = true;
     }
     for (size_t i = 0; i < array_len(fds); i++) {
         if (fds[i] >= 0) {

@@ -52,6 +52,7 @@ struct keeper_servers {
     struct watched_file files[SERVERS_FILES_MAX];
     uint32_t file_count;
     struct watched_file names[2]; // resolv.conf, hosts
+    bool names_sent;              // by this keeper
     uint64_t number;              // of the newest document that was sent
     bool loaded;                  // servers.json was read
     uint64_t look_at_ms;

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Origins by name: asked for, remembered for their TTL, asked for again."""
+import time
+
 from harness import reply, until
 
 
@@ -18,6 +20,29 @@ def test_an_origin_by_name(edge, origin, dns):
 def test_names_of_the_hosts_file_need_no_name_server(edge, origin, dns):
     app = named(origin, "127.0.0.1")
     assert edge(proxy=f"localhost:{app.port}", resolver=dns.at).get().body == b"127.0.0.1"
+
+
+def test_only_a_hosts_file_that_has_changed_is_told_of(edge, origin, tmp_path):
+    old = named(origin, "127.0.0.1")
+    named(origin, "127.0.0.2", old.port)
+    hosts = tmp_path / "hosts"
+    tmp_path.chmod(0o755)
+
+    def told():
+        return way.log.count("hosts has changed")
+
+    def move(address):
+        hosts.write_text(f"{address} app.internal\n")
+        until(lambda: way.get().body == address.encode(), "the new address")
+    hosts.write_text("127.0.0.1 app.internal\n")
+    way = edge(proxy=f"app.internal:{old.port}", env={"ADIT_HOSTS": str(hosts)})
+    assert way.get().body == b"127.0.0.1"
+    move("127.0.0.2")
+    until(lambda: told() == 1, "what is said of it")
+    assert way.command("upgrade").returncode == 0
+    time.sleep(1)                   # what is not said cannot be waited for; a slow keeper has not looked yet
+    assert told() == 1, way.log
+    move("127.0.0.1")
 
 
 def test_a_name_is_asked_for_again_at_its_ttl(edge, origin, dns):
