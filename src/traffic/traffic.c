@@ -854,7 +854,8 @@ static uint16_t first_port(const struct traffic_core *tc, bool secure)
     return first != NULL ? first->addr.port : 0;
 }
 
-// Where clients in clear are sent to, and where agents' visitors come.
+// Where clients in clear are sent to, and where agents' visitors come. In the end, when there are none any
+// more, tunnels are still told of as they were.
 static void find_ports(struct traffic_core *tc, uint32_t changed)
 {
     if (changed >= LISTENERS_BLOCK) {
@@ -862,6 +863,10 @@ static void find_ports(struct traffic_core *tc, uint32_t changed)
     }
     tc->core.tls_port = first_port(tc, true);
     tc->core.clear_port = first_port(tc, false);
+    if (atomic_load(&tc->traffic->places[tc->loop->core].accepting)) {
+        tunnels_set_web_ports(tc->traffic->tunnels, tc->loop->core, tc->core.tls_port,
+                              tc->core.clear_port);
+    }
 }
 
 /** Where a listener with that index goes, which is free; NULL: no memory. */

@@ -453,9 +453,7 @@ static const struct refusal *ask(struct arrival *a)
             return &refused_port_taken;
         }
     }
-    const struct core *core = a->owner->core;
     c->secure = c->kind == TUNNEL_HTTP && has_tls(a);
-    c->web_port = c->secure ? core->tls_port : core->clear_port;
     tunnel_claim(c);
     return NULL;
 }

@@ -614,6 +614,12 @@ const struct access *tunnels_access(const struct tunnel_registry *r, uint32_t co
     return r->cores[core].access;
 }
 
+void tunnels_set_web_ports(struct tunnel_registry *r, uint32_t core, uint16_t tls, uint16_t clear)
+{
+    r->cores[core].tls_port = tls;
+    r->cores[core].clear_port = clear;
+}
+
 static void on_look(struct wheel_timer *timer)
 {
     struct registry_core *rc = container_of(timer, struct registry_core, look);

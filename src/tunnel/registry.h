@@ -74,7 +74,6 @@ struct tunnel_claim {
     struct tunnel_zone *zone;
     enum tunnel_kind kind;
     uint16_t port;              // TCP, UDP: the public one; 0: any
-    uint16_t web_port;          // HTTP: of its URL, for lists
     uint32_t name_len;          // 0 only with a port
     char name[TUNNEL_NAME_MAX]; // lower case and checked: a label, or a whole domain
     char owner[TUNNEL_OWNER_MAX];
@@ -120,6 +119,9 @@ void tunnel_abandon(struct tunnel_claim *c);
  * core; the table stays until the core is given another one. */
 void tunnels_set_access(struct tunnel_registry *r, uint32_t core, const struct access *a);
 const struct access *tunnels_access(const struct tunnel_registry *r, uint32_t core);
+/** The ports of the edge's first listeners, with which lists name tunnels of HTTP; 0: there is none. On
+ * the core. */
+void tunnels_set_web_ports(struct tunnel_registry *r, uint32_t core, uint16_t tls, uint16_t clear);
 /** The edge restarts: every agent of this core's connections is told to come back. On the core. */
 void tunnels_drain(struct tunnel_registry *r, uint32_t core);
 /** Ends the tunnels at home on this core whose name (with or without its zone) or grant is `what`, of

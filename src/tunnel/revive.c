@@ -36,7 +36,6 @@ static void revive(void *arg, const struct tunnel_row *row)
     struct tunnel_claim c = {.zone = z,
                              .kind = (enum tunnel_kind)row->kind,
                              .port = web ? 0 : (uint16_t)row->port,
-                             .web_port = web ? (uint16_t)row->port : 0,
                              .wildcard = (row->bits & TUNNEL_ROW_WILDCARD) != 0,
                              .join = (row->bits & TUNNEL_ROW_JOIN) != 0,
                              .random = (row->bits & TUNNEL_ROW_RANDOM) != 0,

@@ -96,6 +96,29 @@ static void recount(struct tunnel *t)
     t->counted = is;
 }
 
+struct url {
+    bool secure;
+    uint16_t port;
+};
+
+/** Where visitors come, by the listeners that there are now. Whether they can come with TLS the newest claim
+ * knew; of a tunnel from before a restart it is what was so then, as far as it still can be. */
+static struct url url_of(const struct tunnel *t)
+{
+    const struct registry_core *home = home_of(t);
+    if (t->kind != TUNNEL_HTTP) {
+        return (struct url){.port = t->port};
+    }
+    bool both = (home->tls_port != 0) == (home->clear_port != 0);
+    bool secure = both ? t->secure : home->tls_port != 0;
+    return (struct url){.secure = secure, .port = secure ? home->tls_port : home->clear_port};
+}
+
+static uint32_t word_of(struct url u)
+{
+    return u.port | (u.secure ? UINT32_C(1) << 16 : 0);
+}
+
 /** Writes the whole row. */
 static void tell(struct tunnel *t)
 {
@@ -107,13 +130,15 @@ static void tell(struct tunnel *t)
     if (t->row == TUNNEL_ROWS_NONE) {
         t->row = tunnel_rows_take(r->rows);
     }
+    struct url url = url_of(t);
+    t->told_url = word_of(url);
     struct tunnel_row row = {
         .since_wall_ms = t->since_wall_ms,
         .state_wall_ms = t->parked_wall_ms != 0 ? t->parked_wall_ms : t->since_wall_ms,
         .kind = (uint32_t)t->kind,
         .bits = (t->wildcard ? TUNNEL_ROW_WILDCARD : 0) | (t->shared ? TUNNEL_ROW_JOIN : 0) |
-                (t->random ? TUNNEL_ROW_RANDOM : 0) | (t->secure ? TUNNEL_ROW_SECURE : 0),
-        .port = t->kind == TUNNEL_HTTP ? t->web_port : t->port,
+                (t->random ? TUNNEL_ROW_RANDOM : 0) | (url.secure ? TUNNEL_ROW_SECURE : 0),
+        .port = url.port,
     };
     count(t, &row.counts);
     put(row.zone, sizeof(row.zone), slice_of(t->zone->site, t->zone->site_len));
@@ -132,10 +157,12 @@ static void tell(struct tunnel *t)
     tunnel_rows_set(r->rows, t->row, &row);
 }
 
-/** Only what changes with every request. */
-static void tell_counts(const struct tunnel *t)
+/** Only what changes with every request, as long as nothing else has. */
+static void tell_counts(struct tunnel *t)
 {
-    if (t->registry->rows != NULL) {
+    if (t->told_url != word_of(url_of(t))) {
+        tell(t);
+    } else if (t->registry->rows != NULL) {
         struct tunnel_counts counts = {0};
         count(t, &counts);
         tunnel_rows_count(t->registry->rows, t->row, &counts);
@@ -607,7 +634,6 @@ int tunnel_add(const struct tunnel_claim *c, uint32_t core, struct tunnel **out)
     }
     memcpy(t->owner, c->owner, sizeof(t->owner));
     t->port = c->port;
-    t->web_port = c->web_port;
     t->wildcard = c->wildcard;
     t->shared = c->join;
     t->random = c->random;
@@ -655,6 +681,7 @@ void tunnel_judge(struct tunnel_claim *c, uint32_t core)
         c->error = add_instance(t, c, &i);
     }
     if (c->error == 0) {
+        t->secure = c->secure;
         c->error = expect_connection(t, i, c);
     }
     if (list_empty(&t->connections) && t->parked_wall_ms == 0 && !t->over) {

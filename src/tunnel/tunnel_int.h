@@ -49,6 +49,8 @@ struct registry_core {
     struct list tunnels;     // at home here
     struct list connections; // whose core this is, once they have arrived
     const struct access *access;
+    uint16_t tls_port;   // of visitors; 0: none
+    uint16_t clear_port; // the same
     bool draining;
     bool closed;             // nothing is begun any more
     struct wheel_timer look; // for grants that have expired
@@ -114,10 +116,9 @@ struct tunnel {
     _Atomic uint64_t bytes_out;
     enum tunnel_kind kind;
     uint16_t port;
-    uint16_t web_port; // HTTP: of its URL
     bool wildcard;
     bool random;
-    bool secure;      // visitors come with TLS
+    bool secure;      // visitors can come with TLS
     atomic_uint rate; // place among the rates, of the last token that came
     uint32_t name_len;
     char owner[TUNNEL_OWNER_MAX];
@@ -136,7 +137,8 @@ struct tunnel {
     enum counter counted; // among those that are live or parked; COUNTER_COUNT: not yet, or no more
     uint64_t since_wall_ms;
     uint32_t row;
-    char host[]; // the name, and what the zone has behind it; ended by 0
+    uint32_t told_url; // HTTP: what its row says of listeners
+    char host[];       // the name, and what the zone has behind it; ended by 0
 };
 
 /** An agent's connection. Made and forgotten on the tunnel's home core; in between its session is on

@@ -159,6 +159,27 @@ def test_who_does_not_come_back_is_forgotten(edge, app, agent):
     assert way.running()
 
 
+def test_lists_name_the_listeners_that_there_are(way, app, agent):
+    """After a restart with another one in front, and after a reload, live or parked."""
+    old, moved = way.port, free_port()
+    it = agent(way, app.port, "as", "myapp", token=create_token(way, "--owner", "alice"))
+    until(lambda: kept(way) == {"myapp"}, "the name to be kept")
+    assert f"http://myapp.{ZONE}:{old}" in tunnels(way)
+    it.freeze()
+    kill(way)
+    listen = [f"127.0.0.1:{moved}", f"127.0.0.1:{old}"]
+    way.write(**{**zone(workers=2), "listen": listen})
+    way.expected = 2
+    begin(way)
+    until(lambda: f"http://myapp.{ZONE}:{moved}" in tunnels(way), "the new listener")
+    assert "parked" in tunnels(way)
+    it.thaw()
+    until(lambda: "parked" not in tunnels(way), "the agent that is back")
+    assert f"http://myapp.{ZONE}:{moved}" in tunnels(way)
+    way.reload(**{**zone(workers=2), "listen": listen[1:]})
+    until(lambda: f"http://myapp.{ZONE}:{old}" in tunnels(way), "the listener that is left")
+
+
 def test_a_worker_that_dies_takes_no_name_out_of_the_state(way, app, agent):
     """The worker after it, and the edge after that, know the name as well."""
     it = agent(way, app.port, "as", "myapp", token=create_token(way, "--owner", "alice"))
