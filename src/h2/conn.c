@@ -284,6 +284,9 @@ void h2_conn_fail(struct h2_conn *c, enum h2_code code, int error)
     c->closing = true;
     c->goaway_last = true;
     c->soon_error = 0;
+    if (c->side == HTTP_UP) {
+        c->role->on_closing(c); // who waits for the room that its streams leave finds it elsewhere
+    }
     fail_streams(c, error);
     if (c->dead) {
         return;

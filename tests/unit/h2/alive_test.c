@@ -404,6 +404,31 @@ static void forgets_half_a_text(void)
     pair_close();
 }
 
+// ---- other ends ----------------------------------------------------------------------------------------
+
+// A server that breaks the rules: those who wait for the room that its streams leave are not given to it.
+static void gives_nothing_to_who_broke_the_rules(void)
+{
+    static const struct pair_terms *const kinds[] = {&ordinary, &tunnel};
+    for (unsigned i = 0; i < array_len(kinds); i++) {
+        pair_open(kinds[i], 30);
+        pair.serve = 5 * MIB;
+        struct visit *first = pair_ask(0);
+        struct visit *second = pair_ask(0);
+        pair_run(100);
+        CHECK(!first->closed && !second->closed);
+        h2_conn_fail(pair_conn(PAIR_UP), H2_PROTOCOL_ERROR, E_PROTOCOL);
+        CHECK(first->closed && !first->had_room);
+        CHECK(second->closed && !second->had_room);
+        CHECK_EQ_INT(first->error, E_PROTOCOL);
+        CHECK_EQ_INT(pair.closings, 1);
+        CHECK_EQ_INT(pair.up_gone, 1);
+        CHECK_EQ_INT(pair.up_error, E_PROTOCOL);
+        pair_run(5000);
+        pair_close();
+    }
+}
+
 TAP_MAIN(knows_how_long_the_path_takes, asks_nobody_who_is_idle, measures_nothing_for_small_answers,
          keeps_a_tunnel_that_is_idle, gives_up_a_tunnel_that_is_silent,
          gives_up_sooner_who_was_replaced, stays_with_who_was_replaced_and_answers,
@@ -411,4 +436,4 @@ TAP_MAIN(knows_how_long_the_path_takes, asks_nobody_who_is_idle, measures_nothin
          bears_a_sleep_in_doubt, bears_a_sleep_of_its_own, a_busy_tunnel_is_alive,
          a_ping_jumps_the_queue, drains_with_a_word, drains_at_once_when_it_carries_nothing,
          asks_on_after_a_word, passes_on_what_the_server_says, bears_any_length_of_text,
-         forgets_half_a_text)
+         forgets_half_a_text, gives_nothing_to_who_broke_the_rules)

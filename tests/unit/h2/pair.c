@@ -356,6 +356,7 @@ static void on_closed(struct http_stream *s)
 {
     struct visit *v = s->user;
     v->closed = true;
+    v->had_room = pair.up != NULL && up_session_has_room(pair.up);
     v->stream = NULL;
 }
 

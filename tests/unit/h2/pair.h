@@ -32,6 +32,7 @@ struct visit {
     bool wrong;      // a byte was not the one that was sent
     bool ended;      // the other side's body has come to its end
     bool closed;
+    bool had_room; // the client's session took further streams when this one was over
     int error;
 };
 
