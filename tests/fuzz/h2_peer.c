@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { PREFACE_BYTES = 24, FRAME_MAX = 17000, BLOCK_MAX = 4096, FIELDS_MAX = 15 };
+enum { PREFACE_BYTES = 24, FRAME_MAX = 33000, BLOCK_MAX = 4096, FIELDS_MAX = 15 };
 
 // ---- reading -----------------------------------------------------------------------------------------
 
@@ -98,12 +98,22 @@ void h2_peer_close(struct h2_peer *p)
 
 // ---- writing -----------------------------------------------------------------------------------------
 
-/** A binary message (RFC 6455 5.2); a client's mask is zero, which changes nothing. */
+/** A binary message (RFC 6455 5.2), its length written as short as it can be; a client's mask is zero,
+ * which changes nothing. */
 static void begin_message(struct h2_peer *p, size_t n)
 {
     bool masks = p->form == H2_PEER_WEBSOCKET_CLIENT;
-    char head[8] = {(char)0x82, (char)((masks ? 0x80 : 0) | 126), (char)(n >> 8), (char)n};
-    (void)sim_send(p->end, slice_of(head, masks ? 8 : 4));
+    char head[8] = {(char)0x82};
+    size_t len = 2;
+    if (n < 126) {
+        head[1] = (char)n;
+    } else {
+        head[1] = 126;
+        head[len++] = (char)(n >> 8);
+        head[len++] = (char)n;
+    }
+    head[1] = (char)(head[1] | (masks ? 0x80 : 0));
+    (void)sim_send(p->end, slice_of(head, masks ? len + 4 : len));
 }
 
 void h2_peer_send(struct h2_peer *p, const void *bytes, size_t n)
@@ -122,11 +132,13 @@ void h2_peer_frame(struct h2_peer *p, unsigned type, unsigned flags, uint32_t st
 {
     n = n < FRAME_MAX ? n : FRAME_MAX;
     p->left = p->left || type == H2_FRAME_GOAWAY;
-    char frame[9 + FRAME_MAX] = {(char)(n >> 16),      (char)(n >> 8),      (char)n,
-                                 (char)type,           (char)flags,         (char)(stream >> 24),
-                                 (char)(stream >> 16), (char)(stream >> 8), (char)stream};
+    static char frame[9 + FRAME_MAX];
+    const char head[9] = {(char)(n >> 16),      (char)(n >> 8),      (char)n,
+                          (char)type,           (char)flags,         (char)(stream >> 24),
+                          (char)(stream >> 16), (char)(stream >> 8), (char)stream};
+    memcpy(frame, head, sizeof(head));
     if (n > 0) {
-        memcpy(frame + 9, payload, n);
+        memcpy(frame + sizeof(head), payload, n);
     }
     h2_peer_send(p, frame, 9 + n);
 }
@@ -213,9 +225,24 @@ void h2_peer_head(struct h2_peer *p, const struct h2_words *w, bool ours, struct
     }
 }
 
-void h2_peer_data(struct h2_peer *p, bool ours, struct input *in)
+/** A frame of much content, up to sixty-four times: windows grow only under that. */
+static void send_much(struct h2_peer *p, unsigned flags, uint32_t stream, size_t n)
 {
     static const char filler[FRAME_MAX] = "mallory's bytes";
+    static const uint8_t times[] = {1, 4, 16, 64};
+    n = (flags & 0x80) != 0 ? n * 2 : n;
+    for (unsigned i = times[flags >> 4 & 3]; i > 0 && p->end != NULL; i--) {
+        if (p->on_full != NULL && p->much > 0 && sim_room(p->end) < n + 9) {
+            p->much--;
+            p->on_full(p);
+        }
+        h2_peer_frame(p, H2_FRAME_DATA, i == 1 ? flags & 9 : 0, stream, filler, n);
+    }
+}
+
+// Flags of the frame and, 0x40, bytes of the input; else 0x30, how often, and 0x80, twice as long.
+void h2_peer_data(struct h2_peer *p, bool ours, struct input *in)
+{
     uint8_t flags = next_byte(in);
     uint32_t stream = some_stream(p, ours, next_byte(in));
     uint8_t n = next_byte(in);
@@ -224,8 +251,7 @@ void h2_peer_data(struct h2_peer *p, bool ours, struct input *in)
         h2_peer_frame(p, H2_FRAME_DATA, flags & 9u, stream, bytes.ptr, bytes.len);
         return;
     }
-    h2_peer_frame(p, H2_FRAME_DATA, flags & 9u, stream, filler,
-                  n < 100 ? n : (size_t)(n - 99) * 100);
+    send_much(p, flags, stream, n < 100 ? n : (size_t)(n - 99) * 100);
 }
 
 void h2_peer_any(struct h2_peer *p, bool ours, struct input *in)
@@ -242,7 +268,12 @@ void h2_peer_any(struct h2_peer *p, bool ours, struct input *in)
 
 void h2_peer_raw(struct h2_peer *p, struct input *in)
 {
-    struct slice raw = next_bytes(in, next_byte(in));
+    uint8_t n = next_byte(in);
+    struct slice raw = next_bytes(in, n);
     p->left = true; // nobody looks what it is
-    h2_peer_send(p, raw.ptr, raw.len);
+    if (n >= 0x80 && p->form != H2_PEER_PLAIN && p->end != NULL) {
+        (void)sim_send(p->end, raw); // messages of its own making: pings, the end of the stream
+    } else {
+        h2_peer_send(p, raw.ptr, raw.len);
+    }
 }

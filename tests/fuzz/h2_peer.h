@@ -63,6 +63,9 @@ struct h2_peer {
     uint32_t last_stream; // of ours, when we are the client
     bool goaway;          // it said goodbye
     bool left;            // we may have
+    unsigned much;        // how often on_full may be called
+    /** The network takes no more for now: lets some time pass. May be NULL. */
+    void (*on_full)(struct h2_peer *p);
     /** The text is whole: goes on with frames when it is true, else nothing more is read. */
     bool (*on_text)(struct h2_peer *p);
     /** A frame is over. May be NULL. */

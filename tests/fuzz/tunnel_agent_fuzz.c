@@ -28,9 +28,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum {
     MALLORYS = 3, // two of the name, one of the port
     AGENTS = MALLORYS + 1,
-    VISITORS = 6,
+    VISITORS = 32,
+    CROWD = 12,
     ACTS_MAX = 120,
-    CHUNKS_HELD_MAX = 1200, // 19 MiB: the windows of three connections, and what visitors wait for
+    PAUSES_MAX = 300,
+    READ_BYTES = 4096,
+    CHUNKS_HELD_MAX = 2400, // 38 MiB: the windows of three connections, and what visitors wait for
     LISTENER_INDEX = 1,
     PORT = 20000,
 };
@@ -148,6 +151,7 @@ struct visitor {
     char body[sizeof(GOOD_BODY)];
     size_t body_len;
     char tail[sizeof(GOOD_BODY)]; // the last bytes that came
+    size_t tail_len;
 };
 
 struct world {
@@ -226,12 +230,15 @@ static void check_lines(const char *p, size_t n)
 /** What the good service says comes from nobody else. */
 static void check_stranger(struct visitor *v, struct slice bytes)
 {
-    size_t keep = sizeof(v->tail) - 1;
-    for (size_t i = 0; i < bytes.len; i++) {
-        memmove(v->tail, v->tail + 1, keep - 1);
-        v->tail[keep - 1] = bytes.ptr[i];
-        ensure(memcmp(v->tail, GOOD_BODY, keep) != 0);
-    }
+    enum { KEEP = sizeof(GOOD_BODY) - 2 };
+    char room[KEEP + READ_BYTES];
+    ensure(bytes.len <= READ_BYTES);
+    memcpy(room, v->tail, v->tail_len);
+    memcpy(room + v->tail_len, bytes.ptr, bytes.len);
+    struct slice all = slice_of(room, v->tail_len + bytes.len);
+    ensure(slice_find(all, SLICE(GOOD_BODY)) < 0);
+    v->tail_len = all.len < KEEP ? all.len : KEEP;
+    memcpy(v->tail, all.ptr + all.len - v->tail_len, v->tail_len);
 }
 
 static void on_body(void *user, struct slice bytes, uint64_t at)
@@ -299,7 +306,7 @@ static void read_http(struct visitor *v, struct slice bytes)
 static void on_visitor(struct sim_end *e, unsigned events, void *user)
 {
     struct visitor *v = user;
-    char buffer[4096];
+    char buffer[READ_BYTES];
     size_t n = 0;
     (void)events;
     ensure(v->end == e);
@@ -326,10 +333,9 @@ static void on_visitor(struct sim_end *e, unsigned events, void *user)
 
 // ---- visitors ----------------------------------------------------------------------------------------
 
-static void visit(struct world *w, struct input *in)
+static void visit(struct world *w, uint8_t how)
 {
     static const char *const hosts[] = {"bob-1.t.test", NAME_HOST};
-    uint8_t how = next_byte(in);
     struct visitor *v = &w->visitors[w->visits++ % VISITORS];
     v->over = false; // whoever was there goes
     end_visit(v);
@@ -438,6 +444,12 @@ static void answer_well(struct h2_peer *p, uint8_t type, uint8_t flags, uint32_t
     }
 }
 
+static void let_flow(struct h2_peer *p)
+{
+    (void)p;
+    run_for(current, 1);
+}
+
 static void write_hello(struct world *w, unsigned which, struct text *out)
 {
     static const char *const who[AGENTS] = {
@@ -477,6 +489,8 @@ static void call(struct world *w, unsigned which)
     p->polite = true;
     p->preface = true;
     p->on_text = on_answer;
+    p->on_full = let_flow;
+    p->much = PAUSES_MAX;
     p->on_frame = which == MALLORYS ? answer_well : NULL;
     p->form = w->messages && which == 0 ? H2_PEER_WEBSOCKET_CLIENT : H2_PEER_PLAIN;
     w->ended[which] = false;
@@ -611,8 +625,9 @@ static void act(struct world *w, struct input *in)
         trouble(w, which, in);
         break;
     case 6:
-        if (!w->drained) {
-            visit(w, in);
+        n = next_byte(in);
+        for (unsigned i = 0; !w->drained && i < ((n & 0x60) == 0x60 ? CROWD : 1u); i++) {
+            visit(w, n);
         }
         break;
     default:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An edge that lets an agent in, or does not, and then does as it likes (h2_peer.h). The agent is the
-// real one, with a target of HTTP or TCP that is well behaved.
+// real one, with a target of HTTP, TCP or UDP that is well behaved.
 //
 // Nothing may crash, break a promise or hang. The agent calls nobody but its edge and its target; what
 // the target gets is HTTP to somebody else's reader, is never meant for the agent itself, and is nothing
@@ -27,6 +27,7 @@ enum {
     CALLS = 8, // connections of the agent that are remembered
     TALKS = 8, // connections of its target
     ACTS_MAX = 120,
+    PAUSES_MAX = 300,
     CHUNKS_HELD_MAX = 1200,
     ANSWER_BYTES = 1024,
 };
@@ -325,6 +326,12 @@ static void on_edge(struct sim_end *e, unsigned events, void *user)
     }
 }
 
+static void let_flow(struct h2_peer *p)
+{
+    (void)p;
+    run_for(current, 1);
+}
+
 static void on_edge_accept(struct sim_end *e, void *user)
 {
     struct world *w = user;
@@ -334,6 +341,8 @@ static void on_edge_accept(struct sim_end *e, void *user)
     p->end = e;
     p->polite = true;
     p->on_text = on_request;
+    p->on_full = let_flow;
+    p->much = PAUSES_MAX;
     sim_set_actor(e, on_edge, p);
 }
 
@@ -457,14 +466,15 @@ static void start(struct world *w, uint8_t how)
     char room[1024];
     struct text why = text_on(room, sizeof(room));
     bool stream = (how & 3) == 1;
+    bool datagrams = (how & 7) == 7;
     w->locked = (how & 3) == 2;
     w->plan = (struct agent_plan){.tunnel_count = 1, .edge_count = 1, .terminal = -1};
     w->plan.token = SLICE("adit_aaaaaaaa_alice");
     w->plan.edges[0] = (struct agent_edge){.host = SLICE("t.test"), .port = 80};
     struct agent_tunnel *t = &w->plan.tunnels[0];
     *t = (struct agent_tunnel){.shown = SLICE("the target")};
-    t->kind = stream ? AGENT_TCP : AGENT_HTTP;
-    t->target = stream ? SLICE("10.1.0.1:80") : SLICE("http://10.1.0.1:80");
+    t->kind = stream ? AGENT_TCP : datagrams ? AGENT_UDP : AGENT_HTTP;
+    t->target = stream || datagrams ? SLICE("10.1.0.1:80") : SLICE("http://10.1.0.1:80");
     if (w->locked) {
         t->users = (struct agent_list){{SLICE("u:a long password")}, 1};
     }

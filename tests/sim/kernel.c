@@ -22,6 +22,7 @@ enum {
     SIM_PIPE_SLOTS = 16,
     SIM_SEGMENT_BYTES = 1448, // what fills one slot of a pipe
     SIM_BUFFER_DEFAULT = 65536,
+    SIM_DATAGRAMS_MAX = 64, // of a socket, on their way back
 };
 
 // ---- objects -------------------------------------------------------------------------------------------
@@ -31,6 +32,12 @@ enum segment_kind { SEGMENT_DATA, SEGMENT_FIN, SEGMENT_RST };
 struct segment {
     enum segment_kind kind;
     size_t len;
+};
+
+struct datagram {
+    struct datagram *next;
+    size_t len;
+    char bytes[];
 };
 
 struct sim_end {
@@ -47,6 +54,10 @@ struct sim_end {
     size_t segment_first, segment_count, segment_cap; // in flight: [first, count)
     uint64_t last_sent_ns;
     uint64_t last_arrival_ns;
+    bool echoes;                     // a socket for datagrams; `arrived` counts those
+    bool refused;                    // one met nobody
+    struct datagram *first, **after; // those that come back, in flight ones last
+    uint32_t datagram_count;
     bool fin_seen;
     int error; // negative code: reset, refused
     bool error_told;
@@ -230,6 +241,9 @@ void sim_after(struct sim *s, uint64_t delay_ns, sim_timer_fn *fn, void *user)
 static unsigned level(const struct sim_end *e)
 {
     unsigned events = 0;
+    if (e->echoes) {
+        return SYS_WRITE | (e->arrived > 0 || e->refused ? SYS_READ : 0U);
+    }
     bool broken = e->error != 0;
     if (e->arrived > 0 || e->fin_seen || broken) {
         events |= SYS_READ;
@@ -962,6 +976,11 @@ static void op_close(struct sys *sys, int fd, bool reset)
     switch (entry->kind) {
     case FD_END:
         entry->u.end->fd = -1;
+        if (entry->u.end->echoes) {
+            forget_ready(entry->u.end);
+            entry->u.end->closed = true;
+            break;
+        }
         close_end(entry->u.end, reset);
         break;
     case FD_LISTENER:
@@ -1177,6 +1196,106 @@ static struct io_result op_splice(struct sys *sys, int from, int to, size_t n, b
     return r;
 }
 
+// ---- sys: datagrams ----------------------------------------------------------------------------------------------
+
+static int op_connect_datagrams(struct sys *sys, const struct os_addr *to)
+{
+    struct sim *s = self(sys)->sim;
+    int fd = new_fd(s, FD_END);
+    if (fd < 0) {
+        return fd;
+    }
+    struct sim_end *e = new_end(s);
+    e->fd = fd;
+    e->remote = *to;
+    e->latency_ns = some_latency(s);
+    e->echoes = true;
+    e->after = &e->first;
+    entry_of(s, fd)->u.end = e;
+    return fd;
+}
+
+static void come_back(void *arg)
+{
+    struct sim_end *e = arg;
+    e->arrived++;
+    raise_edge(e, SYS_READ);
+}
+
+static void meet_nobody(void *arg)
+{
+    struct sim_end *e = arg;
+    e->refused = true;
+    raise_edge(e, SYS_READ | SYS_ERROR);
+}
+
+static void send_datagram(struct sim_end *e, const struct sys_datagram *d)
+{
+    static const char to_nobody[] = "refuse";
+    struct sim *s = e->sim;
+    size_t n = sizeof(to_nobody) - 1;
+    if (d->len >= n && memcmp(d->bytes, to_nobody, n) == 0) {
+        schedule(s, s->now_ns + e->latency_ns, meet_nobody, e);
+        return;
+    }
+    if (e->datagram_count >= SIM_DATAGRAMS_MAX || chance(s, s->faults.short_write)) {
+        return; // lost on the way
+    }
+    struct datagram *g = must(malloc(sizeof(*g) + d->len));
+    *g = (struct datagram){.len = d->len};
+    memcpy(g->bytes, d->bytes, d->len);
+    *e->after = g;
+    e->after = &g->next;
+    e->datagram_count++;
+    schedule(s, s->now_ns + e->latency_ns, come_back, e);
+}
+
+static bool is_refused(struct sim_end *e)
+{
+    bool refused = e->refused;
+    e->refused = false;
+    return refused;
+}
+
+static int op_send(struct sys *sys, int fd, const struct sys_datagram *d, unsigned n)
+{
+    struct sim *s = self(sys)->sim;
+    struct sim_end *e = end_of(s, fd);
+    ensure(e->echoes && n > 0);
+    if (is_refused(e)) {
+        return E_REFUSED;
+    }
+    if (chance(s, s->faults.write_again)) {
+        return E_AGAIN;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        send_datagram(e, &d[i]);
+    }
+    return (int)n;
+}
+
+static int op_receive(struct sys *sys, int fd, struct sys_datagram *d, unsigned n)
+{
+    struct sim_end *e = end_of(self(sys)->sim, fd);
+    ensure(e->echoes && n > 0);
+    if (is_refused(e)) {
+        return E_REFUSED;
+    }
+    unsigned got = 0;
+    for (; got < n && e->arrived > 0; got++) {
+        struct datagram *g = e->first;
+        d[got].len = g->len < d[got].room ? g->len : d[got].room;
+        d[got].cut = g->len > d[got].room;
+        memcpy(d[got].bytes, g->bytes, d[got].len);
+        e->first = g->next;
+        e->after = e->first == NULL ? &e->first : e->after;
+        e->datagram_count--;
+        e->arrived--;
+        free(g);
+    }
+    return got > 0 ? (int)got : E_AGAIN;
+}
+
 static void op_random(struct sys *sys, void *buf, size_t len)
 {
     struct sim *s = self(sys)->sim;
@@ -1205,6 +1324,9 @@ static const struct sys_ops sim_ops = {
     .close = op_close,
     .pipe_open = op_pipe_open,
     .splice = op_splice,
+    .connect_datagrams = op_connect_datagrams,
+    .receive = op_receive,
+    .send = op_send,
     .random = op_random,
 };
 
@@ -1247,6 +1369,11 @@ void sim_free(struct sim *s)
     while (s->ends != NULL) {
         struct sim_end *e = s->ends;
         s->ends = e->next_of_all;
+        while (e->first != NULL) {
+            struct datagram *g = e->first;
+            e->first = g->next;
+            free(g);
+        }
         free(e->ring);
         free(e->segments);
         free(e);

@@ -12,6 +12,9 @@
 // order; the window closes when the other side does not read; FIN closes one direction; closing with
 // unread bytes, or bytes that come after closing, answer with RST; an RST may overtake unread bytes.
 // A pipe has slots as well as bytes, so splice may find it full long before its capacity.
+//
+// Of datagrams there are only sockets that are connected: whoever is talked to gives each one back, and
+// one that begins with "refuse" meets nobody. A short write is a datagram that is lost.
 
 #pragma once
 
