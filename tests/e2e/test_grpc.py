@@ -151,10 +151,11 @@ def test_an_error_after_a_part_of_the_answer(line):
 
 
 def test_a_deadline(line):
-    error = failure(lambda: call(line, "Hang")(b"", timeout=0.4))
+    assert call(line, "Upper")(b"x", timeout=LIMIT) == b"X"     # so that all connections are there
+    error = failure(lambda: call(line, "Hang")(b"", timeout=1.5))
     assert error.code() == CODE.DEADLINE_EXCEEDED
     assert line.methods.cancelled.wait(LIMIT), "the server works on for nobody"
-    assert line.methods.left <= 0.4, "it was told the deadline"
+    assert line.methods.left < 2, "it was told the deadline"    # which the library rounds up a little
 
 
 def test_cancellation(line):

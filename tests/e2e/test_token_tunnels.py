@@ -72,7 +72,7 @@ def test_a_revoked_token_ends_its_tunnels_and_no_others(way, app, agent):
 
 
 def test_an_expired_token_ends_its_tunnels(way, app, agent):
-    token = create_token(way, "--expires", "3s")
+    token = create_token(way, "--expires", "6s")
     it = agent(way, app.port, "as", "myapp", token=token, expect_exit=None)
     assert visit(way).status == 200
     it.wait_event("ended", timeout=20)
