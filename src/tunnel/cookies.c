@@ -5,7 +5,9 @@
 #include "tunnel/cookies.h"
 
 #include "base/error.h"
+#include "base/text.h"
 #include "conf/doc.h"
+#include "http/fields.h"
 #include "proxy/exchange.h"
 #include "proxy/forwarded.h"
 #include "tunnel/registry.h"
@@ -59,6 +61,73 @@ bool tunnel_cookie_ok(struct slice set_cookie, struct slice host)
     }
     return true;
 }
+
+// ---- Clear-Site-Data --------------------------------------------------------------------------------
+
+#define CLEAR_SITE_DATA SLICE("Clear-Site-Data")
+
+static const struct slice stays_with_origin[] = {
+    SLICE_INIT("\"cache\""),         SLICE_INIT("\"storage\""),
+    SLICE_INIT("\"clientHints\""),   SLICE_INIT("\"executionContexts\""),
+    SLICE_INIT("\"prefetchCache\""), SLICE_INIT("\"prerenderCache\""),
+};
+
+enum { CACHE_AND_STORAGE = 3, CLEAR_MAX = 128 };
+
+/** Bits of what a value names that stays with its origin. Cut at every comma, as browsers do. */
+static unsigned clears(struct slice value)
+{
+    unsigned bits = 0;
+    for (ptrdiff_t comma = 0; comma >= 0; value = slice_from(value, (size_t)comma + 1)) {
+        comma = slice_find_char(value, ',');
+        struct slice one = slice_trim(comma < 0 ? value : slice_sub(value, 0, (size_t)comma));
+        bits |= slice_eq(one, SLICE("\"*\"")) ? CACHE_AND_STORAGE : 0;
+        for (size_t i = 0; i < array_len(stays_with_origin); i++) {
+            bits |= slice_eq(one, stays_with_origin[i]) ? 1U << i : 0;
+        }
+        if (comma < 0) {
+            break;
+        }
+    }
+    return bits;
+}
+
+/** Takes all of them away; the bits of what they named. */
+static unsigned remove_clears(struct fields *f)
+{
+    unsigned bits = 0;
+    for (uint16_t i = f->count; i > 0; i--) {
+        const struct field *e = &f->entries[i - 1];
+        if (slice_eq_nocase(field_name(f, e), CLEAR_SITE_DATA)) {
+            bits |= clears(field_value(f, e));
+            fields_remove_at(f, (uint16_t)(i - 1));
+        }
+    }
+    return bits;
+}
+
+void tunnel_narrow_clear_site_data(struct fields *f)
+{
+    char room[CLEAR_MAX];
+    struct text t = text_on(room, sizeof(room));
+    if (fields_find(f, CLEAR_SITE_DATA) == NULL) {
+        return;
+    }
+    unsigned bits = remove_clears(f);
+    for (size_t i = 0; i < array_len(stays_with_origin); i++) {
+        if ((bits & 1U << i) != 0) {
+            text_str(&t, t.len > 0 ? ", " : "");
+            text_put(&t, stays_with_origin[i]);
+        }
+    }
+    ensure(!t.overflow);
+    if (t.len > 0) {
+        int ignored = fields_add(f, CLEAR_SITE_DATA, text_slice(&t)); // without room there is none
+        (void)ignored;
+    }
+}
+
+// ---- the module -------------------------------------------------------------------------------------
 
 /** The name that a host belongs to: the last label in front of the zone's suffix, with it. */
 static struct slice own_name(struct slice host, struct slice suffix)
@@ -130,7 +199,17 @@ static void drop_wide_cookies(struct exchange *x, struct http_head *head, const 
 static enum stage_result on_response(struct exchange *x, const void *conf)
 {
     drop_wide_cookies(x, &x->response, conf);
+    tunnel_narrow_clear_site_data(&x->response.fields);
     return STAGE_CONTINUE;
+}
+
+/** Nobody clears by an interim answer, so nothing is left of it. */
+static void on_interim(struct exchange *x, struct http_head *head, const void *conf)
+{
+    drop_wide_cookies(x, head, conf);
+    if (fields_find(&head->fields, CLEAR_SITE_DATA) != NULL) {
+        (void)remove_clears(&head->fields);
+    }
 }
 
 static void on_done(struct exchange *x, const void *conf)
@@ -147,6 +226,6 @@ const struct module tunnel_module = {
     .compile = compile,
     .on_request = on_request,
     .on_response = on_response,
-    .on_interim = drop_wide_cookies,
+    .on_interim = on_interim,
     .on_done = on_done,
 };

@@ -292,6 +292,7 @@ def test_no_head_carries_a_cookie_for_the_neighbours(raw, way, where):
     it = raw()
     own = f"own=1; Domain={it.given}.{ZONE}"
     cookies = b"".join(literal("set-cookie", value) for value in (*WIDE, own))
+    cookies += literal("clear-site-data", '"cookies"') + literal("clear-site-data", '"cache", "*"')
     with Road(way, f"{it.given}.{ZONE}").client() as visitor:
         visitor.ask("GET", "/", UPGRADE if where == "switch" else ())
         stream = it.request()
@@ -308,6 +309,8 @@ def test_no_head_carries_a_cookie_for_the_neighbours(raw, way, where):
             assert got.status == 200
     heads = [*got.interim, got]
     assert [value for each in heads for value in each.all("set-cookie")] == ([] if where == "trailer" else [own])
+    cleared = ['"cache", "storage"'] if where == "answer" else []     # what else is there is other tenants'
+    assert [value for each in heads for value in each.all("clear-site-data")] == cleared
     assert where != "trailer" or not [n for n, _ in got.trailers if n.lower() == "set-cookie"]
 
 
