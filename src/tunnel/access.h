@@ -95,6 +95,9 @@ struct access *access_ref(struct access *a);
 /** NULL is nothing. Frees it with the last one; grants are gone then. */
 void access_unref(struct access *a);
 
+/** A table that was loaded later has a greater one. */
+uint64_t access_number(const struct access *a);
+
 /** NULL: there is none. It may have expired: access_expired() says so, for there is a reason to tell. */
 /** `sha256`: of the whole token, "adit_" and all. */
 const struct access_grant *access_token(const struct access *a,

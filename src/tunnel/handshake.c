@@ -471,6 +471,8 @@ static const struct refusal *refusal_of(const struct tunnel_claim *c)
         return c->grant[0] != '\0' ? &refused_tunnels : &refused_full;
     case E_DRAINING:
         return &refused_draining;
+    case E_AGAIN:
+        return &refused_changed;
     case E_NO_MEMORY:
     case E_NO_DESCRIPTORS:
         return &refused_full;
@@ -620,6 +622,7 @@ static struct arrival *arrival_new(struct handshakes *h, const struct hello *hel
     list_push_back(&h->arrivals, &a->link);
     count(h, COUNTER_tunnel_handshakes_pending);
     fill_claim(a->claim, hello, j);
+    a->claim->judged_by = access_number(tunnels_access(h->registry, h->core->loop->core));
     a->claim->address = *address;
     a->claim->callers = h->callers;
     a->claim->on_judged = on_judged;

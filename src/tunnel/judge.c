@@ -70,6 +70,8 @@ REFUSAL_FOR_NOW(refused_connections, 429, "connections", 10,
                 "Too many connections from this address.");
 REFUSAL_FOR_NOW(refused_draining, 503, "draining", 1, "The edge is restarting. Come again.");
 REFUSAL_FOR_NOW(refused_full, 503, "full", 10, "The edge is full. Come again later.");
+REFUSAL_FOR_NOW(refused_changed, 503, "starting", 1,
+                "What tokens may do has just changed. Come again.");
 REFUSAL_FOR_NOW(refused_ports, 503, "ports", 30,
                 "The edge cannot open public ports now; its log says why. Come again later.");
 

@@ -40,7 +40,8 @@ extern const struct refusal
     // that somebody else has
     refused_taken, refused_port_taken, refused_sequence,
     // for now
-    refused_tunnels, refused_connections, refused_draining, refused_full, refused_ports;
+    refused_tunnels, refused_connections, refused_draining, refused_full, refused_ports,
+    refused_changed;
 
 /** What is known of a call. Everything lives until the judgment is done. */
 struct judge_scene {

@@ -80,6 +80,7 @@ struct tunnel_claim {
     char grant[TUNNEL_GRANT_MAX]; // id of the token, key or certificate; empty: anonymous
     char agent[TUNNEL_AGENT_MAX]; // product and version, for lists
     uint64_t proof_until_ms;      // wall clock: when its certificate ends; 0: it has none
+    uint64_t judged_by;           // access_number() of the table that said so
     uint32_t tunnels_max;         // of the owner, at once; 0: as the zone says
     uint32_t rate;                // requests in a second; 0: as many as come
     bool random;                  // the name is one of ours: another one would do
@@ -94,7 +95,7 @@ struct tunnel_claim {
     struct os_addr address;
     struct callers *callers; // where the address was counted: left when the connection is gone
     // The answer.
-    int error; // 0, E_TUNNEL_..., E_DRAINING, E_NO_MEMORY
+    int error; // 0, E_TUNNEL_..., E_AGAIN (it was judged by an old table), E_DRAINING, E_NO_MEMORY
     uint32_t retry_within_ms;
     uint64_t connection_id;
     struct tunnel_connection *connection;

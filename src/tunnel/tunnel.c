@@ -503,6 +503,75 @@ void tunnel_connection_gone(struct tunnel_connection *c)
     connection_let_go(c);
 }
 
+// ---- what tokens may do ------------------------------------------------------------------------------
+
+/** Somebody who has a tunnel, or wants it. */
+struct holder {
+    const char *grant;
+    uint64_t proof_until_ms;
+    enum tunnel_kind kind;
+    uint16_t port;
+    bool random;
+    struct slice name;
+};
+
+/** Why he may not have it; empty: he may. */
+static struct slice objection_to(const struct access *a, const struct holder *h, uint64_t now_ms)
+{
+    const struct access_grant *g =
+        h->grant[0] == '\0' ? NULL : access_grant_by_id(a, slice_str(h->grant));
+    if (h->grant[0] != '\0' && g == NULL) {
+        return SLICE("its token was revoked");
+    }
+    if (g != NULL && access_expired(g, now_ms)) {
+        return SLICE("its token has expired");
+    }
+    if (h->proof_until_ms != 0 && now_ms >= h->proof_until_ms) {
+        return SLICE("its certificate has expired");
+    }
+    bool port = h->kind != TUNNEL_HTTP;
+    if (g != NULL && port && !access_may_port(g, h->port)) {
+        return SLICE("its token does not allow this port any more");
+    }
+    if (!port && !h->random && !access_allows(a, g, h->name)) {
+        return SLICE("its owner may not have this name any more");
+    }
+    return SLICE("");
+}
+
+/** Why a tunnel may not go on; empty: it may. */
+static struct slice objection(const struct access *a, const struct tunnel *t, uint64_t now_ms)
+{
+    struct slice why = SLICE("");
+    list_each(node, &t->instances)
+    {
+        const struct tunnel_instance *i = list_entry(node, struct tunnel_instance, link);
+        const struct holder h = {.grant = i->grant,
+                                 .proof_until_ms = i->proof_until_ms,
+                                 .kind = t->kind,
+                                 .port = t->port,
+                                 .random = t->random,
+                                 .name = tunnel_name(t)};
+        why = why.len == 0 ? objection_to(a, &h, now_ms) : why;
+    }
+    return why;
+}
+
+/** A claim is judged by the table of the core where its agent came. This core may have a newer one and have
+ * looked at its tunnels already: then nobody would look at this one for a while. With an older one here it
+ * is looked at as soon as the newer one comes. */
+static bool is_outdated(const struct tunnel_claim *c, const struct registry_core *rc)
+{
+    const struct holder h = {.grant = c->grant,
+                             .proof_until_ms = c->proof_until_ms,
+                             .kind = c->kind,
+                             .port = c->port,
+                             .random = c->random,
+                             .name = slice_of(c->name, c->name_len)};
+    return rc->access != NULL && access_number(rc->access) > c->judged_by &&
+           objection_to(rc->access, &h, rc->loop->wall_ms).len > 0;
+}
+
 // ---- claims -----------------------------------------------------------------------------------------
 
 static struct tunnel_instance *find_instance(struct tunnel *t, const uint8_t *id)
@@ -669,6 +738,10 @@ void tunnel_judge(struct tunnel_claim *c, uint32_t core)
         c->error = z->at[core] == NULL ? E_NO_TUNNEL : E_DRAINING;
         return;
     }
+    if (is_outdated(c, rc)) {
+        c->error = E_AGAIN;
+        return;
+    }
     t = tunnel_find_exact(z, slice_of(c->name, c->name_len));
     if (t != NULL) {
         c->error = find_or_add(t, c, &i);
@@ -696,34 +769,6 @@ bool tunnel_has_port(const struct tunnel *t)
 {
     const struct zone_settings *z = settings_of(t);
     return t->kind == TUNNEL_HTTP || (t->port >= z->port_first && t->port <= z->port_last);
-}
-
-/** Why a tunnel may not go on; empty: it may. */
-static struct slice objection(const struct access *a, const struct tunnel *t, uint64_t now_ms)
-{
-    list_each(node, &t->instances)
-    {
-        const struct tunnel_instance *i = list_entry(node, struct tunnel_instance, link);
-        const struct access_grant *g =
-            i->grant[0] == '\0' ? NULL : access_grant_by_id(a, slice_str(i->grant));
-        if (i->grant[0] != '\0' && g == NULL) {
-            return SLICE("its token was revoked");
-        }
-        if (g != NULL && access_expired(g, now_ms)) {
-            return SLICE("its token has expired");
-        }
-        if (i->proof_until_ms != 0 && now_ms >= i->proof_until_ms) {
-            return SLICE("its certificate has expired");
-        }
-        bool port = t->kind != TUNNEL_HTTP;
-        if (g != NULL && port && !access_may_port(g, t->port)) {
-            return SLICE("its token does not allow this port any more");
-        }
-        if (!port && !t->random && !access_allows(a, g, tunnel_name(t))) {
-            return SLICE("its owner may not have this name any more");
-        }
-    }
-    return SLICE("");
 }
 
 bool tunnels_look(struct registry_core *rc)

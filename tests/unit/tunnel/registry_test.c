@@ -659,6 +659,31 @@ static void the_token_that_came_last_is_the_one_that_counts(void)
     access_unref(one);
 }
 
+/** It was judged on a core that had not heard of it yet. */
+static void a_claim_on_its_way_does_not_outrun_a_revocation(void)
+{
+    struct access *before = access_of("{\"grants\": [{\"id\": \"old\", \"kind\": \"token\", "
+                                      "\"owner\": \"alice\", \"proof\": \"" SOME_PROOF "\"}]}");
+    struct access *after = access_of("{\"grants\": []}");
+    begin();
+    set_access(after);
+    struct tunnel_claim *c = claim_of("myapp", "alice", 1);
+    (void)snprintf(c->grant, sizeof(c->grant), "old");
+    c->judged_by = access_number(before);
+    CHECK_EQ_INT(refused(c), E_AGAIN);
+    CHECK(visit("myapp") == NULL);
+    // The other way round the table that says so is the newer one: this core hears of it soon.
+    set_access(before);
+    c = claim_of("myapp", "alice", 2);
+    (void)snprintf(c->grant, sizeof(c->grant), "new");
+    c->judged_by = access_number(after);
+    CHECK_EQ_INT(judge(c), 0);
+    CHECK(served_by(visit("myapp"), arrive(c)));
+    end();
+    access_unref(before);
+    access_unref(after);
+}
+
 static void what_is_below_a_wildcard_may_be_somebody_elses(void)
 {
     struct access *a =
@@ -804,6 +829,7 @@ TAP_MAIN(visitors_meet_the_agent_of_the_name, names_below_a_wildcard_come_to_it,
          the_instance_that_could_not_read_its_answer_comes_again,
          nobody_waits_for_a_name_that_nobody_has_heard, a_connection_outlives_one_that_never_came,
          the_token_that_came_last_is_the_one_that_counts,
+         a_claim_on_its_way_does_not_outrun_a_revocation,
          what_is_below_a_wildcard_may_be_somebody_elses, agents_without_a_token_have_so_many,
          a_port_that_the_zone_has_no_more_ends_its_tunnel, a_kick_ends_it,
          what_arrives_after_the_end_goes_again, a_zone_that_goes_takes_its_tunnels_along,
