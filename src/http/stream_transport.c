@@ -505,6 +505,9 @@ static void st_close(struct transport *t, bool reset)
         return;
     } else {
         http_body_discard(&st->receive);
+        if (st->stream == NULL) {
+            return; // both ends had said all, and this was the last of it: it has been let go
+        }
         st->closed_at = st->receive.put_total;
         http_body_set_consumer(&st->receive, st, on_data);
         if (!st->send.ended) {

@@ -473,6 +473,30 @@ static void waits_when_the_other_side_does_not_read(void)
     finish();
 }
 
+// Its owner closes it with more unread than the pipe held, and both ends have said all: throwing that away
+// is the stream's end, and there is nothing left to wait for.
+static void may_end_by_being_closed(void)
+{
+    for (int first = 0; first < 2; first++) {
+        open_both();
+        struct end *closes = first == 0 ? &w.up : &w.agent;
+        struct end *writes = first == 0 ? &w.agent : &w.up;
+        CHECK_EQ_INT(transport_shutdown_write(closes->t), 0);
+        turns(4);
+        for (size_t i = 1; i <= 60; i++) { // pieces that each take a place in the pipe
+            CHECK(push(writes, i * 2100));
+            turns(2);
+        }
+        CHECK_EQ_INT(transport_shutdown_write(writes->t), 0);
+        turns(4);
+        CHECK(closes->t->readable && !closes->t->hung_up);
+        close_end(closes, false);
+        turns(4);
+        CHECK(reads(writes) == IO_EOF);
+        finish();
+    }
+}
+
 static void is_refused_where_it_is_not_wanted(void)
 {
     static const char *const protocols[] = {"", "connect-udp"};
@@ -490,4 +514,4 @@ static void is_refused_where_it_is_not_wanted(void)
 TAP_MAIN(carries_bytes_both_ways, half_closes_either_way, passes_resets_on,
          sends_what_was_written_before_a_close, refuses_when_closed_before_it_agreed, agrees_later,
          can_be_given_up, fails_with_its_session, waits_when_the_other_side_does_not_read,
-         is_refused_where_it_is_not_wanted)
+         may_end_by_being_closed, is_refused_where_it_is_not_wanted)
