@@ -309,6 +309,7 @@ int agent_make(const struct agent_plan *plan, struct sys *sys, agent_event_fn *o
     a->arg = arg;
     a->signals.fd = -1;
     a->network.fd = -1;
+    a->inspect_fd = -1;
     list_init(&a->conns);
     slab_init(&a->conn_slab, "agent connections", sizeof(struct agent_conn), AGENT_CONNS_MAX);
     wheel_timer_init(&a->network_timer, on_network_timer);
@@ -335,7 +336,10 @@ int agent_new(const struct agent_plan *plan, agent_event_fn *on_event, void *arg
     if (e != 0) {
         return e;
     }
-    e = open_watches(a);
+    e = agent_inspect_open(a, why);
+    if (e == 0) {
+        e = open_watches(a);
+    }
     if (e == 0) {
         e = agent_open_lines(a, why);
     }
@@ -388,6 +392,7 @@ void agent_free(struct agent *a)
     if (a->core != NULL) {
         traffic_core_free(a->core);
     }
+    agent_inspect_close(a);
     ensure(list_empty(&a->conns));
     slab_fini(&a->conn_slab);
     if (a->traffic != NULL) {

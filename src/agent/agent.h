@@ -72,6 +72,8 @@ struct agent_plan {
     struct slice ca; // PEM: whom to trust instead of the system's authorities; empty: those
     int terminal;    // descriptor of the terminal that it is shown on; -1: none. HUP ends the agent
                      // when that is gone
+    bool inspect;       // keep requests and show them on a port of this machine
+    uint16_t inspect_port; // 0: 4040 or one of the next
     bool watch_network; // call again at once when this machine's addresses change
 };
 
@@ -123,4 +125,6 @@ int agent_new(const struct agent_plan *plan, agent_event_fn *on_event, void *arg
 /** Runs until a signal (INT, TERM: politely; again: at once) or until every tunnel has ended. HUP
  * calls all edges anew. */
 enum agent_end agent_run(struct agent *a);
+/** Where the inspector is, on 127.0.0.1; 0: there is none. */
+uint16_t agent_inspect_port(const struct agent *a);
 void agent_free(struct agent *a);

@@ -2,7 +2,7 @@
 //
 // The parts of an agent:
 //
-//   agent         the process: loop, traffic, signals            agent.c, compile.c
+//   agent         the process: loop, traffic, signals            agent.c, compile.c, inspect.c
 //   agent_place   an edge: its addresses, whom to trust there    place.c
 //   agent_line    one run of one tunnel at one edge (an
 //                 instance): what it is called, which
@@ -227,6 +227,8 @@ struct agent {
     struct tls_store *tls;
     struct exchange_watcher watcher;
     struct reserved own;
+    int inspect_fd; // of its listener; -1: none
+    uint16_t inspect_port;
     struct io signals;
     struct io network;
     struct wheel_timer network_timer; // changes come in swarms
@@ -266,6 +268,9 @@ bool agent_site_tunnel(struct slice name, uint32_t *tunnel);
 void agent_tell(struct agent *a, const struct agent_event *e);
 /** Answers requests of edges to the agent itself. */
 void agent_own_open(struct agent *a);
+/** Opens the inspector's port, if one is wanted. 0, or why not. */
+int agent_inspect_open(struct agent *a, struct text *why) must_check;
+void agent_inspect_close(struct agent *a);
 /** A connection was let in: what it took to get there is not needed for a while. */
 void agent_trim_soon(struct agent *a);
 /** A line is over. */

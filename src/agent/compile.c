@@ -17,6 +17,7 @@
 #include "conf/diag.h"
 #include "conf/load.h"
 #include "files/files.h"
+#include "inspect/inspect.h"
 #include "l4/plan.h"
 #include "tls/credentials.h"
 #include "tls/store.h"
@@ -177,7 +178,7 @@ static void put_error(struct text *t, const char *status, const char *what,
     text_str(t, "\"}");
 }
 
-static void put_site(struct text *t, uint32_t i, const struct agent_tunnel *n)
+static void put_site(struct text *t, uint32_t i, const struct agent_tunnel *n, bool inspect)
 {
     text_char(t, '"');
     agent_site_name(i, t);
@@ -189,6 +190,7 @@ static void put_site(struct text *t, uint32_t i, const struct agent_tunnel *n)
         put_proxy(t, n);
     }
     put_access(t, n);
+    text_str(t, inspect ? ", \"inspect\": \"record\"" : "");
     text_str(t, ", \"errors\": {");
     put_error(t, "502", "The local service is not running", n);
     text_str(t, ", ");
@@ -239,11 +241,17 @@ void agent_compile_text(const struct agent_plan *plan, struct text *t)
                 "\"limits\": {\"header_size\": \"64KiB\", \"header_count\": 300, "
                 "\"target_size\": \"60KiB\", \"streams\": 1000, \"connection_size\": \"32MiB\"},\n"
                 "\"sites\": {");
-    for (uint32_t i = 0, sites = 0; i < plan->tunnel_count; i++) {
+    uint32_t sites = 0;
+    for (uint32_t i = 0; i < plan->tunnel_count; i++) {
         if (plan->tunnels[i].kind == AGENT_HTTP) {
-            text_str(t, sites++ > 0 ? ",\n" : "\n");
-            put_site(t, i, &plan->tunnels[i]);
+            text_str(t, sites > 0 ? ",\n" : "\n");
+            put_site(t, i, &plan->tunnels[i], plan->inspect);
+            sites++;
         }
+    }
+    if (plan->inspect) { // every request is answered before `respond`, or goes on to a tunnel's site
+        text_str(t, sites > 0 ? ",\n" : "\n");
+        text_str(t, "\"inspect\": {\"inspect\": \"page\", \"respond\": 404}");
     }
     text_str(t, "},\n\"streams\": [");
     put_streams(t, plan);
@@ -368,7 +376,9 @@ static int load(struct agent *a, struct conf_diags *diags)
     agent_compile_text(a->plan, &t);
     const struct conf_load in = {.path = "(agent)", .text = text_slice(&t), .tables = conf_tables};
     files_allow();
-    int e = t.overflow ? E_TOO_LARGE : conf_load(&in, diags, &a->doc);
+    int e = a->plan->inspect ? inspect_open() : 0;
+    e = e == 0 && t.overflow ? E_TOO_LARGE : e;
+    e = e == 0 ? conf_load(&in, diags, &a->doc) : e;
     mem_free(room);
     if (e == 0) {
         find_streams(a);

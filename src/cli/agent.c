@@ -50,6 +50,7 @@ static int run_plan(const struct agent_words *w)
     static const uint8_t codes[] = {[AGENT_END_ASKED] = CLI_OK,
                                     [AGENT_END_DISMISSED] = CLI_DISMISSED,
                                     [AGENT_END_FAILED] = CLI_FAILURE};
+    listeners.show.inspect_port = agent_inspect_port(a);
     enum agent_end end = agent_run(a);
     agent_free(a);
     return codes[end];

@@ -126,6 +126,10 @@ static const struct conf_directive file_rows[] = {
      .contexts = CONF_IN_TOP,
      .type = CONF_TYPE_STRING,
      .text = "The file of the certificate's key, or of an Ed25519 key in place of a token."},
+    {.name = "inspect",
+     .contexts = CONF_IN_TOP,
+     .type = CONF_TYPE_STRING,
+     .text = "Whether requests and answers are shown on this machine: on, or a port."},
     {.name = "tunnels",
      .contexts = CONF_IN_TOP,
      .type = CONF_TYPE_MAP,
@@ -276,6 +280,12 @@ static void read_file(struct reading *r, struct conf_node root)
     if (conf_exists(token) && !agent_word_is_token(conf_text(token))) {
         conf_error(r->diags, token, "not a token: it is empty, or has blanks");
         r->failed = true;
+    }
+    struct conf_node inspect = conf_get(root, "inspect");
+    struct conf_problem wrong = {"", ""};
+    if (conf_exists(inspect) &&
+        agent_words_inspect(r->words, conf_text(inspect), &wrong) != 0) {
+        complain(r, inspect, &wrong);
     }
     r->words->plan.token = keep(r, conf_string(token, ""));
     r->words->cert = keep_path(r, conf_get(root, "cert"));

@@ -85,6 +85,9 @@ void agent_show_json(struct agent_show *s, const struct agent_event *e, uint64_t
     if (e->answer != NULL) {
         put_answer(t, e->answer);
     }
+    if (e->kind == AGENT_EVENT_READY && s->inspect_port != 0) {
+        text_printf(t, ",\"inspect\":\"http://127.0.0.1:%u\"", s->inspect_port);
+    }
     if (e->request != NULL) {
         put_request(t, e->request);
     }

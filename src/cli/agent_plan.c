@@ -51,6 +51,12 @@ enum { WORDS_BYTES_MAX = 8 << 20, CA_BYTES_MAX = 1 << 20, TOKEN_MAX = 320 };
         .name = "no-qr", .text = "no QR code"                                                      \
     }
 
+#define INSPECT_OPTION                                                                             \
+    {                                                                                              \
+        .name = "inspect", .value = "PORT", .optional = true,                                      \
+        .text = "show requests and answers on this machine, at 127.0.0.1:4040"                     \
+    }
+
 #define VISITOR_OPTIONS                                                                            \
     {.name = "allow",                                                                              \
      .value = "NETS",                                                                              \
@@ -65,8 +71,11 @@ const struct cli_option agent_diagnose_options[] = {
 };
 
 const struct cli_option agent_start_options[] = {
-    EDGE_OPTIONS,   QUIET_OPTION,
-    QR_OPTION,      {.name = "config", .letter = 'c', .value = "FILE", .text = "the same as FILE"},
+    EDGE_OPTIONS,
+    QUIET_OPTION,
+    QR_OPTION,
+    INSPECT_OPTION,
+    {.name = "config", .letter = 'c', .value = "FILE", .text = "the same as FILE"},
     {.name = NULL},
 };
 
@@ -74,6 +83,7 @@ const struct cli_option agent_http_options[] = {
     EDGE_OPTIONS,
     QUIET_OPTION,
     QR_OPTION,
+    INSPECT_OPTION,
     {.name = "join", .text = "share the name with other agents of the same owner"},
     {.name = "wildcard", .text = "take all names below the name as well"},
     {.name = "host-header",
@@ -144,6 +154,20 @@ int agent_words_add(struct agent_words *w, struct agent_list *to, struct slice w
     int e = read(word, &w->arena, &to->at[to->count], problem);
     to->count += e == 0;
     return e;
+}
+
+int agent_words_inspect(struct agent_words *w, struct slice word, struct conf_problem *problem)
+{
+    uint64_t port = 0;
+    bool plain = word.len == 0 || slice_eq(word, SLICE("on")) || slice_eq(word, SLICE("1"));
+    bool off = slice_eq(word, SLICE("off")) || slice_eq(word, SLICE("0"));
+    if (!plain && !off && (num_parse_u64(word, UINT16_MAX, &port) != 0 || port == 0)) {
+        *problem = (struct conf_problem){"not a port", "write on, off, or a port such as 4040"};
+        return E_INVALID;
+    }
+    w->plan.inspect = !off;
+    w->plan.inspect_port = plain ? 0 : (uint16_t)port;
+    return 0;
 }
 
 /** Which way leads to an edge, by the environment. */
@@ -273,6 +297,31 @@ static bool is_set(const char *name)
     return value != NULL && value[0] != '\0' && strcmp(value, "0") != 0;
 }
 
+static bool has_http(const struct agent_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->tunnel_count; i++) {
+        if (plan->tunnels[i].kind == AGENT_HTTP) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** When nothing is said what the file says stays. Of TCP and UDP there is nothing to see. */
+static int take_inspect(struct agent_words *w, const struct cli_parsed *p)
+{
+    const char *value = cli_value_if_any(p, "inspect");
+    bool given = value != NULL;
+    value = given ? value : getenv("ADIT_INSPECT");
+    struct conf_problem problem = {"", ""};
+    if (value != NULL && (given || value[0] != '\0') &&
+        agent_words_inspect(w, slice_str(value), &problem) != 0) {
+        return complain(p, given ? "--inspect=" : "ADIT_INSPECT=", value, &problem);
+    }
+    w->plan.inspect = w->plan.inspect && has_http(&w->plan);
+    return CLI_OK;
+}
+
 int agent_words_common(struct agent_words *w, const struct cli_parsed *p)
 {
     w->insecure_clear = cli_given(p, "insecure-clear");
@@ -287,8 +336,8 @@ int agent_words_common(struct agent_words *w, const struct cli_parsed *p)
     if (token == NULL && is_set("ADIT_TOKEN")) {
         token = getenv("ADIT_TOKEN");
     }
-    int rc = CLI_OK;
-    if (server != NULL) {
+    int rc = take_inspect(w, p);
+    if (rc == CLI_OK && server != NULL) {
         w->plan.edge_count = 0; // rather than those of a file
         rc = add_edges(w, p, server);
     }

@@ -48,6 +48,9 @@ int agent_words_add(struct agent_words *w, struct agent_list *to, struct slice w
 /** Adds an edge. */
 int agent_words_edge(struct agent_words *w, struct slice word, struct conf_problem *problem);
 
+/** Whether there is an inspector, and on which port: "", `on`, `off`, a port. */
+int agent_words_inspect(struct agent_words *w, struct slice word, struct conf_problem *problem);
+
 /** What each command takes, and its help lists. */
 extern const struct cli_option agent_http_options[];
 extern const struct cli_option agent_tcp_options[];

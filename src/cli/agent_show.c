@@ -261,6 +261,9 @@ static void show_urls(struct agent_show *s, const struct agent_event *e, struct 
         text_str(out, "   ");
         put_arrow(s, shown, out);
     }
+    if (s->inspect_port != 0 && !s->told_ready) {
+        text_printf(out, "  inspect http://127.0.0.1:%u\n", s->inspect_port);
+    }
     bool https = e->answer->url_count > 0 && strncmp(e->answer->urls[0], "https://", 8) == 0;
     if (s->qr && https && s->plan->tunnel_count == 1) {
         text_char(out, '\n');

@@ -22,6 +22,7 @@ struct agent_show {
     uint64_t left_out;
     bool told_help;                    // what to look at when no edge lets us in
     bool told_ready;                   // a URL was shown
+    uint16_t inspect_port;             // of the inspector; 0: there is none
     bool said_down[AGENT_TUNNELS_MAX]; // that nothing listens where it leads
     uint64_t said_failed[AGENT_TUNNELS_MAX * AGENT_EDGES_MAX]; // hash of the last reason told
 };

@@ -86,7 +86,10 @@ static void print_option(const struct cli_option *o)
     if (o->letter != '\0') {
         (void)snprintf(letter, sizeof letter, "-%c, ", o->letter);
     }
-    (void)snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->value != NULL ? " " : "",
+    (void)snprintf(left, sizeof left, o->optional ? "%s--%s[%s%s]" : "%s--%s%s%s", letter, o->name,
+                   o->value == NULL ? ""
+                   : o->optional    ? "="
+                                    : " ",
                    o->value != NULL ? o->value : "");
     printf("  %-24s  %s\n", left, o->text);
 }
@@ -188,6 +191,10 @@ static int take_value(struct parse *p, int index, const char *attached)
         if (attached != NULL) {
             return cli_usage_error(p->out.command, "--%s takes no value", o->name);
         }
+        p->out.values[index] = "";
+        return 0;
+    }
+    if (attached == NULL && o->optional) {
         p->out.values[index] = "";
         return 0;
     }

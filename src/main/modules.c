@@ -10,6 +10,7 @@
 #include "files/files.h"
 #include "headers/headers.h"
 #include "https/https.h"
+#include "inspect/inspect.h"
 #include "l4/directives.h"
 #include "proxy/directives.h"
 #include "proxy/module.h"
@@ -26,6 +27,7 @@ const struct module *const modules[] = {
     &headers_module,
     &rewrite_module,
     &redirect_module,
+    &inspect_module, // behind those that refuse: a repeat does not ask them again
     &respond_module,
     &files_module,
     &tunnel_module, // nearest to the origin: sees what a tunnel says before anybody adds to it
@@ -48,6 +50,7 @@ const struct conf_directive *const conf_tables[] = {
     compress_directives,
     l4_directives,
     files_directives,
+    inspect_directives,
     conf_language,
     NULL,
 };

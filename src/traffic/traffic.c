@@ -97,6 +97,7 @@ struct listener {
     uint64_t stream; // 0: for the sites
     uint32_t proxy_count;
     const struct os_cidr *proxies;
+    struct slice site;
 };
 
 struct traffic_core {
@@ -370,6 +371,7 @@ struct arrival {
     int fd;
     uint32_t listener;
     uint16_t port; // of the listener
+    struct slice site;
     struct front_steps steps;
     struct os_addr from;
 };
@@ -402,6 +404,7 @@ static void take(struct traffic_core *tc, const struct arrival *a)
         .transport = t,
         .listener = a->listener,
         .port = a->port,
+        .site = a->site,
         .connection_id = http_connection_id(tc->loop, &tc->down.next_id),
     };
     http_peer_set(&peer, &a->from);
@@ -591,6 +594,7 @@ static bool accept_some(struct traffic_core *tc, const struct listener *l)
         struct arrival a = {
             .listener = l->index,
             .port = l->addr.kind == OS_ADDR_UNIX ? 0 : l->addr.port,
+            .site = l->site,
             .steps = {.header = l->proxy_count > 0, .secure = l->secure, .stream = l->stream}};
         a.fd = sys->ops->accept(sys, l->io.fd, &a.from);
         if (a.fd >= 0 && is_welcome(l, &a.from)) {
@@ -901,6 +905,7 @@ int traffic_core_listen(struct traffic_core *tc, int fd, const struct traffic_li
                            .proxy_count = what->proxy_count,
                            .proxies = what->proxies,
                            .stream = what->stream,
+                           .site = what->site,
                            .used = true};
     int e = loop_watch(tc->loop, &l->io, true);
     l->watched = e == 0;

@@ -125,6 +125,8 @@ struct traffic_listener {
     uint32_t proxy_count;          // not 0: a PROXY header comes first, and only from these sources
     const struct os_cidr *proxies; // while it is listened on
     struct os_addr addr;
+    struct slice site; // for which every request is, whatever its host; empty: its host says. It
+                       // lives as long as the core
 };
 
 /** Takes connections from a listening socket, which all cores share and the shell owns. Not before the
