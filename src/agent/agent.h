@@ -72,9 +72,9 @@ struct agent_plan {
     struct slice ca; // PEM: whom to trust instead of the system's authorities; empty: those
     int terminal;    // descriptor of the terminal that it is shown on; -1: none. HUP ends the agent
                      // when that is gone
-    bool inspect;       // keep requests and show them on a port of this machine
+    bool inspect;    // keep requests and show them on a port of this machine
     uint16_t inspect_port; // 0: 4040 or one of the next
-    bool watch_network; // call again at once when this machine's addresses change
+    bool watch_network;    // call again at once when this machine's addresses change
 };
 
 enum agent_event_kind {

@@ -4,12 +4,11 @@
 // its own, which no tunnel leads to (inspect/inspect.h). The first port that was not asked for may be
 // taken, by another agent: then it is one of the next.
 
-#include "inspect/inspect.h"
-
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "inspect/inspect.h"
 #include "os/listen.h"
 
 #include "agent/agent_int.h"

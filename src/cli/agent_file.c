@@ -283,8 +283,7 @@ static void read_file(struct reading *r, struct conf_node root)
     }
     struct conf_node inspect = conf_get(root, "inspect");
     struct conf_problem wrong = {"", ""};
-    if (conf_exists(inspect) &&
-        agent_words_inspect(r->words, conf_text(inspect), &wrong) != 0) {
+    if (conf_exists(inspect) && agent_words_inspect(r->words, conf_text(inspect), &wrong) != 0) {
         complain(r, inspect, &wrong);
     }
     r->words->plan.token = keep(r, conf_string(token, ""));

@@ -114,7 +114,7 @@ static void write_fish(void)
             if (o->letter != '\0') {
                 printf(" -s %c", o->letter);
             }
-            printf("%s -d '%s'\n", o->value != NULL ? " -r" : "", o->text);
+            printf("%s -d '%s'\n", o->value != NULL && !o->optional ? " -r" : "", o->text);
         }
     }
     (void)fputs("complete -c adit -n '__fish_seen_subcommand_from help' -f -a '", stdout);

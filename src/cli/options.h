@@ -23,7 +23,7 @@ struct cli_option {
     const char *value; // what it takes, for the help: "FILE"; NULL: a switch
     const char *text;  // one line
     char letter;       // short form, or NUL
-    bool optional; // the value may be left out: it is attached (--name=VALUE) or not there
+    bool optional;     // the value may be left out: it is attached (--name=VALUE) or not there
     bool secret; // the value is not to be seen in a list of processes: it is overwritten there
 };
 

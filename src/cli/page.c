@@ -451,7 +451,10 @@ static void write_commands(FILE *to)
             if (o->letter != '\0') {
                 (void)fprintf(to, "-%c`, `", o->letter);
             }
-            (void)fprintf(to, "--%s%s%s` | ", o->name, o->value != NULL ? " " : "",
+            (void)fprintf(to, o->optional ? "--%s[%s%s]` | " : "--%s%s%s` | ", o->name,
+                          o->value == NULL ? ""
+                          : o->optional    ? "="
+                                           : " ",
                           o->value != NULL ? o->value : "");
             put_prose(to, o->text);
             (void)fputs(" |\n", to);

@@ -18,11 +18,12 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "base/text.h"
+#include "proxy/exchange.h"
+#include "proxy/match.h"
+
 #include "inspect/capture.h"
 #include "inspect/page.h"
 #include "inspect/show.h"
-#include "proxy/exchange.h"
-#include "proxy/match.h"
 
 enum { FIELDS_MORE = 16, AUTHORITY_MAX = 64 };
 
@@ -184,9 +185,7 @@ static int take_head(struct exchange *x, const struct ring_entry *e)
     if (room == NULL) {
         return E_NO_MEMORY;
     }
-    int error = part[2].len > 0
-                    ? http_authority_parse(part[2], room, &h->authority, &h->host)
-                    : 0;
+    int error = part[2].len > 0 ? http_authority_parse(part[2], room, &h->authority, &h->host) : 0;
     error = error != 0 ? error : http_path_normalise(h->path, room + part[2].len, &x->normal_path);
     return error != 0 ? error : take_fields(&h->fields, rest);
 }
@@ -243,9 +242,10 @@ static enum stage_result on_replay(const struct answer_place *p, struct exchange
                                    const struct ring_entry *e)
 {
     if (!is_same_origin(x) || !has_proof(&x->request.fields)) {
-        return refuse(x, 403,
-                      "a repeat is asked for by the inspector's own page, or by a program that sends "
-                      "the field `Adit-Inspect: 1`");
+        return refuse(
+            x, 403,
+            "a repeat is asked for by the inspector's own page, or by a program that sends "
+            "the field `Adit-Inspect: 1`");
     }
     if (x->request.body != HTTP_BODY_NONE) {
         return refuse(x, 400, "a repeat is asked for without a body: it has that of the request");
@@ -256,11 +256,20 @@ static enum stage_result on_replay(const struct answer_place *p, struct exchange
 
 void answer_defuse(struct exchange *x)
 {
-    static const char *const acted_upon[] = {
-        "Set-Cookie",  "Clear-Site-Data",           "Alt-Svc",      "Location", "Refresh",
-        "Link",        "Strict-Transport-Security", "NEL",          "Report-To", "Reporting-Endpoints",
-        "SourceMap",   "Service-Worker-Allowed",    "Access-Control-Allow-Origin",
-        "WWW-Authenticate"};
+    static const char *const acted_upon[] = {"Set-Cookie",
+                                             "Clear-Site-Data",
+                                             "Alt-Svc",
+                                             "Location",
+                                             "Refresh",
+                                             "Link",
+                                             "Strict-Transport-Security",
+                                             "NEL",
+                                             "Report-To",
+                                             "Reporting-Endpoints",
+                                             "SourceMap",
+                                             "Service-Worker-Allowed",
+                                             "Access-Control-Allow-Origin",
+                                             "WWW-Authenticate"};
     struct fields *f = &x->response.fields;
     for (size_t i = 0; i < array_len(acted_upon); i++) {
         (void)fields_remove(f, slice_str(acted_upon[i]));

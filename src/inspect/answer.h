@@ -5,8 +5,9 @@
 
 #pragma once
 
-#include "inspect/ring.h"
 #include "proxy/module.h"
+
+#include "inspect/ring.h"
 
 struct exchange;
 

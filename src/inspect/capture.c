@@ -5,8 +5,9 @@
 #include "inspect/capture.h"
 
 #include "base/error.h"
-#include "inspect/show.h"
 #include "proxy/exchange.h"
+
+#include "inspect/show.h"
 
 enum { CAPTURE_MAGIC = 0x63617074, TEE_LIMIT = 2 * EXCHANGE_BODY_LIMIT };
 

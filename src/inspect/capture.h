@@ -18,9 +18,9 @@ struct http_head;
 struct capture {
     uint32_t magic;
     struct ring *ring;
-    uint64_t id;         // of the entry, which may be gone
-    bool repeats;        // it was asked for on the page
-    bool has_answer;     // `answer` was begun
+    uint64_t id;     // of the entry, which may be gone
+    bool repeats;    // it was asked for on the page
+    bool has_answer; // `answer` was begun
     struct http_body request;
     struct http_body answer;
 };

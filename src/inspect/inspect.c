@@ -8,10 +8,11 @@
 
 #include "base/error.h"
 #include "conf/diag.h"
+#include "proxy/exchange.h"
+
 #include "inspect/answer.h"
 #include "inspect/capture.h"
 #include "inspect/ring.h"
-#include "proxy/exchange.h"
 
 static const char *const words[] = {"record", "page", NULL};
 

@@ -13,9 +13,9 @@ enum { NAME_MAX_BYTES = 64, SCHEME_MAX = 16 };
 static const struct slice MARK = SLICE_INIT("[redacted]");
 
 /** Parts of names. */
-static const char *const inside[] = {"token",   "secret",     "apikey",  "api-key", "api_key",
-                                     "passwo",  "passwd",     "credential", "session", "jwt",
-                                     "csrf",    "xsrf"};
+static const char *const inside[] = {"token",   "secret", "apikey", "api-key",
+                                     "api_key", "passwo", "passwd", "credential",
+                                     "session", "jwt",    "csrf",   "xsrf"};
 /** The whole name, or its end behind a dash, an underscore or a dot. */
 static const char *const ends[] = {"key", "auth", "pwd", "pass", "sig", "sid"};
 static const char *const exceptions[] = {"idempotency-key", "sec-websocket-key"};

@@ -134,7 +134,8 @@ void ring_write_body(struct ring *r, uint64_t id, enum ring_piece piece, struct 
     struct ring_body *body = piece == RING_REQUEST_BODY ? &e->request : &e->answer;
     body->bytes += bytes.len;
     size_t room = RING_BODY_MAX - e->text[piece].len;
-    (void)ring_write(r, id, piece, slice_sub(bytes, 0, room)); // what is not there is seen by the length
+    (void)ring_write(r, id, piece,
+                     slice_sub(bytes, 0, room)); // what is not there is seen by the length
 }
 
 struct slice ring_next(const struct ring_text *t, const struct ring_block **at)

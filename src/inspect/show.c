@@ -12,8 +12,9 @@
 #include "base/text.h"
 #include "http/fields.h"
 #include "http/head.h"
-#include "inspect/redact.h"
 #include "obs/log.h"
+
+#include "inspect/redact.h"
 
 enum {
     JSON_FACTOR = 6, // a control byte becomes \u0000
@@ -354,7 +355,8 @@ static bool is_added(struct slice name)
 {
     return slice_eq_nocase(slice_sub(name, 0, 12), SLICE("x-forwarded-")) ||
            slice_eq_nocase(name, SLICE("x-real-ip")) || slice_eq_nocase(name, SLICE("via")) ||
-           slice_eq_nocase(name, SLICE("forwarded")) || slice_eq_nocase(name, SLICE("x-request-id"));
+           slice_eq_nocase(name, SLICE("forwarded")) ||
+           slice_eq_nocase(name, SLICE("x-request-id"));
 }
 
 static void put_curl_body(struct text *t, const struct ring_entry *e, bool has_type)

@@ -35,24 +35,12 @@ const struct module *const modules[] = {
 };
 
 const struct conf_directive *const conf_tables[] = {
-    super_directives,
-    proxy_directives,
-    proxy_matches,
-    https_directives,
-    networks_directives,
-    basic_directives,
-    upstream_directives,
-    tunnel_directives,
-    redirect_directives,
-    respond_directives,
-    rewrite_directives,
-    headers_directives,
-    compress_directives,
-    l4_directives,
-    files_directives,
-    inspect_directives,
-    conf_language,
-    NULL,
+    super_directives,    proxy_directives,    proxy_matches,
+    https_directives,    networks_directives, basic_directives,
+    upstream_directives, tunnel_directives,   redirect_directives,
+    respond_directives,  rewrite_directives,  headers_directives,
+    compress_directives, l4_directives,       files_directives,
+    inspect_directives,  conf_language,       NULL,
 };
 
 conf_check_fn *const conf_checks[] = {

@@ -96,6 +96,21 @@ static void urls_stay_whole_when_it_is_narrow(void)
                       "    -> http://localhost:3000\n  Ctrl-C ends it\n\n");
 }
 
+static void says_where_the_inspector_is(void)
+{
+    struct agent_show s = {.plan = &plan, .inspect_port = 4041, .quiet = true};
+    const struct agent_event e = {.kind = AGENT_EVENT_READY, .answer = &granted};
+    for (unsigned i = 0; i < 2; i++) { // once
+        struct text t = text_on(buffer, sizeof(buffer) - 1);
+        agent_show_text(&s, &e, &t);
+        bool told = slice_find(text_slice(&t), SLICE("  inspect http://127.0.0.1:4041\n")) >= 0;
+        CHECK(told == (i == 0));
+    }
+    struct text t = text_on(buffer, sizeof(buffer) - 1);
+    agent_show_json(&s, &e, 0, &t);
+    CHECK(slice_find(text_slice(&t), SLICE(",\"inspect\":\"http://127.0.0.1:4041\"}")) >= 0);
+}
+
 static void says_once_that_nothing_listens(void)
 {
     static struct agent_show s = {.plan = &plan};
@@ -184,5 +199,6 @@ static void draws_codes(void)
 }
 
 TAP_MAIN(shows_urls, escapes_what_visitors_wrote, lines_fit_the_terminal,
-         urls_stay_whole_when_it_is_narrow, says_once_that_nothing_listens,
-         helps_who_was_never_let_in, says_what_failed_once, says_why_it_ended, draws_codes)
+         urls_stay_whole_when_it_is_narrow, says_where_the_inspector_is,
+         says_once_that_nothing_listens, helps_who_was_never_let_in, says_what_failed_once,
+         says_why_it_ended, draws_codes)

@@ -4,6 +4,7 @@
 
 #include "conf_help.h"
 #include "files/files.h"
+#include "inspect/inspect.h"
 
 static void put_indented(struct text *t, const char *text, const char *indent)
 {
@@ -85,7 +86,8 @@ static void examples_load(void)
         {NULL, NULL},
     };
     memory_files = files;
-    files_allow(); // an agent's directive is an example as well
+    files_allow(); // directives of an agent are examples as well
+    REQUIRE(inspect_open() == 0);
     conf_each_row(it, conf_tables)
     {
         if (it.row->example == NULL) {
