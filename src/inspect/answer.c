@@ -275,6 +275,10 @@ void answer_defuse(struct exchange *x)
         (void)fields_remove(f, slice_str(acted_upon[i]));
     }
     (void)fields_remove(f, SLICE("Content-Security-Policy"));
+    if (x->request.method == HTTP_METHOD_HEAD) { // here it answers a POST: no body is to follow
+        x->response.has_length = x->response.status != 204;
+        x->response.content_length = 0;
+    }
     (void)put_guards(f); // without room for them it is a script's answer all the same
 }
 

@@ -2,7 +2,6 @@
 """`adit 3000 --inspect`: what came through the tunnel, on this machine alone, and once more (issue 5)."""
 import asyncio
 import base64
-import http.client
 import json
 import os
 import pathlib
@@ -120,16 +119,17 @@ def test_a_repeat_is_the_same_request(inspected):
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "HEAD"])
 def test_a_repeat_without_a_body(inspected, method):
-    app, road, inspector = inspected()
+    app_body = b"what there is"
+    app, road, inspector = inspected(lambda request: reply(200, app_body))
     with road.client() as client:
         client.exchange(method, "/x")
     inspector.over(1)
-    connection = http.client.HTTPConnection("127.0.0.1", inspector.port)
-    connection.request("POST", "/api/requests/1/replay", headers={"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    assert answer.status == 200
-    connection.close()
-    assert [r.method for r in app.requests] == [method, method]
+    with Client(("127.0.0.1", inspector.port)) as client:   # and the connection can be used again
+        client.host = f"127.0.0.1:{inspector.port}"
+        for _ in range(2):
+            answer = client.exchange("POST", "/api/requests/1/replay", [("Content-Type", "application/json")])
+            assert (answer.status, answer.body) == (200, b"" if method == "HEAD" else app_body)
+    assert [r.method for r in app.requests] == [method] * 3
 
 
 def test_secrets_are_not_shown(inspected):
@@ -236,8 +236,8 @@ def test_a_websocket_is_there_and_not_repeated(inspected, websocket_server):
     _, road, inspector = inspected(server)
 
     async def talk():
-        async with websockets.connect(f"ws://127.0.0.1:{road.port}/ws", host=road.name,
-                                      port=road.port, max_size=None) as socket:
+        async with websockets.connect(f"ws://{road.name}:{road.port}/ws", host="127.0.0.1",
+                                      port=road.port, open_timeout=WAIT) as socket:
             await socket.send("word")
             assert await socket.recv() == "word"
     asyncio.run(talk())

@@ -58,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ensure(e != NULL);
     e->status = 200;
     const char *p = (const char *)data;
-    while (size > 2) { // which piece, how long, so many bytes; a head's as one of its own, or as it is
+    while (size >
+           2) { // which piece, how long, so many bytes; a head's as one of its own, or as it is
         enum ring_piece piece = (enum ring_piece)(p[0] & 3);
         bool raw = (p[0] & 4) != 0;
         size_t len = (unsigned char)p[1];

@@ -116,9 +116,10 @@ static void the_worst_fits(void)
     ring_init(&r);
     struct ring_entry *e = ring_add(&r);
     REQUIRE(e != NULL);
-    const struct slice head[] = {slice_of(control, sizeof(control)), SLICE("http"), SLICE("a"),
-                                 slice_of(query, sizeof(query)), SLICE("2"),
-                                 slice_of(control, 1000), slice_of(control, sizeof(control))};
+    const struct slice head[] = {
+        slice_of(control, sizeof(control)), SLICE("http"), SLICE("a"),
+        slice_of(query, sizeof(query)),     SLICE("2"),    slice_of(control, 1000),
+        slice_of(control, sizeof(control))};
     for (size_t i = 0; i < array_len(head); i++) {
         REQUIRE(show_put(&r, 1, RING_REQUEST_HEAD, head[i]));
     }
