@@ -177,6 +177,13 @@ static void on_data(struct http_body *b, void *consumer)
 
 // ---- the exchange -----------------------------------------------------------------------------------
 
+/** An agent with a password or a list of addresses asks for them before its service does, and a check has
+ * neither: it says so itself that it is there. */
+static bool is_kept_out(const struct check *c, unsigned status)
+{
+    return c->order.called != NULL && (status == 401 || status == 403);
+}
+
 static void on_head(struct http_stream *s, struct http_head *head)
 {
     struct check *c = check_of(s);
@@ -184,7 +191,9 @@ static void on_head(struct http_stream *s, struct http_head *head)
         return;
     }
     bool bare = head->body == HTTP_BODY_NONE;
-    if (!is_grpc(c)) {
+    if (is_kept_out(c, head->status)) {
+        check_judge(c, VERDICT_GOOD, "HTTP %u: it lets in only whom it knows", head->status);
+    } else if (!is_grpc(c)) {
         judge_head(c, head);
         if (bare && !c->judged) {
             judge_body(c, &c->response_body);

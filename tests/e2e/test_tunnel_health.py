@@ -95,6 +95,23 @@ def test_one_that_is_alone_is_left_in_peace_and_served(way, two):
     assert answers(way, 20) == {"first"}
 
 
+@pytest.mark.parametrize("option,status", [("--basic-auth me:secret", 401), ("--allow 192.0.2.0/24", 403)])
+def test_an_agent_that_lets_in_only_some_is_well(way, agent, origin, option, status):
+    """Its service is not asked; that it is kept from checks says nothing against it."""
+    token = create_token(way, "--owner", "alice")
+    open_one, closed = App(origin, "open"), App(origin, "closed")
+    agent(way, open_one.port, "as", "shared", "--join", token=token)
+    agent(way, closed.port, "as", "shared", "--join", *option.split(), token=token)
+
+    def statuses():
+        return {way.get("/", [("Host", f"shared.{ZONE}:{way.port}")]).status for _ in range(32)}
+    until(lambda: statuses() == {200, status}, "answers of both")
+    for _ in range(4):      # both are checked as often
+        open_one.has_been_checked()
+    assert statuses() == {200, status} and not closed.checks
+    assert "is down" not in way.log
+
+
 def is_checked(app):
     """Whether a check came within three times their interval."""
     now = len(app.checks)
