@@ -58,6 +58,9 @@ static void on_room(struct up_session *s, void *owner)
     if (c->port != NULL) {
         bridge_port_room(c->port);
     }
+    // It may allow more than before while streams go on: no place becomes free by that. Who waits for one,
+    // on whichever core, looks again at the end of the turn.
+    c->server->owner->on_room(c->server, c->core);
     lane_on_room(c->lane, s); // it may be closed inside
 }
 

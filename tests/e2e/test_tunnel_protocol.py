@@ -71,6 +71,36 @@ def test_the_connection_that_is_lost_is_waited_for(front, other):
         assert visitor.answer().body == b"hello"
 
 
+@pytest.mark.parametrize("first", [0, 1, 3])
+def test_an_agent_that_takes_more_than_before(edge, tunnels, first):     # pylint: disable=unused-argument
+    """Who waits for room is asked then, whichever core he came to, and while the others go on."""
+    way = edge(**zone(workers=2))
+    go_on = threading.Event()
+
+    def handler(stream):
+        assert go_on.wait(2 * WAIT)
+        stream.reply(200, b"hello")
+    it = OtherAgent(way, handler, streams=first)
+    road_to = Road(way, f"{it.call().get('adit-name')}.{ZONE}")
+    visitors = [road_to.client() for _ in range(16)]
+    try:
+        for n, visitor in enumerate(visitors):
+            visitor.ask("GET", "/")
+            if n < first:
+                until(lambda n=n: len(it.requests) > n, "it to be asked")
+        if first == 0:
+            until(lambda: way.status()["counters"]["tunnel_visitors_waiting"] > 0, "some to wait")
+        it.peer.allow(100)
+        until(lambda: len(it.requests) == len(visitors), "all of them")
+        go_on.set()
+        assert [visitor.answer().status for visitor in visitors] == [200] * len(visitors)
+    finally:
+        go_on.set()
+        for visitor in visitors:
+            visitor.close()
+        it.stop()
+
+
 def test_a_new_connection_replaces_the_old_one_of_its_slot(front, other):
     it = other()
     assert it.call().status == 101

@@ -30,8 +30,10 @@ def unpadded(data):
 
 
 class OtherAgent:
-    def __init__(self, way, handler=None, token=None, name=None, trust=None, host=ZONE, fields=()):
+    def __init__(self, way, handler=None, token=None, name=None, trust=None, host=ZONE, fields=(),
+                 streams=100):
         """`fields` are further ones of the request, as `Adit-Join`."""
+        self.streams = streams
         self.url = urllib.parse.urlsplit(server_url(way))
         self.handler = handler or (lambda stream: stream.reply(200, b"hello"))
         self.trust, self.host, self.token, self.name = trust, host, token, name
@@ -74,7 +76,7 @@ class OtherAgent:
             return answer
         assert (answer.get("upgrade"), answer.get("connection")) == ("adit-tunnel/1", "Upgrade")
         self.secret, self.ticket = answer.get("adit-secret"), answer.get("adit-ticket")
-        self.peers.append(TunnelPeer(sock, bytes(wire.buffer), self.take))
+        self.peers.append(TunnelPeer(sock, bytes(wire.buffer), self.take, self.streams))
         return answer
 
     def take(self, stream):
@@ -99,11 +101,16 @@ class OtherAgent:
 class TunnelPeer(Peer):
     """The server of an HTTP/2 connection, of which some bytes have been read already."""
 
-    def __init__(self, sock, first, wants):
-        super().__init__(sock, False, {STREAMS: 100, CONNECT: 1})
+    def __init__(self, sock, first, wants, streams):
+        super().__init__(sock, False, {STREAMS: streams, CONNECT: 1})
         self.failure = None
         self.wants = wants
         self.start(first)
+
+    def allow(self, streams):
+        with self.changed:
+            self.conn.update_settings({STREAMS: streams})
+            self.flush()
 
     def broken(self, wrong):
         self.failure = wrong
