@@ -29,7 +29,8 @@ enum {
     MALLORYS = 3, // two of the name, one of the port
     AGENTS = MALLORYS + 1,
     VISITORS = 32,
-    CROWD = 12,
+    CROWD = 12, // visitors who come together
+    CROWDS_MAX = 4,
     ACTS_MAX = 120,
     PAUSES_MAX = 300,
     READ_BYTES = 4096,
@@ -170,6 +171,7 @@ struct world {
     bool ended[AGENTS]; // it ended its side itself
     struct visitor visitors[VISITORS];
     uint32_t visits;
+    uint32_t crowds; // more of them would meet a full edge, which promises nothing
 };
 
 static struct world *current; // one at a time
@@ -363,6 +365,15 @@ static void visit(struct world *w, uint8_t how)
                          w->visits, hosts[v->whom], asks[ask].rest);
         ensure(n > 0 && (size_t)n < sizeof(text));
         (void)sim_send(v->end, slice_of(text, (size_t)n));
+    }
+}
+
+static void visit_all(struct world *w, uint8_t how)
+{
+    bool crowd = (how & 0x60) == 0x60 && w->crowds < CROWDS_MAX;
+    w->crowds += crowd;
+    for (unsigned i = 0; !w->drained && i < (crowd ? CROWD : 1u); i++) {
+        visit(w, how);
     }
 }
 
@@ -625,10 +636,7 @@ static void act(struct world *w, struct input *in)
         trouble(w, which, in);
         break;
     case 6:
-        n = next_byte(in);
-        for (unsigned i = 0; !w->drained && i < ((n & 0x60) == 0x60 ? CROWD : 1u); i++) {
-            visit(w, n);
-        }
+        visit_all(w, next_byte(in));
         break;
     default:
         trouble_visitor(w, in);
@@ -673,7 +681,7 @@ static void run(struct world *w, const uint8_t *data, size_t size)
 {
     struct sim_case c = {.scenario = "fuzz", .seed = data[0]};
     struct sim_faults faults = network_of(data[1]);
-    struct edge_limits limits = {.cores = 2, .chunks_max = 4096, .connections_max = 100};
+    struct edge_limits limits = {.cores = 2, .chunks_max = 4096, .connections_max = 240};
     struct input in = {data + 2, size - 2};
     current = w;
     w->c = &c;
