@@ -174,6 +174,23 @@ static uint32_t asked_together(const struct roster *r, const struct roster_core 
     return to;
 }
 
+/** One that is ejected, for a request that has failed at whoever may be asked: when one of two servers is
+ * down, the other is no worse for what it did before. */
+static int last_resort(const struct choosing *c, struct loop *l)
+{
+    const struct roster *r = c->roster;
+    uint32_t begin = r->count > 0 ? (uint32_t)rng_below(&l->rng, r->count) : 0;
+    for (uint32_t n = 0; n < r->count; n++) {
+        uint32_t i = (begin + n) % r->count;
+        const struct balance_server *s = &r->servers[i];
+        unsigned bits = atomic_load_explicit(&s->vitals->bits, memory_order_relaxed);
+        if (bits == VITALS_EJECTED && s->weight > 0 && !barred(c, i)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
 /** Those that are asked first, then tier by tier; each time those that a connect has just failed to
  * come last. */
 static int choose(struct choosing *c, const struct roster_core *rc, struct loop *l)
@@ -193,7 +210,7 @@ static int choose(struct choosing *c, const struct roster_core *rc, struct loop 
             }
         }
     }
-    return -1;
+    return c->rq->tried_count > 0 && !*c->met_full ? last_resort(c, l) : -1;
 }
 
 static bool is_full(const struct roster *r, const struct roster_core *rc)

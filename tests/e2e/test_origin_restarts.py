@@ -57,6 +57,24 @@ def test_one_of_two_restarts_again_and_again(edge, origin):
     assert load.done > 1000
 
 
+def test_one_that_was_ejected_stands_in_for_one_that_is_down(edge, origin):
+    """As in a restart of one after the other: the first is back long before its ejection is over."""
+    first, second = origin(), origin()
+    way = edge({"upstreams": {"app": {"servers": [first.at, second.at], "eject": {"failures": 1, "for": "1h"}}},
+                "sites": {"default": {"proxy": "app"}}})
+    first.stop()
+
+    def is_ejected():
+        assert way.get().status == 200
+        return f"server {first.at} is ejected" in way.log
+    until(is_ejected, "the ejection of the first")
+    first.start()
+    second.stop()
+    for _ in range(20):
+        assert way.get().status == 200
+        assert way.exchange("POST", "/", body=b"x").status == 200, "nothing had been sent to the second"
+
+
 def test_a_single_origin_that_closes_its_idle_connections(edge, origin):
     """Graceful restarts: the listener stays (as with socket activation), connections go."""
     app = origin(lambda request: reply(200, b"ok", close=request.conn.served % 7 == 6))
