@@ -91,6 +91,13 @@ static struct caller whom(const struct os_addr *a)
     return w;
 }
 
+bool callers_same(const struct os_addr *a, const struct os_addr *b)
+{
+    struct caller one = whom(a);
+    struct caller other = whom(b);
+    return one.kind == other.kind && memcmp(one.ip, other.ip, sizeof(one.ip)) == 0;
+}
+
 static uint64_t hash_of(const struct callers *c, const struct caller *w)
 {
     return hash_bytes(&c->key, slice_of((const char *)w->ip, sizeof(w->ip)));

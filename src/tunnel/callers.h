@@ -18,6 +18,8 @@ enum {
 
 struct callers;
 
+/** Whether two addresses count as one. Pure. */
+bool callers_same(const struct os_addr *a, const struct os_addr *b);
 /** NULL: out of memory. */
 struct callers *callers_new(void) must_check;
 /** Who is still counted is forgotten. NULL is nothing. */

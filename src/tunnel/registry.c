@@ -20,6 +20,10 @@ enum {
     // Names of agents without a token: whoever has many addresses may have as many as they like, and
     // each is kept for a while when its agent has gone.
     ANONYMOUS_MAX = 16384,
+    // Of these parked ones. A name whose agent has gone costs nothing to keep asking for, so an address could
+    // fill the table with them as fast as it may make handshakes.
+    PARKED_SHARE = 4,
+    PARKED_PER_ADDRESS = 64, // or as many as may have connections
     RETRY_MIN_MS = 250,
     RETRY_MAX_MS = 10000,
 };
@@ -45,6 +49,7 @@ static void init_lists(struct tunnel_registry *r)
     for (uint32_t i = 0; i < r->core_count; i++) {
         r->cores[i].registry = r;
         list_init(&r->cores[i].tunnels);
+        list_init(&r->cores[i].parked);
         list_init(&r->cores[i].connections);
         wheel_timer_init(&r->cores[i].look, on_look);
     }
@@ -74,6 +79,8 @@ int tunnel_registry_new(const struct tunnel_registry_order *o, struct tunnel_reg
     r->before = o->before;
     r->crowd.max = CROWD_MAX;
     r->anonymous_max = ANONYMOUS_MAX;
+    r->parked_max = ANONYMOUS_MAX / PARKED_SHARE / o->cores;
+    r->parked_per_address = PARKED_PER_ADDRESS;
     r->parts = parts;
     int e = pthread_mutex_init(&r->lock, NULL);
     ensure(e == 0);
@@ -342,7 +349,7 @@ static struct owner_count *find_owner(struct tunnel_registry *r, const char *own
     return NULL;
 }
 
-static bool is_anonymous(const char *owner)
+bool owner_is_anonymous(const char *owner)
 {
     return owner[0] == '*';
 }
@@ -352,7 +359,7 @@ bool owner_count_up(struct tunnel_registry *r, const char *owner, uint32_t most)
     if (owner[0] == '\0') {
         return true; // nobody's
     }
-    bool anonymous = is_anonymous(owner);
+    bool anonymous = owner_is_anonymous(owner);
     pthread_mutex_lock(&r->lock);
     if (anonymous && r->anonymous >= r->anonymous_max) {
         pthread_mutex_unlock(&r->lock);
@@ -381,7 +388,7 @@ void owner_count_down(struct tunnel_registry *r, const char *owner)
     pthread_mutex_lock(&r->lock);
     struct owner_count *o = find_owner(r, owner);
     ensure(o != NULL && o->tunnels > 0);
-    r->anonymous -= is_anonymous(owner);
+    r->anonymous -= owner_is_anonymous(owner);
     if (--o->tunnels == 0) {
         list_remove(&o->link);
         mem_free(o);

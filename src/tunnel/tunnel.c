@@ -12,7 +12,10 @@
 #include "obs/log.h"
 #include "obs/tunnel_rows.h"
 #include "tunnel/access.h"
+#include "tunnel/callers.h"
 #include "tunnel/tunnel_int.h"
+
+enum { SHARE_MIN = 16 };
 
 static struct registry_core *home_of(const struct tunnel *t)
 {
@@ -206,6 +209,7 @@ static struct tunnel *make(struct tunnel_zone *z, uint32_t core, enum tunnel_kin
     t->since_wall_ms = r->cores[core].loop->wall_ms;
     list_init(&t->bucket);
     list_init(&t->link);
+    list_init(&t->parked);
     list_init(&t->instances);
     list_init(&t->connections);
     wheel_timer_init(&t->park, on_park_over);
@@ -281,10 +285,17 @@ static void set_rate(struct tunnel *t, uint32_t place)
                  atomic_exchange_explicit(&t->rate, place, memory_order_relaxed));
 }
 
+static void leave_parked(struct tunnel *t)
+{
+    home_of(t)->parked_count -= list_empty(&t->parked) ? 0 : 1;
+    list_remove(&t->parked);
+}
+
 /** Out of the table: nobody finds it any more. */
 static void leave_table(struct tunnel *t)
 {
     loop_timer_stop(home_of(t)->loop, &t->park);
+    leave_parked(t);
     tunnel_unlist(t);
     t->over = true;
     recount(t);
@@ -339,9 +350,62 @@ static void set_parked(struct tunnel *t, uint64_t wall_ms)
     atomic_store_explicit(&t->is_parked, wall_ms != 0, memory_order_relaxed);
 }
 
+/** The address of its last agent; NULL: it is from before the worker. */
+static const struct os_addr *address_of(const struct tunnel *t)
+{
+    struct list *first = list_first(&t->instances);
+    return first == NULL ? NULL : &list_entry(first, struct tunnel_instance, link)->address;
+}
+
+/** How many of an address may wait on a core. Names are not spread evenly, so it is twice its share. */
+static uint32_t waiting_max(const struct tunnel *t)
+{
+    const struct tunnel_registry *r = t->registry;
+    uint32_t most = settings_of(t)->per_address;
+    if (most == 0) {
+        return UINT32_MAX;
+    }
+    most = most > r->parked_per_address ? most : r->parked_per_address;
+    uint32_t share = 2 * most / r->core_count;
+    share = share > SHARE_MIN ? share : SHARE_MIN;
+    return share < most ? share : most;
+}
+
+/** Of those that nobody with a token stands for only so many wait, of the core and of an address: the one that
+ * has waited longest makes room. It has its ticket, so it gets its name again when it comes. */
+static void enter_parked(struct tunnel *t)
+{
+    struct registry_core *rc = home_of(t);
+    const struct os_addr *from = address_of(t);
+    if (!owner_is_anonymous(t->owner) || from == NULL || rc->draining || !list_empty(&t->parked)) {
+        return; // or the next worker's
+    }
+    struct tunnel *oldest = NULL;
+    uint32_t count = 0;
+    list_each(node, &rc->parked)
+    {
+        struct tunnel *o = list_entry(node, struct tunnel, parked);
+        const struct os_addr *other = address_of(o);
+        bool same = other != NULL && callers_same(other, from);
+        oldest = oldest == NULL && same ? o : oldest;
+        count += same;
+    }
+    if (count < waiting_max(t)) {
+        struct list *first = list_first(&rc->parked);
+        bool full = rc->parked_count >= t->registry->parked_max && first != NULL;
+        oldest = full ? list_entry(first, struct tunnel, parked) : NULL;
+    }
+    if (oldest != NULL) {
+        tunnel_end(oldest, SLICE("others without a token wait as well"));
+    }
+    list_push_back(&rc->parked, &t->parked);
+    rc->parked_count++;
+}
+
 void tunnel_park(struct tunnel *t)
 {
     struct loop *l = home_of(t)->loop;
+    enter_parked(t);
     set_parked(t, l->wall_ms);
     if (!home_of(t)->closed) {
         loop_timer_set(l, &t->park, settings_of(t)->park_ms);
@@ -352,6 +416,7 @@ void tunnel_park(struct tunnel *t)
 static void unpark(struct tunnel *t)
 {
     loop_timer_stop(home_of(t)->loop, &t->park);
+    leave_parked(t);
     set_parked(t, 0);
     tell(t);
 }

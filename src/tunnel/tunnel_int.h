@@ -48,6 +48,8 @@ struct registry_core {
     struct tunnel_registry *registry;
     struct list tunnels;     // at home here
     struct list connections; // whose core this is, once they have arrived
+    struct list parked; // anonymous tunnels, the longest first; but those from before the worker
+    uint32_t parked_count;
     const struct access *access;
     uint16_t tls_port;   // of visitors; 0: none
     uint16_t clear_port; // the same
@@ -75,6 +77,8 @@ struct tunnel_registry {
     struct list owners[OWNER_BUCKETS];
     uint32_t anonymous; // tunnels of agents that are their own owners
     uint32_t anonymous_max;
+    uint32_t parked_max;         // anonymous ones of a core
+    uint32_t parked_per_address; // at least, on all cores
     struct registry_part *parts;
     struct registry_core cores[];
 };
@@ -130,6 +134,7 @@ struct tunnel {
     struct list instances;
     struct list connections; // all that are not forgotten yet
     struct wheel_timer park;
+    struct list parked;      // of the core
     uint64_t parked_wall_ms; // since when; 0: it is live
     atomic_bool is_parked;   // the same, for other cores
     bool port_wanted; // it is parked from before the edge, whose port nobody has opened so far
@@ -184,6 +189,8 @@ uint64_t tunnel_hash(const struct tunnel_registry *r, const struct tunnel_zone *
                      struct slice name);
 /** One more tunnel of an owner; false: there are `most` already, or too many of agents without a token. */
 bool owner_count_up(struct tunnel_registry *r, const char *owner, uint32_t most);
+/** Of an agent that has no token. */
+bool owner_is_anonymous(const char *owner);
 void owner_count_down(struct tunnel_registry *r, const char *owner);
 void claim_free(struct tunnel_claim *c);
 /** Into the table, out of it. */

@@ -742,6 +742,71 @@ static void agents_without_a_token_have_so_many(void)
     end();
 }
 
+/** "a", "b", ... at home on the first core, so that all are counted there. */
+static const char *name_at_home(unsigned number)
+{
+    static char name[16];
+    for (unsigned i = 0, found = 0;; i++) {
+        (void)snprintf(name, sizeof(name), "n%u", i);
+        found += tunnel_home(w.tunnels, w.zone.runtime, slice_str(name)) == 0;
+        if (found > number) {
+            return name;
+        }
+    }
+}
+
+/** Comes without a token from 203.0.113.LAST, and is lost. */
+static void wait_from(unsigned number, unsigned last)
+{
+    char owner[8];
+    char address[32];
+    (void)snprintf(owner, sizeof(owner), "*%u", number);
+    (void)snprintf(address, sizeof(address), "203.0.113.%u:1", last);
+    struct tunnel_claim *c = claim_of(name_at_home(number), owner, (uint8_t)(number + 1));
+    REQUIRE(os_addr_parse(slice_str(address), &c->address) == 0);
+    REQUIRE(judge(c) == 0);
+    cut(arrive(c));
+}
+
+static bool is_kept(unsigned number)
+{
+    struct tunnel *t = tunnel_find_exact(w.zone.runtime, slice_str(name_at_home(number)));
+    if (t != NULL) {
+        tunnel_let_go(t);
+    }
+    return t != NULL;
+}
+
+static void those_without_a_token_that_wait_make_room(void)
+{
+    begin();
+    w.tunnels->parked_per_address = 2;
+    w.tunnels->parked_max = 4;
+    w.zone.settings.per_address = 1;
+    cut(come("token", "alice", 99)); // counts nowhere
+    for (unsigned i = 0; i < 3; i++) {
+        wait_from(i, 1);
+    }
+    CHECK(!is_kept(0) && is_kept(1) && is_kept(2)); // of one address
+    wait_from(3, 2);
+    wait_from(4, 3);
+    CHECK(is_kept(1));
+    wait_from(5, 4);
+    CHECK(!is_kept(1) && is_kept(2) && is_kept(3) && is_kept(4) && is_kept(5)); // of all
+    struct tunnel_claim *back = claim_of(name_at_home(2), "*2", 3);
+    back->proven = true;
+    back->sequence = 2;
+    REQUIRE(judge(back) == 0);
+    struct fake_session *live = arrive(back); // it waits no more, so there is room again
+    wait_from(6, 5);
+    CHECK(is_kept(2) && is_kept(3) && is_kept(6));
+    cut(live);
+    CHECK(is_kept(2) && !is_kept(3) && is_kept(4));
+    CHECK_EQ_INT(w.tunnels->cores[0].parked_count, 4);
+    CHECK_EQ_INT(refused(claim_of("token", "bob", 98)), E_TUNNEL_TAKEN);
+    end();
+}
+
 static void a_kick_ends_it(void)
 {
     begin();
@@ -831,6 +896,7 @@ TAP_MAIN(visitors_meet_the_agent_of_the_name, names_below_a_wildcard_come_to_it,
          the_token_that_came_last_is_the_one_that_counts,
          a_claim_on_its_way_does_not_outrun_a_revocation,
          what_is_below_a_wildcard_may_be_somebody_elses, agents_without_a_token_have_so_many,
+         those_without_a_token_that_wait_make_room,
          a_port_that_the_zone_has_no_more_ends_its_tunnel, a_kick_ends_it,
          what_arrives_after_the_end_goes_again, a_zone_that_goes_takes_its_tunnels_along,
          the_next_worker_keeps_the_names)
