@@ -17,7 +17,6 @@
 //   back                          waits until all are open again after most of them were lost
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -27,6 +26,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "commands.h"
 #include "common.h"
 #include "histogram.h"
 #include "source.h"
@@ -555,25 +555,6 @@ static void run_command(const char *line)
     }
 }
 
-static struct {
-    struct source source;
-    char line[256];
-    size_t bytes;
-    bool ended;
-} input;
-
-static void on_input(struct source *source, uint32_t events)
-{
-    (void)source;
-    (void)events;
-    ssize_t n = read(STDIN_FILENO, input.line + input.bytes, sizeof input.line - input.bytes);
-    if (n <= 0) {
-        input.ended = n == 0 || errno != EAGAIN;
-        return;
-    }
-    input.bytes += (size_t)n;
-}
-
 int main(void)
 {
     bench_follow_parent();
@@ -587,15 +568,12 @@ int main(void)
         bench_die("out of memory");
     }
     bench_fill_body(all.body, sizeof all.body);
-    fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
-    source_open(&input.source, all.epoll, STDIN_FILENO, EPOLLIN, on_input);
-    while (!input.ended) {
+    commands_open(all.epoll);
+    while (!commands_ended()) {
         turn(AGENTS_MAX);
-        char *end = memchr(input.line, '\n', input.bytes);
-        if (end != NULL) {
-            *end = '\0';
-            run_command(input.line);
-            input.bytes = 0; // a caller waits for the answer before the next command
+        const char *line = commands_next();
+        if (line != NULL) {
+            run_command(line);
         }
     }
     return 0;

@@ -18,14 +18,12 @@
 //   handshakes PORT CONNECTIONS SECONDS VERSION RESUME
 //   tcp PORT CONNECTIONS SECONDS MESSAGE_BYTES       0: a stream without end on each
 #include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
+#include "commands.h"
 #include "common.h"
 #include "handshake.h"
 #include "load.h"
@@ -34,28 +32,8 @@
 #include "tcp.h"
 
 enum {
-    LINE_BYTES_MAX = 256,
     DESCRIPTORS_MAX = 65536,
 };
-
-static struct {
-    struct source source;
-    char line[LINE_BYTES_MAX];
-    size_t bytes;
-    bool ended;
-} input;
-
-static void on_input(struct source *source, uint32_t events)
-{
-    (void)source;
-    (void)events;
-    ssize_t n = read(STDIN_FILENO, input.line + input.bytes, sizeof input.line - input.bytes);
-    if (n <= 0) {
-        input.ended = n == 0 || errno != EAGAIN;
-        return;
-    }
-    input.bytes += (size_t)n;
-}
 
 static void run_handshakes(int epoll, const char *line)
 {
@@ -149,17 +127,13 @@ int main(int argc, char **argv)
         struct sockaddr_in tcp = bench_address(argv[2]);
         tcp_origin_open(epoll, &tcp);
     }
-    fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
-    source_open(&input.source, epoll, STDIN_FILENO, EPOLLIN, on_input);
-    while (!input.ended) {
+    commands_open(epoll);
+    while (!commands_ended()) {
         source_turn(epoll, 1000000000U);
-        char *end = memchr(input.line, '\n', input.bytes);
-        if (end == NULL) {
-            continue;
+        const char *line = commands_next();
+        if (line != NULL) {
+            run_command(epoll, line);
         }
-        *end = '\0';
-        run_command(epoll, input.line);
-        input.bytes = 0; // a caller waits for the answer before the next command
     }
     return 0;
 }
