@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from harness import BOTH, Authority, Edge, H2Origin, Origin, program, run_adit  # noqa: E402
+from harness import BOTH, Authority, Edge, H2Origin, Origin, program, reply, run_adit  # noqa: E402
 from harness.dns import NameServer  # noqa: E402
 from harness.peers import Haproxy, Nginx, WebSocketServer  # noqa: E402
 from harness.ports import free_port  # noqa: E402
@@ -197,6 +197,12 @@ def origin():
     origins = []
     yield start_origins(origins)
     end_origins(origins)
+
+
+@pytest.fixture
+def app(origin):
+    """What somebody shows by a tunnel."""
+    return origin(lambda request: reply(200, b"from the laptop"))
 
 
 @pytest.fixture(scope="module")

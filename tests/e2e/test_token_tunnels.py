@@ -8,15 +8,10 @@ import time
 
 import pytest
 
-from harness import reply, until
-from harness.tunnel import ZONE, create_token, zone
+from harness import until
+from harness.tunnel import ZONE, create_token, visit, zone
 
 pytestmark = pytest.mark.usefixtures("tunnels")
-
-
-@pytest.fixture
-def app(origin):
-    return origin(lambda request: reply(200, b"from the laptop"))
 
 
 @pytest.fixture
@@ -32,10 +27,6 @@ def asked(way, *args):
 
 def tunnels(way):
     return {one["name"]: one for one in asked(way, "tunnels")["tunnels"]}
-
-
-def visit(way, name="myapp"):
-    return way.get("/", [("Host", f"{name}.{ZONE}:{way.port}")])
 
 
 def test_a_list_of_what_there_is(way, app, agent):

@@ -8,16 +8,11 @@ import time
 
 import pytest
 
-from harness import WAIT, reply, until
+from harness import WAIT, until
 from harness.ports import free_port
-from harness.tunnel import ZONE, create_token, kept, zone
+from harness.tunnel import ZONE, create_token, kept, visit, zone
 
 pytestmark = pytest.mark.usefixtures("tunnels")
-
-
-@pytest.fixture
-def app(origin):
-    return origin(lambda request: reply(200, b"from the laptop"))
 
 
 @pytest.fixture
@@ -36,10 +31,6 @@ def stop(way):
 def begin(way):
     way.addresses.clear()
     way.start()
-
-
-def visit(way, name="myapp"):
-    return way.get("/", [("Host", f"{name}.{ZONE}:{way.port}")])
 
 
 class Visitor(threading.Thread):

@@ -45,6 +45,11 @@ def server_url(way):
     return f"http://{ZONE}:{way.port}"
 
 
+def visit(way, name="myapp"):
+    """A visitor's request to a tunnel, in clear."""
+    return way.get("/", [("Host", f"{name}.{ZONE}:{way.port}")])
+
+
 def kept(way):
     """The names that the edge's next start would know."""
     path = os.path.join(way.dir, "state", "state.db")
