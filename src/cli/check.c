@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // adit check: is this configuration right, an edge's or an agent's? Which of them it is its keys say.
-// Reads the files itself, starts nothing. Exit code 0 when there is no error (warnings are told), CLI_CONFIG when there is one. For people on stderr, with
-// --json as one object on stdout.
+// Reads the files itself, starts nothing. Exit code 0 when there is no error (warnings are told),
+// CLI_CONFIG when there is one. For people on stderr, with --json as one object on stdout.
 
 #include <stdio.h>
 #include <string.h>

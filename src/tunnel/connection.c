@@ -16,7 +16,7 @@ enum { ASK_AGAIN_MS = 2000 };
 static struct loop *home_loop(const struct tunnel_connection *c)
 {
     const struct tunnel *t = c->tunnel;
-    return t->registry->cores[t->home].loop;
+    return tunnel_core(t)->loop;
 }
 
 static struct registry_core *core_of(const struct tunnel_connection *c)

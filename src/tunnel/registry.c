@@ -302,7 +302,7 @@ void tunnel_let_go(struct tunnel *t)
 {
     ensure_magic(t, TUNNEL_MAGIC);
     if (atomic_fetch_sub_explicit(&t->holders, 1, memory_order_acq_rel) == 1) {
-        loop_post(t->registry->cores[t->home].loop, &t->freed);
+        loop_post(tunnel_core(t)->loop, &t->freed);
     }
 }
 

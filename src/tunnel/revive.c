@@ -84,7 +84,7 @@ void tunnel_open_port(struct tunnel *t)
     }
     tunnel_hold(t);
     t->ask = (struct tunnel_port_ask){
-        .loop = t->registry->cores[t->home].loop,
+        .loop = tunnel_core(t)->loop,
         .key = tunnel_port_key(slice_of(t->zone->site, t->zone->site_len), datagram),
         .datagram = datagram,
         .port = t->port,

@@ -17,159 +17,9 @@
 
 enum { SHARE_MIN = 16 };
 
-static struct registry_core *home_of(const struct tunnel *t)
-{
-    return &t->registry->cores[t->home];
-}
-
 static const struct zone_settings *settings_of(const struct tunnel *t)
 {
     return &t->zone->at[t->home]->settings;
-}
-
-// ---- what is told of it -----------------------------------------------------------------------------
-
-static void count_connections(const struct tunnel *t, struct tunnel_counts *counts)
-{
-    list_each(node, &t->connections)
-    {
-        struct tunnel_connection *c = list_entry(node, struct tunnel_connection, link);
-        if (!c->is_open || c->instance == NULL) {
-            continue;
-        }
-        uint32_t rtt = atomic_load_explicit(&c->rtt_us, memory_order_relaxed);
-        bool nearer = rtt != 0 && (counts->rtt_us == 0 || rtt < counts->rtt_us);
-        counts->rtt_us = nearer ? rtt : counts->rtt_us;
-        counts->connections++;
-    }
-}
-
-static void put(char *field, size_t size, struct slice text)
-{
-    struct text t = text_on(field, size - 1);
-    text_put(&t, slice_sub(text, 0, text.len < size ? text.len : size - 1));
-}
-
-static void count(const struct tunnel *t, struct tunnel_counts *counts)
-{
-    count_connections(t, counts);
-    counts->bytes_in = atomic_load_explicit(&t->bytes_in, memory_order_relaxed);
-    counts->bytes_out = atomic_load_explicit(&t->bytes_out, memory_order_relaxed);
-    counts->state = t->parked_wall_ms != 0 ? TUNNEL_ROW_PARKED : TUNNEL_ROW_LIVE;
-    list_each(node, &t->instances)
-    {
-        const struct tunnel_instance *i = list_entry(node, struct tunnel_instance, link);
-        const struct vitals *v = &i->server->vitals;
-        counts->instances++;
-        counts->active += vitals_active(v);
-        counts->requests += atomic_load_explicit(&v->requests, memory_order_relaxed);
-    }
-}
-
-static void fill_host(const struct tunnel *t, struct tunnel_row *row)
-{
-    const struct zone *z = t->zone->at[t->home];
-    struct text host = text_on(row->at, sizeof(row->at) - 1);
-    if (z != NULL && t->kind != TUNNEL_HTTP) {
-        text_put(&host, z->settings.at);
-        return;
-    }
-    text_put(&host, tunnel_name(t));
-    if (z != NULL) {
-        text_put(&host, z->settings.suffix);
-    }
-}
-
-/** Counts it as what it is. */
-static void recount(struct tunnel *t)
-{
-    struct counters *counters = home_of(t)->counters;
-    enum counter is = t->over                  ? COUNTER_COUNT
-                      : t->parked_wall_ms != 0 ? COUNTER_tunnels_parked
-                                               : COUNTER_tunnels_live;
-    if (is == t->counted) {
-        return;
-    }
-    if (t->counted != COUNTER_COUNT) {
-        counter_sub(counters, t->counted, 1);
-    }
-    if (is != COUNTER_COUNT) {
-        counter_add(counters, is, 1);
-    }
-    t->counted = is;
-}
-
-struct url {
-    bool secure;
-    uint16_t port;
-};
-
-/** Where visitors come, by the listeners that there are now. Whether they can come with TLS the newest claim
- * knew; of a tunnel from before a restart it is what was so then, as far as it still can be. */
-static struct url url_of(const struct tunnel *t)
-{
-    const struct registry_core *home = home_of(t);
-    if (t->kind != TUNNEL_HTTP) {
-        return (struct url){.port = t->port};
-    }
-    bool both = (home->tls_port != 0) == (home->clear_port != 0);
-    bool secure = both ? t->secure : home->tls_port != 0;
-    return (struct url){.secure = secure, .port = secure ? home->tls_port : home->clear_port};
-}
-
-static uint32_t word_of(struct url u)
-{
-    return u.port | (u.secure ? UINT32_C(1) << 16 : 0);
-}
-
-/** Writes the whole row. */
-static void tell(struct tunnel *t)
-{
-    struct tunnel_registry *r = t->registry;
-    recount(t);
-    if (r->rows == NULL) {
-        return;
-    }
-    if (t->row == TUNNEL_ROWS_NONE) {
-        t->row = tunnel_rows_take(r->rows);
-    }
-    struct url url = url_of(t);
-    t->told_url = word_of(url);
-    struct tunnel_row row = {
-        .since_wall_ms = t->since_wall_ms,
-        .state_wall_ms = t->parked_wall_ms != 0 ? t->parked_wall_ms : t->since_wall_ms,
-        .kind = (uint32_t)t->kind,
-        .bits = (t->wildcard ? TUNNEL_ROW_WILDCARD : 0) | (t->shared ? TUNNEL_ROW_JOIN : 0) |
-                (t->random ? TUNNEL_ROW_RANDOM : 0) | (url.secure ? TUNNEL_ROW_SECURE : 0),
-        .port = url.port,
-    };
-    count(t, &row.counts);
-    put(row.zone, sizeof(row.zone), slice_of(t->zone->site, t->zone->site_len));
-    put(row.name, sizeof(row.name), tunnel_name(t));
-    put(row.owner, sizeof(row.owner), slice_str(t->owner));
-    fill_host(t, &row);
-    struct list *first = list_first(&t->instances);
-    if (first != NULL) {
-        const struct tunnel_instance *i = list_entry(first, struct tunnel_instance, link);
-        struct text address = text_on(row.address, sizeof(row.address) - 1);
-        os_addr_text(&i->address, &address);
-        put(row.grant, sizeof(row.grant), slice_str(i->grant));
-        put(row.agent, sizeof(row.agent), slice_str(i->agent));
-        memcpy(row.instance, i->id, sizeof(row.instance));
-    }
-    tunnel_rows_set(r->rows, t->row, &row);
-}
-
-/** Only what changes with every request, as long as nothing else has. */
-static void tell_counts(struct tunnel *t)
-{
-    if (t->told_url != word_of(url_of(t))) {
-        tell(t);
-    } else if (t->registry->rows != NULL) {
-        struct tunnel_counts counts = {0};
-        count(t, &counts);
-        tunnel_rows_count(t->registry->rows, t->row, &counts);
-    }
 }
 
 // ---- life of a tunnel -------------------------------------------------------------------------------
@@ -287,18 +137,18 @@ static void set_rate(struct tunnel *t, uint32_t place)
 
 static void leave_parked(struct tunnel *t)
 {
-    home_of(t)->parked_count -= list_empty(&t->parked) ? 0 : 1;
+    tunnel_core(t)->parked_count -= list_empty(&t->parked) ? 0 : 1;
     list_remove(&t->parked);
 }
 
 /** Out of the table: nobody finds it any more. */
 static void leave_table(struct tunnel *t)
 {
-    loop_timer_stop(home_of(t)->loop, &t->park);
+    loop_timer_stop(tunnel_core(t)->loop, &t->park);
     leave_parked(t);
     tunnel_unlist(t);
     t->over = true;
-    recount(t);
+    tunnel_recount(t);
     owner_count_down(t->registry, t->owner);
     set_rate(t, RATES_NONE);
     if (t->row != TUNNEL_ROWS_NONE) {
@@ -336,8 +186,8 @@ static void on_park_over(struct wheel_timer *timer)
 {
     struct tunnel *t = container_of(timer, struct tunnel, park);
     ensure_magic(t, TUNNEL_MAGIC);
-    if (home_of(t)->draining) { // nobody can come back here; the next worker waits for it
-        loop_timer_set(home_of(t)->loop, &t->park, settings_of(t)->park_ms);
+    if (tunnel_core(t)->draining) { // nobody can come back here; the next worker waits for it
+        loop_timer_set(tunnel_core(t)->loop, &t->park, settings_of(t)->park_ms);
         return;
     }
     tunnel_end(t, SLICE("its agent was not back in time"));
@@ -375,7 +225,7 @@ static uint32_t waiting_max(const struct tunnel *t)
  * has waited longest makes room. It has its ticket, so it gets its name again when it comes. */
 static void enter_parked(struct tunnel *t)
 {
-    struct registry_core *rc = home_of(t);
+    struct registry_core *rc = tunnel_core(t);
     const struct os_addr *from = address_of(t);
     if (!owner_is_anonymous(t->owner) || from == NULL || rc->draining || !list_empty(&t->parked)) {
         return; // or the next worker's
@@ -404,21 +254,21 @@ static void enter_parked(struct tunnel *t)
 
 void tunnel_park(struct tunnel *t)
 {
-    struct loop *l = home_of(t)->loop;
+    struct loop *l = tunnel_core(t)->loop;
     enter_parked(t);
     set_parked(t, l->wall_ms);
-    if (!home_of(t)->closed) {
+    if (!tunnel_core(t)->closed) {
         loop_timer_set(l, &t->park, settings_of(t)->park_ms);
     }
-    tell(t);
+    tunnel_tell(t);
 }
 
 static void unpark(struct tunnel *t)
 {
-    loop_timer_stop(home_of(t)->loop, &t->park);
+    loop_timer_stop(tunnel_core(t)->loop, &t->park);
     leave_parked(t);
     set_parked(t, 0);
-    tell(t);
+    tunnel_tell(t);
 }
 
 static bool has_connections(const struct tunnel_instance *i)
@@ -449,12 +299,12 @@ static bool has_secret(const struct tunnel *t, const struct tunnel_instance *i)
 static void instance_lost(struct tunnel *t, struct tunnel_instance *i)
 {
     bool last = list_first(&t->instances) == &i->link && i->link.next == &t->instances;
-    if (home_of(t)->closed) { // its group has ended; what is told is for the next worker
-        set_parked(t, home_of(t)->loop->wall_ms);
-        tell(t);
+    if (tunnel_core(t)->closed) { // its group has ended; what is told is for the next worker
+        set_parked(t, tunnel_core(t)->loop->wall_ms);
+        tunnel_tell(t);
     } else if (!last) {
         remove_instance(t, i);
-        tell(t);
+        tunnel_tell(t);
     } else if (i->leaves) {
         tunnel_end(t, SLICE("its agent has left"));
     } else if (!t->lived || (t->random && !has_secret(t, i))) {
@@ -506,7 +356,7 @@ void tunnel_connection_arrived(struct tunnel_connection *c)
     if (t->parked_wall_ms != 0) {
         unpark(t);
     } else {
-        tell(t);
+        tunnel_tell(t);
     }
 }
 
@@ -562,7 +412,7 @@ void tunnel_connection_gone(struct tunnel_connection *c)
         if (!has_connections(i)) {
             instance_lost(t, i);
         } else if (was_open) {
-            tell(t);
+            tunnel_tell(t);
         }
     }
     connection_let_go(c);
@@ -674,8 +524,8 @@ static void take_grant(struct tunnel *t, struct tunnel_instance *i, const struct
 {
     uint32_t place = RATES_NONE;
     if (c->rate != 0) { // there are as many places as grants
-        place =
-            rates_hold(t->registry->rates, slice_str(c->grant), c->rate, home_of(t)->loop->now_ns);
+        place = rates_hold(t->registry->rates, slice_str(c->grant), c->rate,
+                           tunnel_core(t)->loop->now_ns);
     }
     set_rate(t, place);
     memcpy(i->grant, c->grant, sizeof(i->grant));
@@ -860,7 +710,7 @@ bool tunnels_look(struct registry_core *rc)
         } else {
             hurry = hurry || t->port_wanted;
             tunnel_open_port(t);
-            tell_counts(t);
+            tunnel_tell_counts(t);
         }
     }
     return hurry;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Between the files of the registry: registry.c (the table, zones, owners, life), tunnel.c (what
-// happens on a tunnel's home core), connection.c (an agent's connection on its own core). Private to
-// src/tunnel.
+// happens on a tunnel's home core), row.c (what is told of it), connection.c (an agent's connection on
+// its own core). Private to src/tunnel.
 
 #pragma once
 
@@ -182,6 +182,11 @@ struct tunnel_connection {
     char reason[TUNNEL_REASON_MAX];
 };
 
+static inline struct registry_core *tunnel_core(const struct tunnel *t)
+{
+    return &t->registry->cores[t->home];
+}
+
 // registry.c
 /** As tunnel_find(), but nothing above it. */
 struct tunnel *tunnel_find_exact(struct tunnel_zone *z, struct slice name) must_check;
@@ -219,6 +224,14 @@ void tunnel_park(struct tunnel *t);
  * wanted. */
 bool tunnels_look(struct registry_core *rc);
 void tunnel_free(struct tunnel *t);
+
+// row.c: home core.
+/** Writes the whole row. */
+void tunnel_tell(struct tunnel *t);
+/** Only what changes with every request, as long as nothing else has. */
+void tunnel_tell_counts(struct tunnel *t);
+/** Counts it as what it is: live, parked or neither. */
+void tunnel_recount(struct tunnel *t);
 
 // revive.c
 /** Names of the zone that lived before this worker did are parked. */
