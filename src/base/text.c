@@ -123,6 +123,18 @@ void text_json(struct text *t, struct slice s)
     }
 }
 
+void text_json_string(struct text *t, const char *name, struct slice value)
+{
+    text_printf(t, ",\"%s\":\"", name);
+    text_json(t, value);
+    text_char(t, '"');
+}
+
+void text_json_number(struct text *t, const char *name, uint64_t value)
+{
+    text_printf(t, ",\"%s\":%llu", name, (unsigned long long)value);
+}
+
 static struct slice html_entity(char c)
 {
     switch (c) {

@@ -51,5 +51,8 @@ void text_printf(struct text *t, const char *format, ...) __attribute__((format(
 /** s inside a JSON string (no quotes put): escapes control bytes, quote, backslash; bytes that are
  * not UTF-8 become U+FFFD. */
 void text_json(struct text *t, struct slice s);
+/** A member of a JSON object that is not its first: `,"name":"value"`. The name is put as it is. */
+void text_json_string(struct text *t, const char *name, struct slice value);
+void text_json_number(struct text *t, const char *name, uint64_t value);
 /** s with & < > " ' as entities. */
 void text_html(struct text *t, struct slice s);

@@ -21,13 +21,6 @@ struct showing {
     unsigned told;
 };
 
-static void put_string(struct text *t, const char *name, struct slice value)
-{
-    text_printf(t, ",\"%s\":\"", name);
-    text_json(t, value);
-    text_char(t, '"');
-}
-
 static void show(void *arg, const struct agent_step *s)
 {
     struct showing *w = arg;
@@ -38,9 +31,9 @@ static void show(void *arg, const struct agent_step *s)
     if (w->json) {
         text_printf(&t, "{\"step\":\"%s\",\"ok\":%s,\"ms\":%.1f", s->name, s->ok ? "true" : "false",
                     ms);
-        put_string(&t, "text", s->text);
+        text_json_string(&t, "text", s->text);
         if (s->advice[0] != '\0') {
-            put_string(&t, "advice", slice_str(s->advice));
+            text_json_string(&t, "advice", slice_str(s->advice));
         }
         text_str(&t, "}");
     } else {

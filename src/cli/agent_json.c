@@ -11,22 +11,10 @@
 
 #include "cli/agent_show.h"
 
-static void string(struct text *t, const char *name, struct slice value)
-{
-    text_printf(t, ",\"%s\":\"", name);
-    text_json(t, value);
-    text_char(t, '"');
-}
-
-static void number(struct text *t, const char *name, uint64_t value)
-{
-    text_printf(t, ",\"%s\":%llu", name, (unsigned long long)value);
-}
-
 static void put_answer(struct text *t, const struct agent_answer *a)
 {
     if (a->status == 101) {
-        string(t, "name", slice_str(a->name));
+        text_json_string(t, "name", slice_str(a->name));
         text_str(t, ",\"urls\":[");
         for (uint32_t i = 0; i < a->url_count; i++) {
             text_str(t, i > 0 ? ",\"" : "\"");
@@ -34,32 +22,32 @@ static void put_answer(struct text *t, const struct agent_answer *a)
             text_char(t, '"');
         }
         text_char(t, ']');
-        number(t, "connection", a->connection_id);
+        text_json_number(t, "connection", a->connection_id);
         if (a->has_expiry) {
-            number(t, "expires_s", a->expires_s);
+            text_json_number(t, "expires_s", a->expires_s);
         }
         return;
     }
-    number(t, "status", a->status);
+    text_json_number(t, "status", a->status);
     if (a->reason[0] != '\0') {
-        string(t, "reason", slice_str(a->reason));
+        text_json_string(t, "reason", slice_str(a->reason));
     }
     if (a->suggestion[0] != '\0') {
-        string(t, "suggestion", slice_str(a->suggestion));
+        text_json_string(t, "suggestion", slice_str(a->suggestion));
     }
 }
 
 static void put_request(struct text *t, const struct agent_request *r)
 {
-    string(t, "method", r->method);
-    string(t, "target", r->target);
-    string(t, "client", r->client);
-    number(t, "status", r->status);
+    text_json_string(t, "method", r->method);
+    text_json_string(t, "target", r->target);
+    text_json_string(t, "client", r->client);
+    text_json_number(t, "status", r->status);
     text_printf(t, ",\"duration_ms\":%.3f", (double)r->took_us / 1000);
-    number(t, "bytes_in", r->bytes_in);
-    number(t, "bytes_out", r->bytes_out);
+    text_json_number(t, "bytes_in", r->bytes_in);
+    text_json_number(t, "bytes_out", r->bytes_out);
     if (r->error.len > 0) {
-        string(t, "error", r->error);
+        text_json_string(t, "error", r->error);
     }
 }
 
@@ -76,11 +64,11 @@ void agent_show_json(struct agent_show *s, const struct agent_event *e, uint64_t
     log_time(wall_ms, time);
     text_printf(t, "{\"event\":\"%s\",\"time\":\"%.*s\"", names[e->kind], LOG_TIME_BYTES, time);
     if (e->kind != AGENT_EVENT_LEAVING) {
-        number(t, "tunnel", e->tunnel);
-        string(t, "target", s->plan->tunnels[e->tunnel].shown);
+        text_json_number(t, "tunnel", e->tunnel);
+        text_json_string(t, "target", s->plan->tunnels[e->tunnel].shown);
     }
     if (e->kind != AGENT_EVENT_LEAVING && e->kind != AGENT_EVENT_REQUEST) {
-        string(t, "edge", s->plan->edges[e->edge].host);
+        text_json_string(t, "edge", s->plan->edges[e->edge].host);
     }
     if (e->answer != NULL) {
         put_answer(t, e->answer);
@@ -92,13 +80,13 @@ void agent_show_json(struct agent_show *s, const struct agent_event *e, uint64_t
         put_request(t, e->request);
     }
     if (e->text.len > 0) {
-        string(t, "text", e->text);
+        text_json_string(t, "text", e->text);
     }
     if (e->kind == AGENT_EVENT_LOST || e->kind == AGENT_EVENT_FAILED) {
-        number(t, "retry_ms", e->in_ms);
+        text_json_number(t, "retry_ms", e->in_ms);
     }
     if (s->left_out > 0) {
-        number(t, "left_out", s->left_out);
+        text_json_number(t, "left_out", s->left_out);
         s->left_out = 0;
     }
     text_str(t, "}\n");

@@ -132,18 +132,6 @@ static struct slice clean_field(struct making *m, struct slice name, struct slic
 
 // ---- JSON ------------------------------------------------------------------------------------------
 
-static void string(struct text *t, const char *name, struct slice value)
-{
-    text_printf(t, ",\"%s\":\"", name);
-    text_json(t, value);
-    text_char(t, '"');
-}
-
-static void number(struct text *t, const char *name, uint64_t value)
-{
-    text_printf(t, ",\"%s\":%llu", name, (unsigned long long)value);
-}
-
 static void truth(struct text *t, const char *name, bool value)
 {
     text_printf(t, ",\"%s\":%s", name, value ? "true" : "false");
@@ -168,24 +156,24 @@ static void put_figures(struct text *t, const struct ring_entry *e)
     char time[LOG_TIME_BYTES];
     log_time(e->wall_ms, time);
     text_printf(t, "{\"id\":%llu", (unsigned long long)e->id);
-    string(t, "time", slice_of(time, LOG_TIME_BYTES));
+    text_json_string(t, "time", slice_of(time, LOG_TIME_BYTES));
     if (e->repeats != 0) {
-        number(t, "repeats", e->repeats);
+        text_json_number(t, "repeats", e->repeats);
     }
     char client[OS_ADDR_TEXT_MAX];
     struct text address = text_on(client, sizeof(client));
     os_addr_ip_text(&e->client, &address);
-    string(t, "client", text_slice(&address));
-    number(t, "status", e->status);
+    text_json_string(t, "client", text_slice(&address));
+    text_json_number(t, "status", e->status);
     truth(t, "over", e->over);
     if (e->error != 0) {
-        string(t, "error", slice_str(error_name(e->error)));
+        text_json_string(t, "error", slice_str(error_name(e->error)));
     }
     if (e->over) {
         text_printf(t, ",\"duration_ms\":%.3f", (double)e->took_us / 1000);
     }
-    number(t, "bytes_in", e->request.bytes);
-    number(t, "bytes_out", e->answer.bytes);
+    text_json_number(t, "bytes_in", e->request.bytes);
+    text_json_number(t, "bytes_out", e->answer.bytes);
 }
 
 static void put_row(struct making *m, const struct ring_entry *e)
@@ -198,8 +186,8 @@ static void put_row(struct making *m, const struct ring_entry *e)
     (void)show_next(&rest, &method);
     (void)(show_next(&rest, &skipped) && show_next(&rest, &skipped));
     (void)show_next(&rest, &target); // of a long one the front
-    string(&m->out, "method", slice_sub(method, 0, METHOD_CUT));
-    string(&m->out, "target", slice_sub(clean_url(m, target), 0, TARGET_CUT));
+    text_json_string(&m->out, "method", slice_sub(method, 0, METHOD_CUT));
+    text_json_string(&m->out, "target", slice_sub(clean_url(m, target), 0, TARGET_CUT));
     text_char(&m->out, '}');
 }
 
@@ -293,12 +281,12 @@ int show_entry(const struct ring_entry *e, struct slice *out)
     for (size_t i = 0; i < array_len(names); i++) {
         struct slice piece;
         (void)show_next(&rest, &piece);
-        string(t, names[i], clean_url(&m, piece));
+        text_json_string(t, names[i], clean_url(&m, piece));
     }
     const char *why_not = show_why_not(e);
     truth(t, "replayable", why_not == NULL);
     if (why_not != NULL) {
-        string(t, "why_not", slice_str(why_not));
+        text_json_string(t, "why_not", slice_str(why_not));
     }
     text_str(t, ",\"request\":{\"from\":\"visitor\"");
     put_fields(&m, rest);

@@ -18,18 +18,6 @@ static void put_ip(struct text *t, const struct os_addr *a)
     }
 }
 
-static void put_json(struct text *t, const char *key, struct slice value)
-{
-    text_printf(t, ",\"%s\":\"", key);
-    text_json(t, value);
-    text_char(t, '"');
-}
-
-static void put_number(struct text *t, const char *key, uint64_t value)
-{
-    text_printf(t, ",\"%s\":%llu", key, (unsigned long long)value);
-}
-
 static void build_json(const struct l4_line *l, uint64_t wall_ms, struct text *t)
 {
     char time[LOG_TIME_BYTES];
@@ -41,25 +29,25 @@ static void build_json(const struct l4_line *l, uint64_t wall_ms, struct text *t
     text_str(t, "\",\"client\":\"");
     put_ip(t, &l->client);
     text_char(t, '"');
-    put_number(t, "client_port", l->client.port);
-    put_json(t, "stream", l->stream->text);
-    put_json(t, "protocol", slice_str(l->protocol));
+    text_json_number(t, "client_port", l->client.port);
+    text_json_string(t, "stream", l->stream->text);
+    text_json_string(t, "protocol", slice_str(l->protocol));
     if (l->name.len > 0) {
-        put_json(t, "server_name", l->name);
+        text_json_string(t, "server_name", l->name);
     }
-    put_json(t, "upstream", l->server);
-    put_number(t, "bytes_in", l->bytes_in);
-    put_number(t, "bytes_out", l->bytes_out);
+    text_json_string(t, "upstream", l->server);
+    text_json_number(t, "bytes_in", l->bytes_in);
+    text_json_number(t, "bytes_out", l->bytes_out);
     if (l->stream->datagram) {
-        put_number(t, "datagrams_in", l->datagrams_in);
-        put_number(t, "datagrams_out", l->datagrams_out);
+        text_json_number(t, "datagrams_in", l->datagrams_in);
+        text_json_number(t, "datagrams_out", l->datagrams_out);
     } else {
-        put_number(t, "connect_ms", l->connect_ns / 1000000);
+        text_json_number(t, "connect_ms", l->connect_ns / 1000000);
     }
-    put_number(t, "total_ms", l->total_ms);
+    text_json_number(t, "total_ms", l->total_ms);
     if (l->error != 0) {
-        put_json(t, "error", slice_str(error_name(l->error)));
-        put_json(t, "side", slice_str(l->side));
+        text_json_string(t, "error", slice_str(error_name(l->error)));
+        text_json_string(t, "side", slice_str(l->side));
     }
     text_str(t, "}\n");
 }

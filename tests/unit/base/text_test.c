@@ -65,6 +65,14 @@ static void escapes_json(void)
     json("\xe2\x82", 2, "\xef\xbf\xbd\xef\xbf\xbd");
 }
 
+static void writes_members_of_json(void)
+{
+    struct text t = text_on(buffer, sizeof(buffer));
+    text_json_string(&t, "name", SLICE("a\"b"));
+    text_json_number(&t, "count", UINT64_MAX);
+    CHECK_TEXT(t.ptr, t.len, ",\"name\":\"a\\\"b\",\"count\":18446744073709551615");
+}
+
 static void escapes_html(void)
 {
     struct text t = text_on(buffer, sizeof(buffer));
@@ -72,4 +80,4 @@ static void escapes_html(void)
     CHECK_TEXT(t.ptr, t.len, "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;");
 }
 
-TAP_MAIN(builds, never_writes_past_its_end, escapes_json, escapes_html)
+TAP_MAIN(builds, never_writes_past_its_end, escapes_json, writes_members_of_json, escapes_html)
