@@ -424,7 +424,9 @@ struct h2_stream *pair_stream(const struct visit *v)
 static void copy_text(char *to, struct slice text)
 {
     REQUIRE(text.len <= SESSION_TEXT_MAX);
-    memcpy(to, text.ptr, text.len);
+    if (text.len > 0) {
+        memcpy(to, text.ptr, text.len);
+    }
     to[text.len] = '\0';
 }
 
