@@ -84,6 +84,7 @@ class Agent:
             self.env["ADIT_TOKEN"] = token
         self.popen = popen
         self.events, self.lines = [], []
+        self.frozen = False
         self.start(wait)
 
     def start(self, wait=True):
@@ -181,10 +182,15 @@ class Agent:
             pass
 
     def freeze(self):
+        self.frozen = True
         self.signal(signal.SIGSTOP)
 
     def thaw(self):
-        self.signal(signal.SIGCONT)
+        """Of one that is frozen alone: to a program that looks for leaks at its end it would take away the
+        stop that the look waits for."""
+        if self.frozen:
+            self.frozen = False
+            self.signal(signal.SIGCONT)
 
     def kill(self):
         """As the power going off: the agent can do nothing about it."""
@@ -199,7 +205,7 @@ class Agent:
     def stop(self):
         """Ctrl-C, and that it ends well."""
         if self.running():
-            self.signal(signal.SIGCONT)
+            self.thaw()
             self.signal(signal.SIGINT)
             try:
                 code = self.wait_exit()
