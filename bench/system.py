@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 
 PR_SET_PDEATHSIG = 1
@@ -154,8 +155,8 @@ class System:
     def start(self):
         """Starts the system and waits until it answers."""
         self.port = free_port()
-        self.directory = os.path.join(self.bench.directory, f"{self.name}-{self.mode}-{self.port}")
-        os.mkdir(self.directory)
+        # Its port may have been another start's before.
+        self.directory = tempfile.mkdtemp(prefix=f"{self.name}-{self.mode}-", dir=self.bench.directory)
         os.chmod(self.directory, 0o755)
         path = os.path.join(self.directory, "config")
         with open(path, "w", encoding="utf-8") as file:

@@ -60,11 +60,11 @@ sites:
             token = self.admin("token", "create", "--owner", "bench", *ports)
             if token.returncode != 0:
                 return False
-            what = ["tcp", str(self.port)] if tcp else ["http", "bench"]
+            what, name = ("tcp", str(self.port)) if tcp else ("http", "bench")
             with open(os.path.join(self.directory, "agent.log"), "wb") as log:
                 self.others.append(spawn(
-                    [self.find(), what[0], f"127.0.0.1:{self.origin_port}", "as", what[1],
-                     "--quiet", "--no-qr", "--ca", self.bench.certificate, "--server",
+                    [self.find(), what, f"127.0.0.1:{self.origin_port}", "as", name,
+                     "--quiet", "--ca", self.bench.certificate, "--server",
                      f"https://127.0.0.1:{self.edge_port}", "--token", token.stdout.split()[0]],
                     self.bench.cpu_proxy, log, self.bench.nice))
         return super().ready()
