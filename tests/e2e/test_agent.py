@@ -540,7 +540,7 @@ def test_a_key_signs(agent, origin, pki, tmp_path):
     file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     file.chmod(0o600)
     with ScriptedEdge(pki.origin_context("http/1.1")) as way:
-        it = agent(None, origin().port, "--key", file, server=way.url, wait=False, expect_exit=1)
+        it = agent(None, origin().port, "--key", file, server=way.url, wait=False, expect_exit=4)
         call = way.call()
         assert call.get("Authorization") is None
         call.send(b"HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer\r\nAdit-Reason: no-token\r\n"

@@ -365,7 +365,7 @@ def test_an_address_that_the_edge_does_not_have(edge):
         failed = it.wait_event("failed")
         assert "cannot open public ports" in failed["text"] and "192.0.2.1" not in failed["text"]
         assert failed["status"] == 503 and failed["retry_ms"] >= 30000
-        assert "no interface of this machine has the address" in way.way.log
+        way.way.wait_log("no interface of this machine has the address")
     finally:
         it.kill_session()
         it.clean()
