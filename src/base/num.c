@@ -31,21 +31,12 @@ int num_parse_u64(struct slice s, uint64_t max, uint64_t *out)
     return 0;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 int num_parse_hex_u64(struct slice s, uint64_t max, uint64_t *out)
 {
     uint64_t value = 0;
     bool too_large = false;
     for (size_t i = 0; i < s.len; i++) {
-        int d = hex_digit(s.ptr[i]);
+        int d = num_hex_digit(s.ptr[i]);
         if (d < 0) {
             return E_INVALID;
         }

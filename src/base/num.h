@@ -21,6 +21,16 @@ size_t num_format_u64(char *out, uint64_t value);
 /** Lower-case hex, no leading zeros, returns how many (<= 16). */
 size_t num_format_hex(char *out, uint64_t value);
 
+/** The value of a hexadecimal digit of either case; -1: it is none. */
+static inline int num_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    char lower = (char)(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
 static inline bool num_add_size(size_t a, size_t b, size_t *out) must_check;
 static inline bool num_add_size(size_t a, size_t b, size_t *out)
 {

@@ -33,7 +33,6 @@ int agent_words_tunnel(struct agent_words *w, const struct cli_parsed *p, enum a
 int agent_words_file(struct agent_words *w, const char *path);
 
 struct conf_diags;
-struct conf_source;
 /** Whether a file is an agent's rather than an edge's. `text` as of a struct conf_load. */
 bool agent_file_is_one(const char *path, struct slice text);
 /** Reports all that is wrong in an agent's file, also files that it names and that cannot be read. 0 with

@@ -8,6 +8,7 @@
 
 #include "base/ensure.h"
 #include "base/error.h"
+#include "base/num.h"
 #include "http/head.h"
 
 enum {
@@ -129,15 +130,6 @@ int http_authority_parse(struct slice in, char *out, struct slice *authority, st
 
 // ---- path ------------------------------------------------------------------------------------------
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    char low = (char)(c | 0x20);
-    return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
-}
-
 static bool is_unreserved(int c)
 {
     return c == '-' || c == '.' || c == '_' || c == '~' ||
@@ -156,8 +148,8 @@ static ptrdiff_t decode_path(struct slice path, char *out)
             out[n++] = c;
             continue;
         }
-        int high = i + 2 < path.len ? hex_value(path.ptr[i + 1]) : -1;
-        int low = i + 2 < path.len ? hex_value(path.ptr[i + 2]) : -1;
+        int high = i + 2 < path.len ? num_hex_digit(path.ptr[i + 1]) : -1;
+        int low = i + 2 < path.len ? num_hex_digit(path.ptr[i + 2]) : -1;
         int value = high * 16 + low;
         if (high < 0 || low < 0 || value == 0) {
             return E_BAD_TARGET;

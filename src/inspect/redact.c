@@ -6,6 +6,7 @@
 #include "inspect/redact.h"
 
 #include "base/ensure.h"
+#include "base/num.h"
 #include "http/fields.h"
 
 enum { NAME_MAX_BYTES = 64, SCHEME_MAX = 16 };
@@ -25,22 +26,15 @@ struct name {
     struct slice text; // in lower case; of a longer one the beginning
 };
 
-static int digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 static void read_name(struct name *n, struct slice s, bool encoded)
 {
     size_t len = 0;
     for (size_t i = 0; i < s.len && len < NAME_MAX_BYTES; i++) {
         char c = s.ptr[i];
-        if (encoded && c == '%' && s.len - i > 2 && digit(s.ptr[i + 1]) >= 0 &&
-            digit(s.ptr[i + 2]) >= 0) {
-            c = (char)(digit(s.ptr[i + 1]) * 16 + digit(s.ptr[i + 2]));
+        int high = encoded && c == '%' && s.len - i > 2 ? num_hex_digit(s.ptr[i + 1]) : -1;
+        int low = high >= 0 ? num_hex_digit(s.ptr[i + 2]) : -1;
+        if (low >= 0) {
+            c = (char)(high << 4 | low);
             i += 2;
         }
         n->bytes[len++] = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;

@@ -309,10 +309,9 @@ int show_entry(const struct ring_entry *e, struct slice *out)
 
 // ---- curl ------------------------------------------------------------------------------------------
 
-/** Inside of single quotes of a shell. */
-static void put_quoted(struct text *t, struct slice s)
+/** What stands inside of single quotes of a shell. */
+static void put_inside(struct text *t, struct slice s)
 {
-    text_char(t, '\'');
     for (size_t i = 0; i < s.len; i++) {
         if (s.ptr[i] == '\'') {
             text_str(t, "'\\''");
@@ -320,6 +319,12 @@ static void put_quoted(struct text *t, struct slice s)
             text_char(t, s.ptr[i]);
         }
     }
+}
+
+static void put_quoted(struct text *t, struct slice s)
+{
+    text_char(t, '\'');
+    put_inside(t, s);
     text_char(t, '\'');
 }
 
@@ -361,9 +366,7 @@ static void put_curl_body(struct text *t, const struct ring_entry *e, bool has_t
     text_str(t, " \\\n  --data-raw '");
     const struct ring_block *at = NULL;
     for (struct slice s = ring_next(text, &at); s.len > 0; s = ring_next(text, &at)) {
-        for (size_t i = 0; i < s.len; i++) {
-            text_put(t, s.ptr[i] == '\'' ? SLICE("'\\''") : slice_sub(s, i, 1));
-        }
+        put_inside(t, s);
     }
     text_char(t, '\'');
 }

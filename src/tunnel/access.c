@@ -124,23 +124,14 @@ const struct conf_directive *const access_doc_tables[] = {doc_rows, NULL};
 
 // ---- texts --------------------------------------------------------------------------------------
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = c >= 'A' && c <= 'F' ? (char)(c - 'A' + 'a') : c;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 // Two digits a byte, exactly `len` of them; a colon may stand between two bytes.
 static bool take_hex(struct slice s, uint8_t *out, size_t len)
 {
     size_t at = 0;
     for (size_t i = 0; i < len; i++) {
         at += i > 0 && at < s.len && s.ptr[at] == ':';
-        int high = at + 1 < s.len ? hex_digit(s.ptr[at]) : -1;
-        int low = at + 1 < s.len ? hex_digit(s.ptr[at + 1]) : -1;
+        int high = at + 1 < s.len ? num_hex_digit(s.ptr[at]) : -1;
+        int low = at + 1 < s.len ? num_hex_digit(s.ptr[at + 1]) : -1;
         if (high < 0 || low < 0) {
             return false;
         }

@@ -32,6 +32,8 @@ static void parses_digits_only(void)
         CHECK_EQ_INT(hex(bad[i], UINT64_MAX), E_INVALID);
     }
     CHECK_EQ_INT(hex("fF", 255), 255);
+    CHECK_EQ_INT(num_hex_digit('A'), 10);
+    CHECK_EQ_INT(num_hex_digit('@'), -1);
     CHECK_EQ_INT(hex("g", 255), E_INVALID);
     CHECK_EQ_INT(num_parse_u64(slice_of("1\0002", 3), 99, &(uint64_t){0}), E_INVALID);
 }
